@@ -1,0 +1,230 @@
+"""Every setting of AV-CAT, as frozen dataclasses.
+
+`params.yaml` has one section for each class below. A section is parsed strictly: an unknown or a missing
+key is an error that names it. Settings that define a model travel inside its checkpoint.
+Units are part of the names. Defaults live in `params.yaml` alone, so a number is written once.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from avcat.errors import InputError
+
+T = TypeVar("T")
+
+
+def parse(cls: type[T], values: Mapping[str, Any], where: str = "params") -> T:
+    """Builds the dataclass `cls` from a mapping, strictly.
+
+    Raises InputError for an unknown key (with the nearest known one), a missing key or a value of the wrong type.
+    """
+    if not isinstance(values, Mapping):
+        raise InputError(f"{where}: expected a section with keys, got {values!r}")
+    hints = typing.get_type_hints(cls)
+    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    for key in values:
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, n=1)
+            raise InputError(f"{where}.{key}: unknown key" + (f", did you mean {near[0]!r}?" if near else ""))
+    for name in names:
+        if name not in values:
+            raise InputError(f"{where}.{name}: missing key")
+    return cls(**{name: _convert(hints[name], values[name], f"{where}.{name}") for name in names})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return parse(hint, value, where)  # type: ignore[arg-type]
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Union or origin is types.UnionType:
+        if value is None and type(None) in arguments:
+            return None
+        return _convert(next(a for a in arguments if a is not type(None)), value, where)
+    if origin is typing.Literal:
+        if value not in arguments:
+            raise InputError(f"{where}: {value!r} is not one of {', '.join(map(repr, arguments))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"{where}: expected a list, got {value!r}")
+        kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(kinds) != len(value):
+            raise InputError(f"{where}: expected {len(kinds)} values, got {len(value)}")
+        return tuple(_convert(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
+    if origin is dict:
+        if not isinstance(value, Mapping):
+            raise InputError(f"{where}: expected a section with keys, got {value!r}")
+        return {str(key): _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise InputError(f"{where}: expected {hint.__name__}, got {value!r}")
+    return value
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The plain mapping that `parse` turns back into the same dataclass (tuples become lists)."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+    return plain(dataclasses.asdict(config))  # type: ignore[no-any-return]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What a picture and a sound are
+
+
+@dataclass(frozen=True)
+class MelConfig:
+    """Log-mel spectrogram (paper, section 4: 16 kHz, FFT 1280, hop 160, 80 bands; the rest is PC-AVS's recipe)."""
+
+    sample_rate: int
+    fft_size: int
+    hop_size: int
+    bands: int
+    low_hz: float
+    high_hz: float
+    rms: float  # the whole file is scaled to this root mean square
+
+
+@dataclass(frozen=True)
+class AlignConfig:
+    """Where the eyes come to lie in the square crop, as fractions of its side, and how steady the crop is."""
+
+    left_eye: tuple[float, float]
+    right_eye: tuple[float, float]
+    position_sigma_s: float  # Gaussian smoothing of the eyes' midpoint and angle
+    scale_sigma_s: float  # of the eyes' distance: much longer, so that a turning head keeps its size
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Networks
+
+
+@dataclass(frozen=True)
+class AudioEncoderConfig:
+    """E_a: a ResNet-SE over one 80 x 20 mel window with attention pooling over time."""
+
+    kind: Literal["resnet_se", "small"]  # PC-AVS's ResNetSE-34, or four plain convolutions
+    width: int  # channels of the first level
+    dim: int  # of f_a
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """The convolution-Transformer hybrid (paper, section 3.2)."""
+
+    dim: int  # C_0
+    heads: int
+    depths: tuple[int, int, int, int, int]
+    windows: tuple[int, int, int, int, int]
+    mlp_ratio: float
+    encoder_stride: int  # image side / side of F: 2 keeps a quarter of the area
+    stage_strides: tuple[int, int, int, int, int]  # 2 halves the map's side before the stage, -2 doubles it, 1 keeps it
+    audio_stages: tuple[int, ...]  # 1-based; the paper injects audio into 3, 4, 5
+    mutual_shares_projection: bool  # MMA takes q, k, v and output weights from the MSA instead of having its own
+
+
+@dataclass(frozen=True)
+class RefinementConfig:
+    """The U-Net of modulated convolutions (paper, section 3.3)."""
+
+    width: int  # channels at full resolution
+    depth: int  # how many times the side is halved
+    max_width: int
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A whole AV-CAT generator."""
+
+    image_size: int
+    audio: AudioEncoderConfig
+    backbone: BackboneConfig | None  # None: "RN only", the U-Net sees masked frame and reference side by side
+    refinement: RefinementConfig | None  # None: "w/o RN", the backbone's own output
+
+
+@dataclass(frozen=True)
+class SyncNetConfig:
+    """SyncNet: five lower halves of the crop against one mel window, in one embedding space."""
+
+    image_size: int
+    audio: AudioEncoderConfig
+    face_width: int
+    dim: int
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """Multi-scale patch discriminator (pix2pixHD), unconditional."""
+
+    width: int
+    layers: int
+    scales: int
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Training
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    steps: int
+    batch_clips: int  # global batch: each clip contributes 5 consecutive frames
+    learning_rate: float
+    warmup_steps: int
+    beta1: float
+    beta2: float
+    weight_decay: float
+    gradient_clip: float
+    ema_decay: float
+    precision: Literal["fp32", "bf16"]
+    seed: int
+    validate_every: int
+    checkpoint_every: int
+    keep_checkpoints: int
+
+
+@dataclass(frozen=True)
+class SyncNetTraining:
+    model: SyncNetConfig
+    optimiser: OptimiserConfig
+    windows_per_clip: int  # hard negatives: so many windows of one clip in a batch
+    min_shift: int  # frames that two windows of one clip are apart at least
+    temperature: float
+    augment: bool
+    half: Literal["all", "even", "odd"]  # which half of the training speakers: loss and judge see different people
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    l1: float  # not in the paper (0 there)
+    gan: float
+    vgg: float
+    sync: float
+    intermediate: float  # factor of l1 and vgg on the backbone's own output I^p
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    model: ModelConfig
+    discriminator: DiscriminatorConfig
+    optimiser: OptimiserConfig
+    discriminator_learning_rate: float
+    weights: LossWeights
+    gan_form: Literal["log", "hinge"]
+    gan_start_step: int
+    vgg_weights: str  # imagenet, random, or a path
+    vgg_layer_weights: tuple[float, float, float, float, float]
+    audio_from_syncnet: bool
+    audio_frozen: bool
+    min_reference_gap: int  # frames between the window and its reference at least
+    augment: bool

@@ -1,0 +1,9 @@
+"""The one exception for what a user can mend."""
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used.
+
+    The message is one line that names the file or the key and says why. Commands print it
+    without a traceback and exit with code 2.
+    """
