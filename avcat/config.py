@@ -106,6 +106,61 @@ class AlignConfig:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
+# The rendered corpora
+
+
+@dataclass(frozen=True)
+class SpeakersConfig:
+    """How many rendered people there are in each split, and how many clips of each. No one is in two splits."""
+
+    train: int
+    val: int
+    test: int
+    clips_per_speaker: int
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """`synth-words` (as LRW) and `synth-wild` (as VoxCeleb), rendered by `avcat.synth`."""
+
+    seed: int
+    size: int  # side of a synth-words video in pixels; synth-wild varies around it
+    words: SpeakersConfig
+    wild: SpeakersConfig
+    wild_seconds: tuple[float, float]  # shortest and longest synth-wild clip
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The data plane
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """From raw videos to shards."""
+
+    corpora: dict[str, str]  # name -> folder of videos; `{out}` stands for the profile's output folder
+    crop_size: int  # side of the stored crops; networks of another size resize them
+    jpeg_quality: int
+    clips_per_shard: int
+    min_frames: int  # shorter clips are rejected: "too short"
+    max_gap_frames: int  # longer runs without a face reject the clip: "gap"
+    min_found_fraction: float  # "face not found often enough"
+    min_eye_distance_px: float  # "face too small"
+    max_failed_fraction: float  # of all clips: above it the run fails
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """How a method is scored (paper, section 4.1)."""
+
+    clips_per_corpus: int  # test clips, chosen by content; 0 takes all
+    batch_frames: int
+    sync_max_shift: int  # frames to each side
+    bootstrap_samples: int
+    seed: int
+
+
+# ---------------------------------------------------------------------------------------------------------------------
 # Networks
 
 
