@@ -1,0 +1,231 @@
+"""Shards: aligned clips in a tar that WebDataset reads as a stream, with an index for exact random access.
+
+`shard-000000.tar` holds, for each clip, one JPEG a frame, the mel, the landmarks and a JSON of facts; a clip is one
+WebDataset sample, its key is the clip id. `shard-000000.parquet` (`schema.SHARD_INDEX`) says where each member's bytes
+lie, so that any frame is one `pread` away. `shard-000000_stats.json` is written last: its presence means done.
+The same clips give the same bytes.
+"""
+
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from avcat.data import schema
+from avcat.errors import InputError
+from avcat.files import atomic_path
+
+MEL, LANDMARKS, META = "mel.npy", "landmarks.npz", "json"
+REDUCED = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """What is known about the face in each of T frames, in pixels of the stored crop."""
+
+    eyes: np.ndarray  # float32 [T, 2, 2]: left, right
+    mouth: np.ndarray  # float32 [T, 20, 2], dlib's 48..67
+    found: np.ndarray  # bool [T]: False where interpolated
+    matrix: np.ndarray  # float64 [T, 2, 3]: source pixels to crop pixels
+
+
+@dataclass(frozen=True)
+class ShardClip:
+    """One clip as it enters a shard. `meta` has at least `corpus` and `speaker`; `mel` is float32 [80, 4 T]."""
+
+    clip_id: str
+    meta: dict[str, Any]
+    jpegs: Sequence[bytes]  # T crops, see `encode_jpeg`
+    mel: np.ndarray
+    landmarks: Landmarks
+
+
+def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
+    """JPEG bytes of a uint8 [H, W, 3] RGB image."""
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done, "JPEG encoding cannot fail for a uint8 image"
+    return data.tobytes()
+
+
+def decode_jpeg(data: bytes | memoryview, reduce: int = 1) -> np.ndarray:
+    """The uint8 [H / reduce, W / reduce, 3] RGB image; `reduce` is 1, 2, 4 or 8. ValueError where it is no JPEG."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), REDUCED[reduce]) if len(data) else None
+    if image is None:
+        raise ValueError("not a JPEG image")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def index_path(tar: Path) -> Path:
+    return tar.with_suffix(".parquet")
+
+
+def stats_path(tar: Path) -> Path:
+    return tar.with_name(f"{tar.stem}_stats.json")
+
+
+def write_shard(tar: Path, clips: Iterable[ShardClip]) -> dict[str, Any]:
+    """Writes the tar, its index and its stats, in this order and each atomically; returns the stats.
+
+    The clips are taken one at a time, in the order given; an exception from the iterable leaves no tar behind.
+    """
+    from webdataset import TarWriter  # here alone: reading a shard needs no webdataset
+
+    with atomic_path(tar) as part:
+        with part.open("wb") as stream, TarWriter(stream, encoder=False, mtime=0) as writer:
+            for clip in clips:
+                writer.write(_members(clip))
+        index = index_tar(part)
+        with part.open("rb") as written:
+            sha256 = hashlib.file_digest(written, "sha256").hexdigest()
+        size = part.stat().st_size
+    with atomic_path(index_path(tar)) as part:
+        pq.write_table(index, part)
+    frames = sum(index["frames"].to_pylist())
+    stats = {"clips": index.num_rows, "frames": frames, "bytes": size, "sha256": sha256}
+    with atomic_path(stats_path(tar)) as part:
+        part.write_text(json.dumps(stats, indent=1) + "\n")
+    return stats
+
+
+def _members(clip: ShardClip) -> dict[str, Any]:
+    frames, marks = len(clip.jpegs), clip.landmarks
+    assert clip.mel.shape[1] == 4 * frames, (clip.mel.shape, frames)
+    assert clip.mel.dtype == np.float32, clip.mel.dtype
+    assert all(len(part) == frames for part in (marks.eyes, marks.mouth, marks.found, marks.matrix))
+    mel, landmarks = io.BytesIO(), io.BytesIO()
+    np.save(mel, clip.mel)
+    np.savez(landmarks, eyes=marks.eyes, mouth=marks.mouth, found=marks.found, matrix=marks.matrix)
+    return {
+        "__key__": clip.clip_id,
+        META: json.dumps(clip.meta, sort_keys=True).encode(),
+        MEL: mel.getvalue(),
+        LANDMARKS: landmarks.getvalue(),
+        **{f"{frame:05d}.jpg": data for frame, data in enumerate(clip.jpegs)},
+    }
+
+
+def index_tar(tar: Path) -> pa.Table:
+    """The index (`schema.SHARD_INDEX`) of a tar, made from the tar alone."""
+    rows: dict[str, dict[str, Any]] = {}
+    with tarfile.open(tar) as archive:
+        for member in archive:
+            clip_id, kind = member.name.split(".", 1)
+            row = rows.setdefault(clip_id, {"clip_id": clip_id, "jpeg_offsets": [], "jpeg_sizes": []})
+            place = {"offset": member.offset_data, "size": member.size}
+            if kind == META:
+                facts = json.load(archive.extractfile(member))  # type: ignore[arg-type]
+                row |= {"meta": place, "corpus": facts["corpus"], "speaker": facts["speaker"]}
+            elif kind.endswith(".jpg"):
+                row["jpeg_offsets"].append(place["offset"])
+                row["jpeg_sizes"].append(place["size"])
+            else:
+                row[kind.split(".")[0]] = place
+    for row in rows.values():
+        row["frames"] = len(row["jpeg_offsets"])
+    return pa.Table.from_pylist(list(rows.values()), schema=schema.SHARD_INDEX)
+
+
+class ShardReader:
+    """Random access to the clips of one shard. Safe to share between threads, to fork and to pickle.
+
+    `clips` is the index table (`schema.SHARD_INDEX`), one row a clip; the methods take the row number.
+    A missing, cut-off or broken file raises InputError with its name.
+    """
+
+    def __init__(self, tar: str | Path) -> None:
+        self.path = Path(tar)
+        self._file = -1
+        try:
+            self.clips = pq.read_table(index_path(self.path), schema=schema.SHARD_INDEX)
+            self._file = os.open(self.path, os.O_RDONLY)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise InputError(f"{self.path}: cannot be read as a shard: {error}".splitlines()[0]) from error
+
+    def __del__(self) -> None:
+        if getattr(self, "_file", -1) >= 0:
+            os.close(self._file)
+
+    def __reduce__(self) -> tuple[type["ShardReader"], tuple[Path]]:
+        return ShardReader, (self.path,)
+
+    def __len__(self) -> int:
+        return self.clips.num_rows
+
+    def frame_count(self, clip: int) -> int:
+        return int(self.clips["frames"][clip].as_py())
+
+    def frames(self, clip: int, start: int = 0, stop: int | None = None, reduce: int = 1) -> np.ndarray:
+        """Frames start .. stop - 1 as uint8 [n, S, S, 3] RGB.
+
+        `reduce` 2, 4 or 8 decodes at that fraction of the side, which is faster than decoding and shrinking.
+        """
+        stop = self.frame_count(clip) if stop is None else stop
+        assert 0 <= start < stop <= self.frame_count(clip), (start, stop, self.frame_count(clip))
+        offsets = self.clips["jpeg_offsets"][clip].values.to_numpy()[start:stop]
+        sizes = self.clips["jpeg_sizes"][clip].values.to_numpy()[start:stop]
+        first = int(offsets[0])
+        block = memoryview(self._read(first, int(offsets[-1] + sizes[-1]) - first))
+        try:
+            return np.stack(
+                [decode_jpeg(block[o - first : o - first + n], reduce) for o, n in zip(offsets, sizes, strict=True)]
+            )
+        except (ValueError, cv2.error) as error:
+            raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken frame") from error
+
+    def mel(self, clip: int) -> np.ndarray:
+        """float32 [80, 4 T], 0..1."""
+        return self._array("mel", clip)
+
+    def landmarks(self, clip: int) -> Landmarks:
+        """Eyes, mouth, found and matrix of the T frames."""
+        with self._array("landmarks", clip) as arrays:
+            return Landmarks(**{name: arrays[name] for name in ("eyes", "mouth", "found", "matrix")})
+
+    def meta(self, clip: int) -> dict[str, Any]:
+        """The clip's row of the manifest, and what was measured on the way."""
+        return json.loads(self._member("meta", clip))  # type: ignore[no-any-return]
+
+    def _member(self, name: str, clip: int) -> bytes:
+        place = self.clips[name][clip].as_py()
+        return self._read(place["offset"], place["size"])
+
+    def _array(self, name: str, clip: int) -> Any:
+        try:
+            return np.load(io.BytesIO(self._member(name, clip)))
+        except (ValueError, OSError) as error:
+            raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken {name}") from error
+
+    def _read(self, offset: int, size: int) -> bytes:
+        data = os.pread(self._file, size, offset)
+        if len(data) != size:
+            raise InputError(f"{self.path}: the file ends early: {offset + size} bytes expected")
+        return data
+
+
+def open_shards(folder: str | Path) -> list[ShardReader]:
+    """Readers of all finished shards of a folder (one split), in the order of their names.
+
+    Raises InputError where there are none, or where a tar has no stats: its writing was interrupted.
+    """
+    tars = sorted(Path(folder).glob("shard-*.tar"))
+    if not tars:
+        raise InputError(f"{folder}: no shards here")
+    for tar in tars:
+        if not stats_path(tar).exists():
+            raise InputError(f"{tar}: not finished, {stats_path(tar).name} is missing")
+    return [ShardReader(tar) for tar in tars]
