@@ -105,6 +105,15 @@ class AlignConfig:
     scale_sigma_s: float  # of the eyes' distance: much longer, so that a turning head keeps its size
 
 
+@dataclass(frozen=True)
+class InputConfig:
+    """What a trained network's inputs must be; whoever uses its checkpoint has to match it."""
+
+    crop_size: int
+    align: AlignConfig
+    mel: MelConfig
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # The rendered corpora
 
@@ -147,6 +156,16 @@ class DataConfig:
     min_found_fraction: float  # "face not found often enough"
     min_eye_distance_px: float  # "face too small"
     max_failed_fraction: float  # of all clips: above it the run fails
+
+
+@dataclass(frozen=True)
+class RuntimeConfig:
+    """How the work is done. Never changes a result, so no stage depends on it."""
+
+    num_cpus: int  # of a Ray instance that we start ourselves; 0 takes all
+    workers: int  # actors of one pipeline; 0 takes one a CPU
+    device: str  # of training: auto, cpu, cuda
+    threads: int  # of a training process; 0 takes all
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,102 @@
+"""params.yaml, composed and parsed: reference, then the profile's differences, then the variant's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from avcat import config
+from avcat.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[1]
+FILE = "params.yaml"
+SECTIONS = ("corpus", "data", "mel", "align", "model", "syncnet", "evaluator", "train", "evaluate")
+VARIANT_SECTIONS = ("model", "train")
+
+
+@dataclass(frozen=True)
+class Params:
+    """All settings in force. Paths are relative to the project's root."""
+
+    profile: str
+    variant: str
+    corpus: config.CorpusConfig
+    data: config.DataConfig
+    mel: config.MelConfig
+    align: config.AlignConfig
+    syncnet: config.SyncNetTraining
+    evaluator: config.SyncNetTraining
+    train: config.TrainConfig
+    evaluate: config.EvaluateConfig
+    runtime: config.RuntimeConfig
+
+    @property
+    def out(self) -> Path:
+        """What DVC keeps."""
+        return Path("out") / self.profile
+
+    @property
+    def state(self) -> Path:
+        """What lets an interrupted stage go on; DVC does not know it."""
+        return Path("state") / self.profile
+
+
+def merge(base: Any, over: Any) -> Any:
+    """`base` with the differences in `over`: mappings key by key, everything else (lists, null) replaced whole."""
+    if not isinstance(base, Mapping) or not isinstance(over, Mapping):
+        return over
+    return {**base, **{key: merge(base[key], value) if key in base else value for key, value in over.items()}}
+
+
+def load(profile: str | None = None, variant: str = "full", path: str | Path | None = None) -> Params:
+    """The settings of a profile (default: the one `params.yaml` names) and a variant.
+
+    Raises InputError that names the file and the key where something is unknown, missing or of the wrong type.
+    """
+    path = Path(path) if path else ROOT / FILE
+    tree = _read(path)
+    profile = profile or str(tree["profile"])
+    over = _pick(tree, "profiles", profile, SECTIONS)
+    ablation = _pick(tree, "variants", variant, VARIANT_SECTIONS)
+    _check_keys(tree["reference"], SECTIONS, f"{FILE}: reference")
+    sections = merge(merge(tree["reference"], over), ablation)
+    out = f"out/{profile}"
+    sections["evaluator"] = merge(sections["syncnet"], sections["evaluator"])
+    sections["train"] = {"model": sections.pop("model"), **sections["train"]}
+    params = config.parse(
+        Params, {"profile": profile, "variant": variant, "runtime": tree["runtime"], **sections}, FILE
+    )
+    for name, folder in params.data.corpora.items():
+        params.data.corpora[name] = folder.replace("{out}", out)
+    return params
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from error
+    _check_keys(tree, ("profile", "reference", "profiles", "variants", "runtime"), FILE)
+    return tree  # type: ignore[no-any-return]
+
+
+def _pick(tree: dict[str, Any], kind: str, name: str, sections: tuple[str, ...]) -> dict[str, Any]:
+    if name not in tree[kind]:
+        raise InputError(f"{FILE}: no {name!r} in {kind}, there are {', '.join(tree[kind])}")
+    _check_keys(tree[kind][name], sections, f"{FILE}: {kind}.{name}")
+    return tree[kind][name]  # type: ignore[no-any-return]
+
+
+def _check_keys(section: Any, names: tuple[str, ...], where: str) -> None:
+    if not isinstance(section, Mapping):
+        raise InputError(f"{where}: expected a section with keys, got {section!r}")
+    for key in section:
+        if key not in names:
+            raise InputError(f"{where}.{key}: unknown key, there are {', '.join(names)}")
+    for name in names:
+        if name not in section:
+            raise InputError(f"{where}.{name}: missing key, write {{}} where nothing differs")

@@ -1,0 +1,106 @@
+"""One MLflow run a stage: what it was told, what it read, what it measured, what it looks like.
+
+The store is `mlflow.db` in the project's root unless MLFLOW_TRACKING_URI names another. Runs of one reproduction
+share the tag `reproduction` (the variable AVCAT_REPRODUCTION, set by `stages.reproduce`), so that the user interface
+groups and compares them: `mlflow ui --backend-store-uri sqlite:///mlflow.db`.
+"""
+
+import logging
+import os
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from avcat.config import to_dict
+from stages._params import ROOT
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import, which would send it
+
+import mlflow
+
+for _name in ("mlflow", "alembic"):  # they announce every table of a new store
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+EXPERIMENT = "avcat"
+
+
+class Run:
+    """The run of one stage. Its methods are the callbacks that pipelines take."""
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        """One point of each named curve."""
+        mlflow.log_metrics({name: float(value) for name, value in values.items()}, step=step)
+
+    def log_image(self, name: str, step: int, image: np.ndarray) -> None:
+        """A uint8 [H, W, 3] RGB picture, kept for each step."""
+        mlflow.log_image(image, key=name, step=step)
+
+    def summarise(self, values: Mapping[str, Any]) -> None:
+        """Prints the stage's figures, one a line, and keeps the numbers; nested names are joined by dots."""
+        flat = dict(flatten(values))
+        width = max(map(len, flat), default=0)
+        for name, value in flat.items():
+            print(f"  {name:<{width}}  {value:.4g}" if isinstance(value, float) else f"  {name:<{width}}  {value}")
+        numbers = {name: float(value) for name, value in flat.items() if isinstance(value, (int, float))}
+        mlflow.log_metrics({_metric_name(name): value for name, value in numbers.items()})
+
+
+@contextmanager
+def tracked(stage: str, params: Mapping[str, Any], reads: Iterable[str | Path] = ()) -> Iterator[Run]:
+    """The MLflow run of `stage`, named by DVC's name of it where DVC started it.
+
+    `params` maps section names to dataclasses or plain values; `reads` are the stage's inputs, whose md5 DVC knows.
+    An exception marks the run FAILED and goes on.
+    """
+    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{ROOT / 'mlflow.db'}")
+    mlflow.set_experiment(EXPERIMENT)
+    name = os.environ.get("DVC_STAGE", stage)
+    tags = {"stage": name, "git_revision": git_revision(), "reproduction": os.environ.get("AVCAT_REPRODUCTION", "none")}
+    tags |= {f"md5.{path}": md5 for path, md5 in input_hashes(reads).items()}
+    with mlflow.start_run(run_name=name, tags=tags):
+        mlflow.log_params({key: str(value) for key, value in flatten(_plain(params))})
+        yield Run()
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, leaf) of a nested mapping."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def git_revision() -> str:
+    """The commit, with `+` where files differ from it; `none` outside a repository."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    revision = git("rev-parse", "HEAD")
+    return (revision + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")) or "none"
+
+
+def input_hashes(reads: Iterable[str | Path], lock: Path | None = None) -> dict[str, str]:
+    """The md5 that `dvc.lock` holds for each of the paths that an earlier stage wrote."""
+    lock = lock or ROOT / "dvc.lock"
+    if not lock.exists():
+        return {}
+    stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {}).values()
+    known = {out["path"]: out.get("md5", "") for stage in stages for out in stage.get("outs", [])}
+    paths = [Path(path).as_posix() for path in reads]
+    return {path: known[path] for path in paths if path in known}
+
+
+def _plain(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: to_dict(value) if hasattr(value, "__dataclass_fields__") else value for key, value in params.items()}
+
+
+def _metric_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-./ " else "_" for c in name)
