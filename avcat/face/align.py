@@ -1,0 +1,103 @@
+"""From a face in a video to a steady square crop, and back.
+
+A `matrix` is the float64 [2, 3] similarity that takes source pixels to crop pixels. The centre of the top left pixel is
+(0, 0), so the fraction f of a crop of side S lies at pixel f * S - 0.5, whatever S.
+"""
+
+import cv2
+import numpy as np
+
+from avcat.config import AlignConfig
+
+_REACH = 4.0  # sigmas; what lies further off weighs less than 0.04 %
+_NO_SPREAD = 1e-9  # square seconds; one frame, or several at one time, have no trend
+
+
+def eye_targets(config: AlignConfig, size: int) -> np.ndarray:
+    """float64 [2, 2]: the pixels of a crop of side `size` that the left and right eye come to lie on."""
+    return np.array([config.left_eye, config.right_eye], np.float64) * size - 0.5
+
+
+def alignment(eyes: np.ndarray, times_s: np.ndarray, config: AlignConfig, size: int) -> np.ndarray:
+    """float64 [T, 2, 3]: for each frame the similarity to a crop of side `size`, from eyes [T, 2, 2] in source pixels.
+
+    The eyes' midpoint and angle follow the head, smoothed over `position_sigma_s`; their distance, which shrinks when a
+    head turns, is smoothed over `scale_sigma_s`, so that the crop keeps its size. Frames may be unevenly spaced, and
+    eyes NaN where there is no face: there the neighbours decide. At least one frame must have a face.
+    """
+    seen = np.isfinite(eyes).all(axis=(1, 2))
+    assert seen.any(), "no face in any frame"
+    left, right = eyes[:, 0].astype(np.float64), eyes[:, 1].astype(np.float64)
+    distance = np.linalg.norm(right - left, axis=1)
+    middle = smooth((left + right) / 2, seen, times_s, config.position_sigma_s, follow_trend=True)
+    across = smooth(right - left, seen, times_s, config.position_sigma_s, follow_trend=True)
+    distance = smooth(distance[:, None], seen, times_s, config.scale_sigma_s, follow_trend=False)[:, 0]
+
+    target_left, target_right = eye_targets(config, size)
+    target = target_right - target_left
+    scale = np.linalg.norm(target) / distance
+    angle = np.arctan2(target[1], target[0]) - np.arctan2(across[:, 1], across[:, 0])
+    cos, sin = scale * np.cos(angle), scale * np.sin(angle)
+    linear = np.stack([np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1)
+    shift = (target_left + target_right) / 2 - np.einsum("tij,tj->ti", linear, middle)
+    return np.concatenate([linear, shift[:, :, None]], axis=2)
+
+
+def smooth(
+    values: np.ndarray, seen: np.ndarray, times_s: np.ndarray, sigma_s: float, *, follow_trend: bool
+) -> np.ndarray:
+    """Gaussian smoothing of [T, D] over uneven times, from the rows that are `seen` [T], for every row.
+
+    With `follow_trend` a line is fitted under the Gaussian instead of a constant: the same in the middle of a clip, but
+    at its ends, where the Gaussian is cut, a moving head is not pulled towards where it was.
+    """
+    times, values = times_s[seen], values[seen]
+    first = np.searchsorted(times, times_s - _REACH * sigma_s, side="left")
+    last = np.searchsorted(times, times_s + _REACH * sigma_s, side="right")
+    out = np.empty((times_s.size, values.shape[1]), np.float64)
+    for t, time_s in enumerate(times_s):
+        # far from any face its nearest neighbours decide
+        part = slice(first[t], last[t]) if first[t] < last[t] else slice(max(first[t] - 1, 0), last[t] + 1)
+        out[t] = _fit(times[part] - time_s, values[part], sigma_s, follow_trend)
+    return out
+
+
+def _fit(offset: np.ndarray, values: np.ndarray, sigma_s: float, follow_trend: bool) -> np.ndarray:
+    """The Gaussian's mean, or its line's value at offset 0, of values [N, D] at time offsets [N]: [D]."""
+    exponent = -0.5 * np.square(offset / sigma_s)
+    weight = np.exp(exponent - exponent.max())
+    weight /= weight.sum()
+    mean_offset = weight @ offset
+    centred = offset - mean_offset
+    spread = weight @ np.square(centred)
+    if follow_trend and spread > _NO_SPREAD and offset[0] <= 0 <= offset[-1]:  # a line is never drawn beyond the faces
+        weight = weight * (1 - centred * mean_offset / spread)
+    return weight @ values
+
+
+def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+    """The crop uint8 [size, size, 3] of uint8 [height, width, 3]; what lies outside repeats the picture's edge.
+
+    Where the picture is shrunk, it is warped at about its own scale first and then averaged down, so nothing aliases.
+    """
+    factor = max(1, round(1 / scale_of(matrix)))
+    finer = np.concatenate([factor * matrix[:, :2], factor * (matrix[:, 2:] + 0.5) - 0.5], axis=1)
+    side = factor * size
+    fine = cv2.warpAffine(image, finer, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return fine if factor == 1 else cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def scale_of(matrix: np.ndarray) -> float:
+    """Crop pixels a source pixel."""
+    return float(np.hypot(matrix[0, 0], matrix[1, 0]))
+
+
+def invert(matrix: np.ndarray) -> np.ndarray:
+    """float64 [2, 3]: from crop pixels back to source pixels."""
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.concatenate([linear, -linear @ matrix[:, 2:]], axis=1)
+
+
+def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points [..., 2] taken through `matrix`, in float64."""
+    return points @ matrix[:, :2].T + matrix[:, 2]

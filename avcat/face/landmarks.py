@@ -1,0 +1,143 @@
+"""Faces in a picture: one protocol, and MediaPipe's Face Mesh behind it.
+
+Left is left in the image. The mouth is 20 points in the order of dlib's 48..67. The centre of an eye is the mean of its
+two corners: a blink moves the lids, not the corners.
+"""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+EYE_CORNERS = ((33, 133), (362, 263))  # Face Mesh points: left eye, right eye
+
+# Face Mesh points in the order of dlib's mouth. dlib 48 and 54 are the outer corners, 51 and 57 the middle of the upper
+# and lower lip, 60 and 64 the inner corners, 62 and 66 the middle of the lips' inner edges.
+MOUTH = (
+    *(61, 40, 37, 0, 267, 270, 291),  # 48..54, outer edge of the upper lip, left to right
+    *(321, 314, 17, 84, 91),  # 55..59, outer edge of the lower lip, right to left
+    *(78, 81, 13, 311, 308),  # 60..64, inner edge of the upper lip, left to right
+    *(402, 14, 178),  # 65..67, inner edge of the lower lip, right to left
+)
+
+# The outline of the face, clockwise from the middle of the forehead.
+OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+
+_MAX_SIDE = 1280  # larger pictures are shrunk first: as steady, and several times faster
+_CHATTER = re.compile(
+    rb"XNNPACK delegate|absl::InitializeLog|inference_feedback_manager|landmark_projection_calculator"
+)
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face, in pixels of the picture it was found in."""
+
+    box: np.ndarray  # float32 [4]: x0, y0, x1, y1
+    score: float  # 0..1
+    eyes: np.ndarray  # float32 [2, 2]: left, right
+    mouth: np.ndarray  # float32 [20, 2]
+    oval: np.ndarray  # float32 [36, 2]
+
+
+class FaceDetector(Protocol):
+    """Finds faces; may follow them from one picture to the next until `reset` is called."""
+
+    def __call__(self, image: np.ndarray) -> list[Face]:
+        """The faces in uint8 [height, width, 3] RGB, largest first; empty where there is none."""
+        ...
+
+    def reset(self) -> None:
+        """Forgets what it followed. To be called between clips, or one clip's face leaks into the next."""
+        ...
+
+
+class MediaPipeDetector:
+    """Face Mesh of `mediapipe`, whose models travel in its wheel; CPU. Follows a face while it stays in sight.
+
+    It tells no score beyond its own threshold, so the score of what it finds is 1.
+    """
+
+    def __init__(self, max_faces: int = 1, min_confidence: float = 0.5) -> None:
+        with _without_chatter():
+            from mediapipe.python.solutions.face_mesh import FaceMesh  # slow to import, and not needed for training
+
+            self._mesh: Any = FaceMesh(
+                max_num_faces=max_faces,
+                min_detection_confidence=min_confidence,
+                min_tracking_confidence=min_confidence,
+            )
+            self._start()
+
+    def __call__(self, image: np.ndarray) -> list[Face]:
+        height, width = image.shape[:2]
+        shrink = _MAX_SIDE / max(height, width)
+        if shrink < 1:
+            small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+            image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+        with nullcontext() if self._settled else _without_chatter():
+            meshes = self._mesh.process(np.ascontiguousarray(image)).multi_face_landmarks or []
+        self._settled |= bool(meshes)
+        size = np.array([width, height])
+        # Face Mesh counts from the corner of the picture; we count from the centre of its first pixel.
+        faces = [_face(np.array([(p.x, p.y) for p in mesh.landmark]) * size - 0.5) for mesh in meshes]
+        return sorted(faces, key=lambda face: -box_area(face.box))
+
+    def reset(self) -> None:
+        with _without_chatter():
+            self._mesh.reset()
+            self._start()
+
+    def _start(self) -> None:
+        self._mesh.process(np.zeros((64, 64, 3), np.uint8))  # wakes its threads, which chatter
+        self._settled = False  # and again when they have found their first face
+
+    def close(self) -> None:
+        """Ends its threads."""
+        self._mesh.close()
+
+
+def box_area(box: np.ndarray) -> float:
+    """Square pixels of x0, y0, x1, y1."""
+    return float((box[2] - box[0]) * (box[3] - box[1]))
+
+
+def _face(points: np.ndarray) -> Face:
+    """A Face from the mesh's [468, 2]."""
+    points = points.astype(np.float32)
+    oval = points[list(OVAL)]
+    return Face(
+        box=np.concatenate([oval.min(axis=0), oval.max(axis=0)]),
+        score=1.0,
+        eyes=np.stack([points[list(corners)].mean(axis=0) for corners in EYE_CORNERS]),
+        mouth=points[list(MOUTH)],
+        oval=oval,
+    )
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Keeps MediaPipe's start-up lines, which no setting silences, off stderr; all other lines pass, late."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            held.seek(0)
+            for line in held:
+                if not _CHATTER.search(line):
+                    os.write(2, line)

@@ -1,0 +1,43 @@
+"""Which part of a crop is redrawn: the lower half but for a strip at the left and right edge (paper, section 4)."""
+
+import numpy as np
+
+_STRIPS = 16  # the strip kept at each edge is 1/16 of the side: 16 of the paper's 256 pixels
+
+
+def redrawn_rows_and_columns(size: int) -> tuple[slice, slice]:
+    """Rows S/2 .. S-1 and columns S/16 .. 15 S/16 - 1 of a crop of side S.
+
+    Raises ValueError where S is not a multiple of 16.
+    """
+    if size <= 0 or size % _STRIPS:
+        raise ValueError(f"the side of a crop must be a multiple of {_STRIPS}, not {size}")
+    strip = size // _STRIPS
+    return slice(size // 2, size), slice(strip, size - strip)
+
+
+def keep_mask(size: int) -> np.ndarray:
+    """M of the paper, float32 [size, size]: 1 where the picture is kept, 0 where it is redrawn (43.75 % of it)."""
+    mask = np.ones((size, size), np.float32)
+    mask[redrawn_rows_and_columns(size)] = 0
+    return mask
+
+
+def soft_redraw_mask(size: int, feather: float = 1 / 16) -> np.ndarray:
+    """How much of the redrawn crop to paste, float32 [size, size] in 0..1.
+
+    0 outside the redrawn region and on its outermost pixels; inside, it rises smoothly to 1 over `feather` of the side,
+    from all four edges: the lower one too is a seam in the picture that the crop was taken from.
+    """
+    rows, columns = redrawn_rows_and_columns(size)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    depth = np.minimum(_from_edges(height)[:, None], _from_edges(width)[None, :])
+    ramp = np.clip(depth / (feather * size), 0, 1)
+    mask = np.zeros((size, size), np.float32)
+    mask[rows, columns] = ramp * ramp * (3 - 2 * ramp)
+    return mask
+
+
+def _from_edges(length: int) -> np.ndarray:
+    """Distance of each of `length` pixels from the nearer end: 0, 1, .. 1, 0."""
+    return np.minimum(np.arange(length), np.arange(length)[::-1])

@@ -1,0 +1,232 @@
+"""Reading video: what a file is, its frames on their own clock, and its frames on an even grid.
+
+One clock for a file: time 0 is the start of its container, for sound and picture alike (`VideoInfo.start_s` says where
+that is on the file's raw clock). Writing is in `avcat.media.writer`.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from math import floor, inf
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from avcat.data.schema import FPS
+from avcat.errors import InputError
+
+T = TypeVar("T")
+
+_TICK = 1e-6  # seconds; containers round their start to a microsecond
+_STILL_FORMATS = ("image2", "tty", "gif")  # demuxers that call a picture or a text a video
+
+
+class Colour(NamedTuple):
+    """How the source codes colour (numbers of ITU-T H.273; 2 is "unspecified")."""
+
+    matrix: int = 2
+    primaries: int = 2
+    transfer: int = 2
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video file says about itself."""
+
+    path: Path
+    width: int  # as shown, that is after rotation
+    height: int
+    fps: Fraction  # average
+    time_base: Fraction  # seconds a tick of the video stream's time stamps
+    duration_s: float  # from time 0 to the end of the last frame
+    frames: int | None  # None where the container does not say
+    rotation: int  # degrees counterclockwise that the stored picture is turned by for showing: 0, 90, 180, 270
+    start_s: float  # of the container, on the file's raw clock
+    codec: str
+    colour: Colour
+    pixel_aspect: Fraction  # width of a pixel over its height
+    has_audio: bool
+    audio_codec: str | None
+    audio_rate: int | None  # Hz
+
+
+class Frame(NamedTuple):
+    """One decoded picture."""
+
+    index: int  # type: ignore[assignment]  # from 0, in the order of showing
+    time_s: float  # since the start of the container
+    image: np.ndarray  # uint8 [height, width, 3] RGB, upright
+
+
+class GridFrame(NamedTuple):
+    """The source frame that stands for one point of an even grid."""
+
+    index: int  # type: ignore[assignment]  # of the grid
+    pts_s: float  # when the source frame is shown, since the start of the container
+    image: np.ndarray  # uint8 [height, width, 3] RGB, upright
+
+
+@contextmanager
+def open_media(path: str | Path) -> Iterator[InputContainer]:
+    """Opens a media file by its content, never by its name; what libav finds wrong becomes an InputError."""
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    if not path.is_file():
+        raise InputError(f"{path}: not a file")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty")
+    try:
+        with av.open(f"file:{path}") as container:  # "file:" keeps a colon in the name from being read as a protocol
+            yield container
+    except (av.error.FFmpegError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: cannot be read as video or sound ({reason})") from error
+
+
+def container_start_s(container: InputContainer) -> float:
+    """Time 0 of the file's own clock, in seconds of its raw clock."""
+    return (container.start_time or 0) / av.time_base
+
+
+def probe(path: str | Path) -> VideoInfo:
+    """Reads a video's headers and one frame (for its rotation), no more.
+
+    Raises InputError where the file is missing, empty, no video at all, or has no video stream.
+    """
+    with open_media(path) as container:
+        stream = _video_stream(container, path)
+        codec = stream.codec_context
+        audio = container.streams.audio[0] if container.streams.audio else None
+        first = next(container.decode(stream), None)
+        if first is None:
+            raise InputError(f"{path}: the video stream holds no frame")
+        rotation = round(first.rotation / 90) % 4 * 90
+        width, height = codec.width, codec.height
+        return VideoInfo(
+            path=Path(path),
+            width=height if rotation % 180 else width,
+            height=width if rotation % 180 else height,
+            fps=stream.average_rate or stream.guessed_rate or Fraction(FPS),
+            time_base=stream.time_base or Fraction(1, 90_000),
+            duration_s=_duration_s(container, stream),
+            frames=stream.frames or None,
+            rotation=rotation,
+            start_s=container_start_s(container),
+            codec=codec.name,
+            colour=Colour(int(codec.colorspace), int(codec.color_primaries), int(codec.color_trc)),
+            pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+            has_audio=audio is not None,
+            audio_codec=audio.codec_context.name if audio else None,
+            audio_rate=audio.codec_context.sample_rate if audio else None,
+        )
+
+
+def _video_stream(container: InputContainer, path: str | Path) -> VideoStream:
+    formats = container.format.name.split(",")
+    if any(name in _STILL_FORMATS or name.endswith("_pipe") for name in formats):
+        raise InputError(f"{path}: not a video (it reads as {formats[0]})")
+    attached = av.stream.Disposition.attached_pic
+    streams = [s for s in container.streams.video if not s.disposition & attached and s.codec_context is not None]
+    if not streams:
+        raise InputError(f"{path}: no video stream")
+    streams[0].thread_type = "AUTO"
+    return streams[0]
+
+
+def _duration_s(container: InputContainer, stream: VideoStream) -> float:
+    if stream.duration is not None and stream.time_base is not None:
+        raw_end = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+        return raw_end - container_start_s(container)
+    return (container.duration or 0) / av.time_base
+
+
+def decode(path: str | Path, start_s: float = 0.0, end_s: float | None = None) -> Iterator[Frame]:
+    """Streams the frames whose time lies in `start_s <= time < end_s`, in the order of showing; `index` starts at 0.
+
+    Raises InputError like `probe`, and where the stream breaks off.
+    """
+    with open_media(path) as container:
+        index = 0
+        for time_s, picture in _shown(container, path, start_s):
+            if time_s < start_s - _TICK:
+                continue
+            if end_s is not None and time_s >= end_s - _TICK:
+                return
+            yield Frame(index, time_s, to_rgb(picture))
+            index += 1
+
+
+def decode_at(
+    path: str | Path, fps: float = FPS, start_s: float = 0.0, end_s: float | None = None
+) -> Iterator[GridFrame]:
+    """Streams the source frame nearest to each time `start_s + t / fps`, for t = 0, 1, ... while the video lasts.
+
+    A source frame is taken twice, or not at all, where the source is slower or faster, so nothing drifts, whatever the
+    source's rate and however uneven. Holds two frames at a time.
+    """
+    with open_media(path) as container:
+        stream = _video_stream(container, path)
+        last_s = float(1 / (stream.average_rate or stream.guessed_rate or Fraction(FPS)))
+        chosen: Any = None
+        image = np.empty(0)
+        for index, time_s, picture in nearest(_shown(container, path, start_s), fps, start_s, end_s, last_s):
+            if picture is not chosen:
+                chosen, image = picture, to_rgb(picture)
+            yield GridFrame(index, time_s, image)
+
+
+def nearest(
+    timed: Iterable[tuple[float, T]], fps: float, start_s: float, end_s: float | None, last_s: float
+) -> Iterator[tuple[int, float, T]]:
+    """For each grid time `start_s + t / fps` the nearest of `timed` (times rising): (t, its time, its item).
+
+    The grid has round((end - start_s) * fps) points, where the end is `end_s` or, if sooner, the last item's time plus
+    `last_s`, how long the last item lasts. Of two items equally near, the earlier is taken.
+    """
+    index = 0
+    before: tuple[float, T] | None = None
+    for time_s, item in timed:
+        if before is not None:
+            middle = (before[0] + time_s) / 2
+            while start_s + index / fps <= middle + _TICK and (end_s is None or index < _points(end_s, start_s, fps)):
+                yield index, *before
+                index += 1
+        before = (time_s, item)
+        if end_s is not None and index >= _points(end_s, start_s, fps):
+            return
+    if before is not None:
+        end = min(before[0] + last_s, inf if end_s is None else end_s)
+        for rest in range(index, _points(end, start_s, fps)):
+            yield rest, *before
+
+
+def _points(end_s: float, start_s: float, fps: float) -> int:
+    return floor((end_s - start_s) * fps + 0.5 + _TICK)
+
+
+def _shown(container: InputContainer, path: str | Path, from_s: float) -> Iterator[tuple[float, av.VideoFrame]]:
+    """All frames with their times, from the last key frame at or before `from_s` on."""
+    stream = _video_stream(container, path)
+    origin = container_start_s(container)
+    if from_s > 0:
+        container.seek(int((origin + from_s) * av.time_base), backward=True)
+        first = next(container.decode(stream), None)
+        missed = first is None or first.pts is None or first.time - origin > from_s
+        container.seek(int(origin * av.time_base) if missed else int((origin + from_s) * av.time_base), backward=True)
+    step = float(1 / (stream.average_rate or stream.guessed_rate or Fraction(FPS)))
+    expected = 0.0
+    for frame in container.decode(stream):
+        time_s = expected if frame.pts is None else frame.time - origin  # raw streams carry no time stamps
+        expected = time_s + step
+        yield time_s, frame
+
+
+def to_rgb(frame: av.VideoFrame) -> np.ndarray:
+    """uint8 [height, width, 3] RGB of a decoded frame, turned upright."""
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4))
