@@ -1,0 +1,1 @@
+"""The learning objectives (paper, section 3.4)."""

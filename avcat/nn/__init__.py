@@ -1,0 +1,1 @@
+"""The layers that AV-CAT is made of."""

@@ -1,0 +1,87 @@
+"""Model files: weights, settings and format version in one file that loads with `weights_only=True`."""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from avcat.config import InputConfig, parse, to_dict
+from avcat.errors import InputError
+from avcat.files import atomic_path
+from avcat.models.build import build
+
+FORMAT = "avcat-model"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a model file holds besides its weights."""
+
+    kind: str  # avcat, syncnet
+    model: dict[str, Any]  # the settings that build it
+    inputs: InputConfig  # what its inputs must be
+    facts: dict[str, Any]  # steps, data, metrics: for people
+
+
+def save_model(
+    path: str | Path, kind: str, network: nn.Module, model: Any, inputs: InputConfig, facts: dict[str, Any]
+) -> None:
+    """Writes a model file atomically. `model` is the network's dataclass of `avcat.config`."""
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "kind": kind,
+        "model": to_dict(model),
+        "inputs": to_dict(inputs),
+        "facts": facts,
+        "weights": {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()},
+    }
+    with atomic_path(path) as part:
+        torch.save(content, part)
+
+
+def load_model(path: str | Path, kind: str, device: str = "cpu") -> tuple[nn.Module, ModelFile]:
+    """Builds and loads the network of a model file, in eval mode on `device`.
+
+    Raises InputError where the file is missing, is no model file, has another version or holds another kind.
+    """
+    content = _read(Path(path))
+    if content["kind"] != kind:
+        raise InputError(f"{path}: holds a {content['kind']} model, a {kind} model is needed")
+    network = build(kind, content["model"])
+    try:
+        network.load_state_dict(content["weights"])
+    except RuntimeError as error:
+        raise InputError(f"{path}: weights do not fit their own settings ({str(error).splitlines()[0]})") from None
+    return network.eval().to(device), _facts(content)
+
+
+def read_facts(path: str | Path) -> ModelFile:
+    """What a model file says of itself, without building it. Errors as `load_model`."""
+    return _facts(_read(Path(path)))
+
+
+def _facts(content: dict[str, Any]) -> ModelFile:
+    return ModelFile(
+        content["kind"], content["model"], parse(InputConfig, content["inputs"], "inputs"), content["facts"]
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+        raise InputError(
+            f"{path}: not a model file ({(str(error).splitlines() or [type(error).__name__])[0]})"
+        ) from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{path}: not a model file of this project")
+    if content["version"] != VERSION:
+        raise InputError(f"{path}: has format version {content['version']}, this program reads version {VERSION}")
+    return content

@@ -1,0 +1,153 @@
+"""What one training sample is: five consecutive frames, their sounds, and a reference frame from elsewhere.
+
+A batch is a pure function of the seed and the step, so training resumes exactly wherever it stopped.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from avcat.data.shards import open_shards
+from avcat.errors import InputError
+from avcat.media.mel import mel_windows
+from avcat.seeding import generator
+
+FRAMES = 5  # consecutive frames of one window (paper, section 3.4)
+FRAMES_PER_TURN = 50  # a clip comes up once an epoch for each two seconds it lasts, at least once
+
+
+@dataclass(frozen=True)
+class Batch:
+    """W windows, uint8 RGB and float32 mels in 0..1."""
+
+    frames: np.ndarray  # uint8 [W, 5, S, S, 3]
+    references: np.ndarray  # uint8 [W, S, S, 3]
+    mels: np.ndarray  # float32 [W, 5, 80, 20]: the window of each frame; that of the third is SyncNet's
+    clips: np.ndarray  # int64 [W]: which clip each window comes from
+
+
+class ClipStore:
+    """All clips of some shards, as crops of `image_size` and mels, decoded once while `cache_bytes` last."""
+
+    def __init__(self, shards: Path, *, image_size: int, cache_bytes: int, half: str = "all") -> None:
+        """`half` keeps all speakers, or those of even or odd rank among the sorted speakers."""
+        self.image_size, self._left = image_size, cache_bytes
+        columns = ["corpus", "speaker", "frames"]
+        table = [
+            (row, reader, i)
+            for reader in open_shards(shards)
+            for i, row in enumerate(reader.clips.select(columns).to_pylist())
+        ]
+        speakers = sorted({(row["corpus"], row["speaker"]) for row, _, _ in table})
+        kept = set({"all": speakers, "even": speakers[::2], "odd": speakers[1::2]}[half])
+        self.rows = [
+            (row, reader, i)
+            for row, reader, i in table
+            if (row["corpus"], row["speaker"]) in kept and row["frames"] >= FRAMES
+        ]
+        if not self.rows:
+            raise InputError(f"{shards}: no clip of {FRAMES} frames or more")
+        self.lengths = [row["frames"] for row, _, _ in self.rows]
+        self._cache: dict[int, np.ndarray] = {}
+        self._mels: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def frames(self, clip: int, at: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Frames number `at` of a clip, `uint8 [n, S, S, 3]`."""
+        if clip not in self._cache:
+            length = self.lengths[clip]
+            size = length * self.image_size**2 * 3
+            if size > self._left:
+                return np.concatenate([self._decode(clip, int(t), int(t) + 1) for t in at])
+            self._left -= size
+            self._cache[clip] = self._decode(clip, 0, length)
+        return self._cache[clip][np.asarray(at)]
+
+    def mel(self, clip: int) -> np.ndarray:
+        """`float32 [80, 4 T]`."""
+        if clip not in self._mels:
+            _, reader, i = self.rows[clip]
+            self._mels[clip] = reader.mel(i)
+        return self._mels[clip]
+
+    def _decode(self, clip: int, start: int, stop: int) -> np.ndarray:
+        _, reader, i = self.rows[clip]
+        size = self.image_size
+        frames = reader.frames(i, start, stop)
+        if frames.shape[1] == size:
+            return frames
+        return np.stack([cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in frames])
+
+
+class WindowSampler:
+    """Batches of windows: `clips` clips, `windows` windows of each, the starts at least `min_shift` frames apart.
+
+    Clips come in epochs of seeded order. Where a clip is too short for its windows, the shift shrinks to what fits.
+    """
+
+    def __init__(
+        self, store: ClipStore, *, seed: int, clips: int, windows: int = 1, min_shift: int = 1, min_gap: int = FRAMES
+    ) -> None:
+        self.store, self.seed, self.clips, self.windows = store, seed, clips, windows
+        self.min_shift, self.min_gap = min_shift, min_gap
+        turns = [max(1, round(n / FRAMES_PER_TURN)) for n in store.lengths]
+        self._turns = np.repeat(np.arange(len(store)), turns)
+        self._epoch: tuple[int, np.ndarray] | None = None
+
+    def batch(self, step: int) -> Batch:
+        """The batch of one step."""
+        rng = generator("windows", self.seed, step)
+        parts = [self._windows(self._clip(step * self.clips + i), rng) for i in range(self.clips)]
+        return Batch(*(np.concatenate([part[j] for part in parts]) for j in range(4)))
+
+    def prefetch(self, start: int, stop: int, ahead: int = 2) -> Iterator[Batch]:
+        """The batches of steps start .. stop - 1, made in a thread while the caller works."""
+        with ThreadPoolExecutor(1, "batches") as pool:
+            waiting = [pool.submit(self.batch, step) for step in range(start, min(start + ahead, stop))]
+            for step in range(start, stop):
+                done = waiting.pop(0)
+                if step + ahead < stop:
+                    waiting.append(pool.submit(self.batch, step + ahead))
+                yield done.result()
+
+    def _clip(self, number: int) -> int:
+        epoch, place = divmod(number, len(self._turns))
+        if self._epoch is None or self._epoch[0] != epoch:
+            self._epoch = (epoch, generator("epoch", self.seed, epoch).permutation(self._turns))
+        return int(self._epoch[1][place])
+
+    def _windows(self, clip: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        length = self.store.lengths[clip]
+        starts = spaced_starts(length - FRAMES + 1, self.windows, self.min_shift, rng)
+        frames = self.store.frames(clip, (starts[:, None] + np.arange(FRAMES)).ravel())
+        references = self.store.frames(clip, [reference_for(int(s), length, self.min_gap, rng) for s in starts])
+        at = (starts[:, None] + np.arange(FRAMES)).ravel()
+        mels = mel_windows(self.store.mel(clip), at)
+        n = len(starts)
+        return (
+            frames.reshape(n, FRAMES, *frames.shape[1:]),
+            references,
+            mels.reshape(n, FRAMES, *mels.shape[1:]),
+            np.full(n, clip),
+        )
+
+
+def spaced_starts(places: int, count: int, min_shift: int, rng: np.random.Generator) -> np.ndarray:
+    """`count` sorted starts in 0 .. places - 1, `min_shift` apart or as far as there is room; uniform among these."""
+    shift = min(min_shift, (places - 1) // (count - 1)) if count > 1 else 0
+    free = places - shift * (count - 1)
+    return np.sort(rng.integers(0, free, count)) + shift * np.arange(count)
+
+
+def reference_for(start: int, length: int, min_gap: int, rng: np.random.Generator) -> int:
+    """A frame at least `min_gap` frames from the window that starts at `start`; the farthest one if none is."""
+    at = np.arange(length)
+    distance = np.maximum(start - at, at - (start + FRAMES - 1))
+    far = np.flatnonzero(distance >= min_gap)
+    return int(rng.choice(far)) if len(far) else int(distance.argmax())

@@ -1,0 +1,56 @@
+"""The Refinement Network G_R: a U-Net in which the sound modulates every convolution (paper, section 3.3)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from avcat.config import RefinementConfig
+from avcat.nn.convs import ModulatedConv2d
+
+
+class ModulatedPair(nn.Module):
+    """Two modulated 3 x 3 convolutions, each with a leaky ReLU that keeps the variance (gain sqrt 2)."""
+
+    def __init__(self, inputs: int, outputs: int, *, style_dim: int, stride: int = 1) -> None:
+        super().__init__()
+        self.first = ModulatedConv2d(inputs, outputs, 3, style_dim=style_dim, stride=stride)
+        self.second = ModulatedConv2d(outputs, outputs, 3, style_dim=style_dim)
+
+    def forward(self, x: Tensor, f_a: Tensor) -> Tensor:
+        x = F.leaky_relu(self.first(x, f_a), 0.2) * math.sqrt(2)
+        return F.leaky_relu(self.second(x, f_a), 0.2) * math.sqrt(2)
+
+
+class Refinement(nn.Module):
+    """I^p' = M I + (1 - M) I^p -> a better picture of the same size, as I^p' plus what the U-Net changes."""
+
+    def __init__(self, config: RefinementConfig, *, inputs: int, style_dim: int) -> None:
+        super().__init__()
+        widths = [min(config.width * 2**i, config.max_width) for i in range(config.depth + 1)]
+        self.down = nn.ModuleList(
+            ModulatedPair(
+                inputs if i == 0 else widths[i - 1], widths[i], style_dim=style_dim, stride=1 if i == 0 else 2
+            )
+            for i in range(config.depth + 1)
+        )
+        self.up = nn.ModuleList(
+            ModulatedPair(widths[i + 1] + widths[i], widths[i], style_dim=style_dim)
+            for i in reversed(range(config.depth))
+        )
+        self.rgb = ModulatedConv2d(widths[0], 3, 1, style_dim=style_dim)
+        # Equation 6 fixes the size of what a convolution gives; a picture needs to choose its own.
+        self.rgb_gain = nn.Parameter(torch.full((3, 1, 1), 0.1))
+
+    def forward(self, x: Tensor, f_a: Tensor) -> Tensor:
+        """`[B, inputs, S, S]` (the picture to mend first) and f_a `[B, A]` -> `[B, 3, S, S]`."""
+        picture, skips = x[:, :3], []
+        for pair in self.down:
+            x = pair(x, f_a)
+            skips.append(x)
+        skips.pop()
+        for pair in self.up:
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = pair(torch.cat((x, skips.pop()), 1), f_a)
+        return picture + self.rgb(x, f_a) * self.rgb_gain

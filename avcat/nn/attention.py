@@ -1,0 +1,120 @@
+"""Windowed multi-head attention (paper, equation 1) over tokens normalised as in MAT.
+
+Shape suffixes:
+    B: batch      H, W: sides of the map    C: channels
+    G: windows of one map                   N: tokens of one window    h: heads    d: channels of one head
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from avcat.errors import InputError
+
+
+class Windows(NamedTuple):
+    """How one block cuts its map: into squares of `size`, moved by `shift` to the right and down."""
+
+    size: int
+    shift: int
+
+
+class Context(NamedTuple):
+    """Keys and values of a whole map, cut into windows: what queries attend to. Can be kept and used again."""
+
+    k_BGhNd: Tensor
+    v_BGhNd: Tensor
+
+
+def windows_for(block: int, window: int, side: int) -> Windows:
+    """The windows of block number `block` (0-based) on a square map of `side` tokens.
+
+    Odd blocks are shifted by half a window. A map no larger than the window is one window, unshifted.
+    Raises InputError where the window does not divide the map.
+    """
+    if side <= window:
+        return Windows(side, 0)
+    if side % window:
+        raise InputError(f"model.backbone: a map of {side} x {side} cannot be cut into windows of {window}")
+    return Windows(window, window // 2 if block % 2 else 0)
+
+
+def partition(x_BHWC: Tensor, windows: Windows) -> Tensor:
+    """Cuts maps into windows: `[B, H, W, C]` -> `[B, G, N, C]`, rolled by the shift first."""
+    if windows.shift:
+        x_BHWC = x_BHWC.roll((-windows.shift, -windows.shift), (1, 2))
+    b, h, w, c = x_BHWC.shape
+    s = windows.size
+    return x_BHWC.view(b, h // s, s, w // s, s, c).transpose(2, 3).reshape(b, -1, s * s, c)
+
+
+def merge(x_BGNC: Tensor, windows: Windows, height: int, width: int) -> Tensor:
+    """The inverse of `partition`."""
+    b, _, _, c = x_BGNC.shape
+    s = windows.size
+    x = x_BGNC.view(b, height // s, width // s, s, s, c).transpose(2, 3).reshape(b, height, width, c)
+    return x.roll((windows.shift, windows.shift), (1, 2)) if windows.shift else x
+
+
+def shift_mask(windows: Windows, height: int, width: int) -> Tensor | None:
+    """Which pairs of tokens may attend to each other: bool `[G, 1, N, N]`, None where all may.
+
+    Rolling brings the map's far edges together in one window; they are no neighbours.
+    """
+    if not windows.shift:
+        return None
+
+    def region(side: int) -> Tensor:
+        at = torch.arange(side)
+        return (at >= side - windows.size).int() + (at >= side - windows.shift).int()
+
+    regions = region(height)[:, None] * 3 + region(width)[None]
+    regions_GN = partition(regions[None, :, :, None], Windows(windows.size, 0))[0, :, :, 0]
+    return (regions_GN[:, None, :, None] == regions_GN[:, None, None, :]).contiguous()
+
+
+class WindowAttention(nn.Module):
+    """Attention inside windows, from the tokens of one map to those of the same or of another.
+
+    Queries and keys come from L2-normalised tokens, values from raw ones, without relative position bias (MAT).
+    Normalised tokens are scaled by a learned gain that starts at sqrt(C): with it the logits start with a spread
+    of about one, where torch's default would leave attention uniform to within two per cent.
+    """
+
+    def __init__(self, *, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.gain = nn.Parameter(torch.tensor(math.sqrt(dim)))
+        self.query, self.key = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        self.value, self.out = nn.Linear(dim, dim), nn.Linear(dim, dim)
+        for linear in (self.query, self.key):
+            nn.init.normal_(linear.weight, std=dim**-0.5)
+            nn.init.zeros_(linear.bias)
+
+    def context(self, x_BHWC: Tensor, windows: Windows) -> Context:
+        """Keys and values of a map `[B, H, W, C]`."""
+        x_BGNC = partition(x_BHWC, windows)
+        return Context(self._split(self.key(self._normalised(x_BGNC))), self._split(self.value(x_BGNC)))
+
+    def forward(self, x_BHWC: Tensor, context: Context, windows: Windows, mask: Tensor | None) -> Tensor:
+        """What the tokens of `x_BHWC` gather from `context`: `[B, H, W, C]`.
+
+        A context of R maps serves a batch of B = R n: map r serves the n entries from r n on.
+        """
+        b, height, width, _ = x_BHWC.shape
+        q_BGhNd = self._split(self.query(self._normalised(partition(x_BHWC, windows))))
+        k, v = (t.repeat_interleave(b // t.shape[0], 0) if t.shape[0] != b else t for t in context)
+        if mask is not None:
+            mask = mask.expand(b, *mask.shape).flatten(0, 1)
+        y = F.scaled_dot_product_attention(q_BGhNd.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), attn_mask=mask)
+        y_BGNC = y.transpose(1, 2).flatten(2).view(b, -1, y.shape[2], x_BHWC.shape[3])
+        return merge(self.out(y_BGNC), windows, height, width)
+
+    def _normalised(self, x: Tensor) -> Tensor:
+        return F.normalize(x, dim=-1) * self.gain
+
+    def _split(self, x_BGNC: Tensor) -> Tensor:
+        return x_BGNC.unflatten(-1, (self.heads, -1)).transpose(2, 3)

@@ -1,0 +1,52 @@
+"""Convolutions: plain ones with an activation, and those that the sound modulates (paper, equation 6)."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvAct(nn.Sequential):
+    """A 3 x 3 convolution and a leaky ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.LeakyReLU(0.2))
+
+
+class ConvNormAct(nn.Sequential):
+    """A convolution, GroupNorm and ReLU. GroupNorm, since its result does not depend on how a batch is spread."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int | tuple[int, int] = 3, stride: int | tuple[int, int] = 1
+    ) -> None:
+        pad = kernel // 2 if isinstance(kernel, int) else (kernel[0] // 2, kernel[1] // 2)
+        groups = math.gcd(outputs, 8)
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, stride, pad, bias=False), nn.GroupNorm(groups, outputs), nn.ReLU()
+        )
+
+
+class ModulatedConv2d(nn.Module):
+    """A convolution whose weights are scaled, input channel by input channel, by a style made from f_a (equation 6).
+
+    W' = s_m W_mnq / sqrt(sum_mq (s_m W_mnq)^2 + eps). Scaling the weights of each sample is the same as scaling its
+    input by s and its output by 1 / sqrt(...), which needs one ordinary convolution for the whole batch.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, *, style_dim: int, stride: int = 1) -> None:
+        super().__init__()
+        self.stride, self.padding, self.eps = stride, kernel // 2, 1e-8
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel) / math.sqrt(inputs * kernel * kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.style = nn.Linear(style_dim, inputs)
+        nn.init.normal_(self.style.weight, std=0.5 * style_dim**-0.5)
+        nn.init.ones_(self.style.bias)  # an average style changes nothing
+
+    def forward(self, x: Tensor, f_a: Tensor) -> Tensor:
+        """`[B, inputs, H, W]` and f_a `[B, A]` -> `[B, outputs, H / stride, W / stride]`."""
+        s = self.style(f_a)
+        energy = self.weight.float().square().sum((2, 3))  # [outputs, inputs]
+        scale = torch.rsqrt(s.float().square() @ energy.T + self.eps).to(s.dtype)
+        y = F.conv2d(x * s[:, :, None, None], self.weight, stride=self.stride, padding=self.padding)
+        return y * scale[:, :, None, None] + self.bias[:, None, None]

@@ -1,0 +1,186 @@
+"""Training AV-CAT: generator against discriminator, with VGG, sync and, in small profiles, L1 losses (equation 10)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from avcat.config import TrainConfig
+from avcat.data.windows import FRAMES, Batch, ClipStore, WindowSampler
+from avcat.losses.gan import discriminator_loss, generator_loss
+from avcat.losses.sync import sync_loss
+from avcat.losses.vgg import VGGLoss
+from avcat.media.mel import mel_windows
+from avcat.models.avcat import AVCAT, Redrawn
+from avcat.models.build import build_avcat
+from avcat.models.discriminator import Discriminator
+from avcat.models.syncnet import SyncNet
+from avcat.training.augment import mirror_and_light, to_network
+from avcat.training.common import adam, autocast, ema_of, step_generator, update
+from avcat.training.loop import learning_rate_factor
+
+MIDDLE = FRAMES // 2
+CALIBRATION_WINDOWS = 512
+STRIP_CLIPS = 6
+STRIP_FRAMES = 8
+VALIDATION_WINDOWS = 24
+STATE = ("generator", "discriminator", "ema", "optimiser_g", "optimiser_d")
+
+
+class AVCATTask:
+    """See `avcat.training.loop.Task`."""
+
+    def __init__(
+        self, config: TrainConfig, train: ClipStore, held_out: ClipStore, expert: SyncNet | None, device: str
+    ) -> None:
+        self.config, self.device, self.held_out = config, device, held_out
+        optimiser = config.optimiser
+        torch.manual_seed(optimiser.seed)
+        self.generator = build_avcat(config.model).to(device, memory_format=torch.channels_last)
+        self.discriminator = Discriminator(config.discriminator).to(device, memory_format=torch.channels_last)
+        self.vgg = VGGLoss(config.vgg_weights, config.vgg_layer_weights).to(device, memory_format=torch.channels_last)
+        self.expert = expert.requires_grad_(False).eval().to(device) if expert is not None else None
+        self.sampler = WindowSampler(
+            train, seed=optimiser.seed, clips=optimiser.batch_clips, min_gap=config.min_reference_gap
+        )
+        self._start_audio_branch()
+        self.ema = ema_of(self.generator, optimiser.ema_decay)
+        self.optimiser_g = adam(self.generator.parameters(), optimiser.learning_rate, optimiser)
+        self.optimiser_d = adam(self.discriminator.parameters(), config.discriminator_learning_rate, optimiser)
+
+    def _start_audio_branch(self) -> None:
+        """E_a from SyncNet and fixed, as the settings say, and its output's mean and spread from the first batches."""
+        audio = self.generator.audio
+        if self.config.audio_from_syncnet:
+            assert self.expert is not None, "audio_from_syncnet needs the expert"
+            audio.encoder.load_state_dict(self.expert.audio.state_dict())
+        audio.encoder.requires_grad_(not self.config.audio_frozen)
+        per_batch = self.config.optimiser.batch_clips * FRAMES
+        mels = [self.sampler.batch(i).mels.reshape(-1, 80, 20) for i in range(-(-CALIBRATION_WINDOWS // per_batch))]
+        audio.calibrate(torch.from_numpy(np.concatenate(mels)).to(self.device))
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        return self.sampler.prefetch(start, stop)
+
+    def step(self, number: int, batch: Batch) -> dict[str, float]:
+        optimiser, weights = self.config.optimiser, self.weights(number)
+        truth, references, mels = self._inputs(batch, step_generator(optimiser, number))
+        with autocast(optimiser, self.device):
+            redrawn = self.generator(truth, self.generator.encode_reference(references), mels.flatten(0, 1))
+            composite = self.generator.composite(truth, redrawn.prediction)
+            losses = self.losses([name for name, weight in weights.items() if weight], redrawn, composite, truth, mels)
+        total = sum((weights[name] * loss for name, loss in losses.items()), truth.new_zeros(()))
+        factor = learning_rate_factor(number, optimiser)
+        norm = update(self.optimiser_g, total, optimiser.learning_rate * factor, optimiser.gradient_clip)
+        self.ema.update_parameters(self.generator)
+        figures = {name: float(value) for name, value in losses.items()}
+        figures |= {"total": float(total), "gradient_norm": norm, "learning_rate": optimiser.learning_rate * factor}
+        return figures | (self._step_discriminator(truth, composite.detach(), factor) if weights["gan"] else {})
+
+    def weights(self, number: int) -> dict[str, float]:
+        """The factor of each loss in the total at a step (equation 10; L1 and the intermediate terms are ours)."""
+        w = self.config.weights
+        gan = w.gan if number >= self.config.gan_start_step else 0.0
+        two_pictures = self.config.model.backbone is not None and self.config.model.refinement is not None
+        intermediate = w.intermediate if two_pictures else 0.0
+        return {
+            "l1": w.l1,
+            "gan": gan,
+            "vgg": w.vgg,
+            "sync": w.sync,
+            "intermediate_l1": w.l1 * intermediate,
+            "intermediate_vgg": w.vgg * intermediate,
+        }
+
+    def losses(
+        self, names: list[str], redrawn: Redrawn, composite: Tensor, truth: Tensor, mels: Tensor
+    ) -> dict[str, Tensor]:
+        """The losses `names`, unweighted. L1 sees the networks' whole pictures, the others what a viewer would see."""
+
+        def intermediate() -> Tensor:
+            assert redrawn.intermediate is not None
+            return redrawn.intermediate
+
+        compute = {
+            "l1": lambda: F.l1_loss(redrawn.prediction.float(), truth),
+            "gan": lambda: generator_loss(self.discriminator(composite), self.config.gan_form),
+            "vgg": lambda: self.vgg(composite, truth),
+            "sync": lambda: self._sync(composite, mels),
+            "intermediate_l1": lambda: F.l1_loss(intermediate().float(), truth),
+            "intermediate_vgg": lambda: self.vgg(self.generator.composite(truth, intermediate()), truth),
+        }
+        return {name: compute[name]() for name in names}
+
+    def _sync(self, composite: Tensor, mels: Tensor) -> Tensor:
+        assert self.expert is not None, "the sync loss needs an expert"
+        return sync_loss(self.expert, composite.unflatten(0, (-1, FRAMES)), mels[:, MIDDLE])
+
+    def _step_discriminator(self, truth: Tensor, fake: Tensor, factor: float) -> dict[str, float]:
+        with autocast(self.config.optimiser, self.device):
+            real_logits, fake_logits = self.discriminator(truth), self.discriminator(fake)
+            loss = discriminator_loss(real_logits, fake_logits, self.config.gan_form)
+        rate = self.config.discriminator_learning_rate * factor
+        norm = update(self.optimiser_d, loss, rate, self.config.optimiser.gradient_clip)
+        return {"discriminator": float(loss), "discriminator_gradient_norm": norm}
+
+    def _inputs(self, batch: Batch, random: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Frames `[5 W, 3, S, S]`, references `[W, 3, S, S]`, mels `[W, 5, 80, 20]`; augmented if `random` is given."""
+        stack = torch.cat((torch.from_numpy(batch.frames), torch.from_numpy(batch.references[:, None])), 1)
+        images = to_network(stack)
+        if random is not None and self.config.augment:
+            images = mirror_and_light(images, random)
+        images = images.to(self.device)
+        frames = images[:, :FRAMES].flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return (
+            frames,
+            images[:, FRAMES].contiguous(memory_format=torch.channels_last),
+            torch.from_numpy(batch.mels).to(self.device),
+        )
+
+    @torch.inference_mode()
+    def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """All losses (also of weight 0) and the masked region's L1 on fixed held-out windows, and a strip of clips."""
+        names = [n for n in self.weights(self.config.optimiser.steps) if n != "sync" or self.expert is not None]
+        if self.config.model.backbone is None or self.config.model.refinement is None:
+            names = [name for name in names if not name.startswith("intermediate")]
+        sampler = WindowSampler(self.held_out, seed=0, clips=VALIDATION_WINDOWS, min_gap=self.config.min_reference_gap)
+        truth, references, mels = self._inputs(sampler.batch(0), None)
+        network = self.averaged
+        with autocast(self.config.optimiser, self.device):
+            redrawn = network(truth, network.encode_reference(references), mels.flatten(0, 1))
+            composite = network.composite(truth, redrawn.prediction).float()
+            figures = {k: float(v) for k, v in self.losses(names, redrawn, composite, truth, mels).items()}
+        hidden = 1 - network.mask.mean()
+        figures["masked_l1"] = float(F.l1_loss(composite, truth) / hidden)
+        return figures, {"held_out": strip(network, self.held_out, self.device)}
+
+    @property
+    def averaged(self) -> AVCAT:
+        """The generator with averaged weights, in eval mode: what is kept."""
+        network = self.ema.module.eval()
+        assert isinstance(network, AVCAT)
+        return network
+
+    def state(self) -> dict[str, Any]:
+        return {name: getattr(self, name).state_dict() for name in STATE}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        for name in STATE:
+            getattr(self, name).load_state_dict(state[name])
+
+
+@torch.inference_mode()
+def strip(network: AVCAT, store: ClipStore, device: str) -> np.ndarray:
+    """Held-out clips, two rows each: the truth, and the same frames redrawn from the first frame and the sound."""
+    rows = []
+    for clip in np.linspace(0, len(store) - 1, min(STRIP_CLIPS, len(store))).astype(int):
+        at = np.linspace(1, store.lengths[clip] - 1, STRIP_FRAMES).astype(int)
+        frames = to_network(torch.from_numpy(store.frames(clip, np.append(at, 0)))).to(device)
+        mels = torch.from_numpy(mel_windows(store.mel(clip), at)).to(device)
+        redrawn = network(frames[:-1], network.encode_reference(frames[-1:]), mels)
+        rows += [frames[:-1], network.composite(frames[:-1], redrawn.prediction)]
+    picture = torch.cat([torch.cat(list(row), -1) for row in rows], -2)
+    return ((picture.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()

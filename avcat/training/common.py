@@ -1,0 +1,53 @@
+"""What both tasks do alike: the update with clipping and NaN guard, EMA, seeds, autocast."""
+
+import math
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from avcat.config import OptimiserConfig
+from avcat.seeding import seed_of
+
+
+def autocast(config: OptimiserConfig, device: str) -> AbstractContextManager[None]:
+    """bf16 where the settings say so."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.precision == "bf16")
+
+
+def step_generator(config: OptimiserConfig, step: int) -> torch.Generator:
+    """The random numbers of one step."""
+    return torch.Generator().manual_seed(seed_of("step", config.seed, step))
+
+
+def adam(parameters: Iterable[nn.Parameter], learning_rate: float, config: OptimiserConfig) -> torch.optim.Optimizer:
+    """AdamW over the parameters that learn."""
+    learning = [p for p in parameters if p.requires_grad]
+    betas = (config.beta1, config.beta2)
+    return torch.optim.AdamW(learning, learning_rate, betas=betas, weight_decay=config.weight_decay)
+
+
+def ema_of(network: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of the weights, which forgets faster while it is young."""
+
+    @torch.no_grad()
+    def average(averages: list[Tensor], weights: list[Tensor], updates: Tensor) -> None:
+        n = int(updates)
+        torch._foreach_lerp_(averages, weights, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return AveragedModel(network, multi_avg_fn=average)
+
+
+def update(optimiser: torch.optim.Optimizer, loss: Tensor, learning_rate: float, clip: float) -> float:
+    """Backward, clip, step; returns the gradient's norm before clipping. A gradient that is not finite is not used."""
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    norm = float(nn.utils.clip_grad_norm_(parameters, clip))
+    if math.isfinite(norm):
+        optimiser.step()
+    return norm

@@ -1,0 +1,163 @@
+"""The loop around every training: batches, steps, validation, checkpoints, resume.
+
+What is trained is a `Task`; the loop knows nothing of faces. A step's batch and its random numbers are functions of
+the seed and the step, so a run that was stopped and resumed gives the same losses as one that was not.
+"""
+
+import csv
+import json
+import math
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from avcat.config import OptimiserConfig
+from avcat.data.windows import Batch
+from avcat.files import atomic_path
+
+LogScalars = Callable[[int, dict[str, float]], None]
+LogImage = Callable[[str, int, np.ndarray], None]
+MAX_BAD_STEPS = 20  # skipped in a row before the run gives up
+
+
+class Task(Protocol):
+    """One network's training: what a step does, and all of the state that the next step depends on."""
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        """The batches of steps start .. stop - 1."""
+        ...
+
+    def step(self, number: int, batch: Batch) -> dict[str, float]:
+        """One step; returns its losses and norms. Leaves everything unchanged where a loss is not finite."""
+        ...
+
+    def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Figures and pictures (`uint8 [H, W, 3]`) on held-out clips."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Everything to resume from: tensors, numbers, dicts and lists alone."""
+        ...
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Loggers:
+    """Where figures and pictures go."""
+
+    scalars: LogScalars
+    image: LogImage
+
+
+def learning_rate_factor(step: int, config: OptimiserConfig) -> float:
+    """Linear warm-up, then half a cosine down to nothing."""
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    span = max(1, config.steps - config.warmup_steps)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - config.warmup_steps) / span)))
+
+
+def run(task: Task, config: OptimiserConfig, state_dir: Path, loggers: Loggers, *, fingerprint: str) -> None:
+    """Trains to `config.steps`, going on from the newest readable checkpoint in `state_dir` if there is one.
+
+    A checkpoint of other settings (another `fingerprint`) is not used. Curves are kept in `state_dir/curves.csv`.
+    """
+    history = History(state_dir / "curves.csv")
+    start = resume(task, state_dir, fingerprint)
+    history.cut(start)
+    bad, last = 0, time.perf_counter()
+    for number, batch in zip(range(start, config.steps), task.batches(start, config.steps), strict=True):
+        waited = time.perf_counter() - last
+        figures = task.step(number, batch)
+        bad = 0 if all(map(math.isfinite, figures.values())) else bad + 1
+        if bad > MAX_BAD_STEPS:
+            raise FloatingPointError(f"{bad} steps in a row with losses that are not finite, the last one {figures}")
+        done, now = number + 1, time.perf_counter()
+        seconds = {"step_s": now - last, "data_wait_s": waited}
+        last = now
+        images: dict[str, np.ndarray] = {}
+        if done % config.validate_every == 0 or done == config.steps:
+            held_out, images = task.validate(done)
+            figures = {**figures, **{f"val_{name}": value for name, value in held_out.items()}}
+            last = time.perf_counter()
+        history.add(done, figures)
+        loggers.scalars(done, {**figures, **seconds})
+        for name, image in images.items():
+            loggers.image(name, done, image)
+        if done % config.checkpoint_every == 0 or done == config.steps:
+            history.flush()
+            save(task, state_dir, done, fingerprint, config.keep_checkpoints)
+
+
+class History:
+    """The figures of every step, as a CSV that survives a restart. Steps are counted from 1: how many are done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        if path.exists():
+            with path.open(newline="") as file:
+                self.rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+
+    def cut(self, done: int) -> None:
+        """Forgets what came after step `done`."""
+        self.rows = [row for row in self.rows if row["step"] <= done]
+
+    def add(self, done: int, figures: dict[str, float]) -> None:
+        self.rows.append({"step": done, **figures})
+
+    def flush(self) -> None:
+        """Writes the file, atomically."""
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        with atomic_path(self.path) as part, part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows({k: f"{v:.6g}" if k != "step" else int(v) for k, v in row.items()} for row in self.rows)
+
+
+def checkpoints(state_dir: Path) -> list[Path]:
+    """Checkpoint files, oldest first."""
+    return sorted(state_dir.glob("step-*.pt"))
+
+
+def save(task: Task, state_dir: Path, done: int, fingerprint: str, keep: int) -> None:
+    """Writes a checkpoint atomically, then deletes all but the newest `keep`."""
+    with atomic_path(state_dir / f"step-{done:08d}.pt") as part:
+        torch.save({"done": done, "fingerprint": fingerprint, "state": task.state()}, part)
+    for path in checkpoints(state_dir)[:-keep]:
+        path.unlink()
+
+
+def resume(task: Task, state_dir: Path, fingerprint: str) -> int:
+    """Loads the newest readable checkpoint of the same settings; returns how many steps are done (0 without one)."""
+    for path in reversed(checkpoints(state_dir)):
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError):
+            print(f"{path}: cannot be read, trying the one before", flush=True)
+            continue
+        if content["fingerprint"] == fingerprint:
+            task.load_state(content["state"])
+            print(f"going on from {path.name}", flush=True)
+            return int(content["done"])
+    return 0
+
+
+def fingerprint_of(*parts: Any) -> str:
+    """A text that is equal where the settings are: JSON with sorted keys."""
+    return json.dumps(parts, sort_keys=True, default=str)
+
+
+def set_threads(threads: int) -> None:
+    """How many threads torch computes with; 0 takes all cores that this process may use."""
+    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))

@@ -1,0 +1,128 @@
+"""Training SyncNet: every window finds its sound among those of other people and of other moments of its own clip."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from avcat.config import SyncNetTraining
+from avcat.data.windows import FRAMES, Batch, ClipStore, WindowSampler
+from avcat.losses.sync import contrastive_loss
+from avcat.media.mel import mel_windows
+from avcat.metrics.sync import sync_scores
+from avcat.models.syncnet import SyncNet
+from avcat.seeding import generator
+from avcat.training.augment import mirror_and_light, misalign, to_network
+from avcat.training.common import adam, autocast, ema_of, step_generator, update
+from avcat.training.loop import learning_rate_factor
+
+MIDDLE = FRAMES // 2
+FAR_FRAMES = 5  # "another moment": so far away at least
+STATE = ("network", "ema", "optimiser")
+MAX_SHIFT = 15  # frames to each side, as the official tool searches
+
+
+class SyncNetTask:
+    """See `avcat.training.loop.Task`."""
+
+    def __init__(self, config: SyncNetTraining, train: ClipStore, held_out: ClipStore, device: str) -> None:
+        self.config, self.device, self.held_out = config, device, held_out
+        optimiser = config.optimiser
+        torch.manual_seed(optimiser.seed)
+        self.network = SyncNet(config.model).to(device, memory_format=torch.channels_last)
+        self.ema = ema_of(self.network, optimiser.ema_decay)
+        self.optimiser = adam(self.network.parameters(), optimiser.learning_rate, optimiser)
+        self.sampler = WindowSampler(
+            train,
+            seed=optimiser.seed,
+            clips=optimiser.batch_clips,
+            windows=config.windows_per_clip,
+            min_shift=config.min_shift,
+        )
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        return self.sampler.prefetch(start, stop)
+
+    def step(self, number: int, batch: Batch) -> dict[str, float]:
+        optimiser = self.config.optimiser
+        random = step_generator(optimiser, number)
+        frames, mels = to_network(torch.from_numpy(batch.frames)), torch.from_numpy(batch.mels[:, MIDDLE])
+        if self.config.augment:
+            frames = misalign(mirror_and_light(frames, random), random)
+        with autocast(optimiser, self.device):
+            faces, sounds = self.network(frames.to(self.device), mels.to(self.device))
+        loss = contrastive_loss(faces, sounds, self.config.temperature)
+        rate = optimiser.learning_rate * learning_rate_factor(number, optimiser)
+        norm = update(self.optimiser, loss, rate, optimiser.gradient_clip)
+        self.ema.update_parameters(self.network)
+        return {"loss": float(loss), "gradient_norm": norm, "learning_rate": rate}
+
+    def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        return judge(self.averaged, self.held_out, self.device), {}
+
+    @property
+    def averaged(self) -> SyncNet:
+        """The network with averaged weights, in eval mode: what is kept."""
+        network = self.ema.module.eval()
+        assert isinstance(network, SyncNet)
+        return network
+
+    def state(self) -> dict[str, Any]:
+        return {name: getattr(self, name).state_dict() for name in STATE}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        for name in STATE:
+            getattr(self, name).load_state_dict(state[name])
+
+
+@torch.inference_mode()
+def embed_clip(network: SyncNet, frames: np.ndarray, mel: np.ndarray, device: str) -> tuple[np.ndarray, np.ndarray]:
+    """All windows of a clip: crops `uint8 [T, S, S, 3]`, mel `[80, 4 T]` -> faces, sounds `float32 [T - 4, D]`."""
+    windows = len(frames) - FRAMES + 1
+    stack = to_network(torch.from_numpy(frames)).to(device).unfold(0, FRAMES, 1).movedim(-1, 1)
+    mels = torch.from_numpy(mel_windows(mel, np.arange(windows) + MIDDLE)).to(device)
+    return network.embed_faces(stack).cpu().numpy(), network.embed_audio(mels).cpu().numpy()
+
+
+def shifted(mel: np.ndarray, frames: int) -> np.ndarray:
+    """The sound moved `frames` to the right (it comes later; left where negative), silence moving in."""
+    columns = mel.shape[1]
+    moved, by = np.zeros_like(mel), 4 * frames
+    moved[:, max(by, 0) : columns + min(by, 0)] = mel[:, max(-by, 0) : columns - max(by, 0)]
+    return moved
+
+
+def judge(network: SyncNet, store: ClipStore, device: str, *, planted: bool = False) -> dict[str, float]:
+    """How well a SyncNet knows people it has never seen.
+
+    `two_way`: how often the right sound is closer than one of the same clip, at least 5 frames away (chance: 0.5).
+    `offset_zero`: share of clips whose offset is found within one frame of 0. `planted_exact`: share of clips whose
+    sound was moved by 1 to 10 frames, to either side, and for which exactly that is found relative to what is found
+    unmoved (only with `planted`).
+    """
+    hits: list[float] = []
+    zero: list[bool] = []
+    exact: list[bool] = []
+    for clip in range(len(store)):
+        frames, mel = store.frames(clip, np.arange(store.lengths[clip])), store.mel(clip)
+        faces, sounds = embed_clip(network, frames, mel, device)
+        hits += _two_way(faces, sounds)
+        zero.append(abs(sync_scores(faces, sounds, MAX_SHIFT).offset) <= 1)
+        if planted:
+            rng = generator("planted", clip)
+            by = int(rng.integers(1, 11) * rng.choice((-1, 1)))
+            _, moved = embed_clip(network, frames, shifted(mel, by), device)
+            exact.append(sync_scores(faces, moved, MAX_SHIFT).offset == -by)
+    result = {"two_way": float(np.mean(hits)), "offset_zero": float(np.mean(zero))}
+    return result | ({"planted_exact": float(np.mean(exact))} if planted else {})
+
+
+def _two_way(faces: np.ndarray, sounds: np.ndarray) -> list[float]:
+    """One figure a clip: over all pairs of windows at least FAR_FRAMES apart, how often the right sound wins."""
+    cosines = faces @ sounds.T
+    at = np.arange(len(faces))
+    far = np.abs(at[:, None] - at[None]) >= FAR_FRAMES
+    if not far.any():
+        return []
+    return [float((np.diag(cosines)[:, None] > cosines)[far].mean())]

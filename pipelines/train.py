@@ -1,0 +1,89 @@
+"""Training of both networks: from shards to a model file, its figures and its curves."""
+
+import json
+import shutil
+from pathlib import Path
+
+from avcat.checkpoint import load_model, save_model
+from avcat.config import InputConfig, RuntimeConfig, SyncNetTraining, TrainConfig, to_dict
+from avcat.data.windows import ClipStore
+from avcat.files import atomic_path
+from avcat.models.syncnet import SyncNet
+from avcat.training.avcat import AVCATTask
+from avcat.training.loop import Loggers, fingerprint_of, run, set_threads
+from avcat.training.syncnet import SyncNetTask, judge
+
+CACHE_BYTES = 4 << 30  # of decoded crops, held by one training
+
+
+def train_syncnet(
+    config: SyncNetTraining,
+    inputs: InputConfig,
+    *,
+    shards: Path,
+    out: Path,
+    state: Path,
+    runtime: RuntimeConfig,
+    loggers: Loggers,
+) -> dict[str, float]:
+    """Trains a SyncNet on `shards/train`, writes `out/model.pt`, and judges it on `shards/test`, people never seen."""
+    set_threads(runtime.threads)
+    size = config.model.image_size
+    train = ClipStore(shards / "train", image_size=size, cache_bytes=CACHE_BYTES, half=config.half)
+    task = SyncNetTask(config, train, _held_out(shards, "val", size), runtime.device)
+    run(task, config.optimiser, state, loggers, fingerprint=_fingerprint(config, inputs, shards))
+    metrics = judge(task.averaged, _held_out(shards, "test", size), runtime.device, planted=True)
+    save_model(
+        out / "model.pt", "syncnet", task.averaged, config.model, inputs, {**metrics, "steps": config.optimiser.steps}
+    )
+    _finish(out, state, metrics)
+    return metrics
+
+
+def train_avcat(
+    config: TrainConfig,
+    inputs: InputConfig,
+    *,
+    syncnet: Path | None,
+    shards: Path,
+    out: Path,
+    state: Path,
+    runtime: RuntimeConfig,
+    loggers: Loggers,
+) -> dict[str, float]:
+    """Trains AV-CAT on `shards/train` with the expert `syncnet`, and writes `out/model.pt`, the averaged weights."""
+    set_threads(runtime.threads)
+    size = config.model.image_size
+    expert = None
+    if syncnet is not None:
+        network, _ = load_model(syncnet, "syncnet")
+        assert isinstance(network, SyncNet)
+        expert = network
+    train = ClipStore(shards / "train", image_size=size, cache_bytes=CACHE_BYTES)
+    task = AVCATTask(config, train, _held_out(shards, "val", size), expert, runtime.device)
+    run(task, config.optimiser, state, loggers, fingerprint=_fingerprint(config, inputs, shards))
+    metrics, _ = task.validate(config.optimiser.steps)
+    facts = {"steps": config.optimiser.steps, **metrics}
+    save_model(out / "model.pt", "avcat", task.averaged, config.model, inputs, facts)
+    _finish(out, state, metrics)
+    return metrics
+
+
+def _held_out(shards: Path, split: str, image_size: int) -> ClipStore:
+    return ClipStore(shards / split, image_size=image_size, cache_bytes=CACHE_BYTES)
+
+
+def _fingerprint(config: SyncNetTraining | TrainConfig, inputs: InputConfig, shards: Path) -> str:
+    """Settings and data: a checkpoint goes on only with the same of both."""
+    stats = {
+        str(p.relative_to(shards)): json.loads(p.read_text())["sha256"] for p in sorted(shards.rglob("*_stats.json"))
+    }
+    return fingerprint_of(to_dict(config), to_dict(inputs), stats)
+
+
+def _finish(out: Path, state: Path, metrics: dict[str, float]) -> None:
+    """Puts figures and curves beside the model."""
+    with atomic_path(out / "metrics.json") as part:
+        part.write_text(json.dumps({name: round(value, 6) for name, value in metrics.items()}, indent=1) + "\n")
+    with atomic_path(out / "curves.csv") as part:
+        shutil.copyfile(state / "curves.csv", part)
