@@ -1,0 +1,80 @@
+"""What is evaluated: a method turns the true crops of a clip and its sound into the crops it would show.
+
+All methods get the first frame as their reference (paper, section 4.1: it cannot tell what the lips do later).
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from avcat.errors import InputError
+from avcat.face.mask import keep_mask
+from avcat.media.mel import mel_windows
+from avcat.redraw import Redrawer
+
+Crops = NDArray[np.uint8]  # [T, S, S, 3] RGB
+REFERENCE_FRAME = 0
+GROUND_TRUTH, COPY_REFERENCE = "ground-truth", "copy-reference"
+
+
+class Method(Protocol):
+    """One row of the tables."""
+
+    def draw(self, crops: Crops, mel: NDArray[np.float32]) -> Crops:
+        """True crops `[T, S, S, 3]` and the mel `float32 [80, 4 T]` -> this method's crops, of the same shape."""
+
+    def ceiling(self, crops: Crops) -> Crops:
+        """What the method would show if it knew the truth: the true crops, but for what its picture size takes away."""
+
+
+class GroundTruth:
+    """The true frames themselves."""
+
+    def draw(self, crops: Crops, mel: NDArray[np.float32]) -> Crops:
+        return crops
+
+    def ceiling(self, crops: Crops) -> Crops:
+        return crops
+
+
+class CopyReference:
+    """The redrawn region of the reference, pasted into every frame: what a method has to beat that hears nothing."""
+
+    def draw(self, crops: Crops, mel: NDArray[np.float32]) -> Crops:
+        redrawn = keep_mask(crops.shape[1]) == 0
+        out = crops.copy()
+        out[:, redrawn] = crops[REFERENCE_FRAME, redrawn]
+        return out
+
+    def ceiling(self, crops: Crops) -> Crops:
+        return crops
+
+
+class Trained:
+    """A trained network, composited into the crop as dubbing does it."""
+
+    def __init__(self, redrawer: Redrawer) -> None:
+        self.redrawer = redrawer
+
+    def draw(self, crops: Crops, mel: NDArray[np.float32]) -> Crops:
+        reference = self.redrawer.encode_reference(crops[REFERENCE_FRAME])
+        return self.redrawer.redraw(crops, mel_windows(mel, np.arange(len(crops))), reference)
+
+    def ceiling(self, crops: Crops) -> Crops:
+        return self.redrawer.degrade(crops)
+
+
+def build_method(name: str, checkpoint: Path | None, batch_frames: int, device: str) -> Method:
+    """The method called `name`; any but the two that need no network is loaded from `checkpoint`.
+
+    Raises InputError where the checkpoint is not given or cannot be used.
+    """
+    if name == GROUND_TRUTH:
+        return GroundTruth()
+    if name == COPY_REFERENCE:
+        return CopyReference()
+    if checkpoint is None:
+        raise InputError(f"{name}: this method needs a trained model")
+    return Trained(Redrawer.from_checkpoint(checkpoint, device, batch_frames))

@@ -1,0 +1,107 @@
+"""Learning curves and mouths over time as SVG that reads on light and dark ground; the same bytes twice."""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from avcat.errors import InputError
+
+INK = "#808080"  # as far from black as from white
+COLOURS = ("#2a8cd8", "#e0702c", "#3fa35b", "#b46ad1")
+SIZE_INCHES = (4.6, 2.7)  # small, so that the text is still read on a phone
+SMOOTHED_POINTS = 150  # a training curve is averaged down to so many
+STYLE = {
+    "svg.hashsalt": "avcat",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": INK,
+    "grid.alpha": 0.25,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+}
+
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]  # steps, values
+
+
+def read_curves(path: Path) -> dict[str, Curve]:
+    """The curves of a training's `curves.csv`: a column `step`, and one a figure whose cells may be empty.
+
+    Raises InputError where the file is not such a table.
+    """
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        names = [name for name in rows[0] if name != "step"] if rows else []
+        points = {name: [(float(row["step"]), float(row[name])) for row in rows if row[name]] for name in names}
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: not a table of curves ({error})") from error
+    return {name: (np.array(p)[:, 0], np.array(p)[:, 1]) for name, p in points.items() if p}
+
+
+def learning_curves(title: str, curves: Mapping[str, Curve]) -> str:
+    """One picture of the named curves over the steps. Long ones are averaged over equal spans."""
+
+    def draw(axes: Axes) -> None:
+        for (name, curve), colour in zip(curves.items(), _colours(len(curves)), strict=True):
+            steps, values = _averaged(curve)
+            axes.plot(steps, values, color=colour, linewidth=1.4, label=name, marker="." if len(steps) < 30 else "")
+        axes.set_xlabel("step")
+        positive = all((values > 0).all() for _, values in curves.values())
+        if positive and any(values.max() > 20 * values.min() for _, values in curves.values()):
+            axes.set_yscale("log")
+
+    return _svg(title, draw)
+
+
+def openings(title: str, series: Mapping[str, Sequence[float]], fps: int) -> str:
+    """The mouth's opening over time, one line a method."""
+
+    def draw(axes: Axes) -> None:
+        for (name, values), colour in zip(series.items(), _colours(len(series)), strict=True):
+            axes.plot(np.arange(len(values)) / fps, values, color=colour, linewidth=1.4, label=name)
+        axes.set_xlabel("s")
+        axes.set_ylabel("gap / eye distance")
+
+    return _svg(title, draw)
+
+
+def _svg(title: str, draw: Callable[[Axes], None]) -> str:
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=SIZE_INCHES, layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
+        axes.set_title(title, loc="left")
+        axes.legend(fontsize=8)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return out.getvalue()
+
+
+def _averaged(curve: Curve) -> Curve:
+    steps, values = curve
+    spans = max(1, math.ceil(len(steps) / SMOOTHED_POINTS))
+    edges = np.arange(0, len(steps), spans)
+    counts = np.diff(np.append(edges, len(steps)))
+    return np.add.reduceat(steps, edges) / counts, np.add.reduceat(values, edges) / counts
+
+
+def _colours(count: int) -> list[str]:
+    return [COLOURS[i % len(COLOURS)] for i in range(count)]

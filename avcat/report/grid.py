@@ -1,0 +1,74 @@
+"""Picture grids as in the paper's figure 4: the same moments of a clip, one row for each method, mouths close up below."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from avcat.errors import InputError
+
+Picture = NDArray[np.uint8]  # [H, W, 3] RGB
+
+PICTURE = 160  # side of a frame in the grid
+GAP = 4
+LABEL = 22  # height of a row's label
+WHITE, INK = 255, (40, 40, 40)
+# The mouth's neighbourhood in a crop, as fractions of its side: twice as wide as high, centred at 0.61.
+CLOSE_UP_ROWS, CLOSE_UP_COLUMNS = (0.48, 0.74), (0.24, 0.76)
+
+
+def read_strip(path: Path) -> list[Picture]:
+    """The square pictures of a strip, from left to right. Raises InputError where the file is none."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None or image.shape[1] % image.shape[0]:
+        raise InputError(f"{path}: not a strip of pictures")
+    rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    return list(np.split(rgb, rgb.shape[1] // rgb.shape[0], axis=1))
+
+
+def grid(rows: Sequence[tuple[str, Sequence[Picture]]]) -> Picture:
+    """A labelled grid of (label, pictures) rows: all frames first, then the mouths, methods below each other."""
+    columns = max(len(pictures) for _, pictures in rows)
+    width = columns * (PICTURE + GAP) - GAP
+    parts = []
+    for label, pictures in rows:
+        parts += [_label(label, width), _row([_resized(p, PICTURE, PICTURE) for p in pictures], width)]
+    for label, pictures in rows:
+        parts += [_label(f"{label}: mouth", width), _row([_close_up(p) for p in pictures], width)]
+    return np.vstack(parts)
+
+
+def to_jpeg(picture: Picture, quality: int = 88) -> bytes:
+    """JPEG bytes of an RGB picture: small enough to be embedded in a page."""
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done, "JPEG encoding cannot fail for a uint8 picture"
+    return data.tobytes()
+
+
+def _close_up(picture: Picture) -> Picture:
+    side = picture.shape[0]
+    top, bottom = (round(side * f) for f in CLOSE_UP_ROWS)
+    left, right = (round(side * f) for f in CLOSE_UP_COLUMNS)
+    return _resized(picture[top:bottom, left:right], PICTURE, PICTURE // 2)
+
+
+def _row(pictures: Sequence[Picture], width: int) -> Picture:
+    row = np.full((pictures[0].shape[0] + GAP, width, 3), WHITE, np.uint8)
+    for i, picture in enumerate(pictures):
+        left = i * (PICTURE + GAP)
+        row[: picture.shape[0], left : left + PICTURE] = picture
+    return row
+
+
+def _label(text: str, width: int) -> Picture:
+    band = np.full((LABEL, width, 3), WHITE, np.uint8)
+    cv2.putText(band, text, (2, LABEL - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)
+    return band
+
+
+def _resized(picture: Picture, width: int, height: int) -> Picture:
+    smaller = picture.shape[0] > height
+    way = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+    return cv2.resize(picture, (width, height), interpolation=way).astype(np.uint8, copy=False)

@@ -1,0 +1,35 @@
+"""The figures that the paper prints, to be put beside ours and told apart from them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """A row of the paper's Table 1 on one of its two sets."""
+
+    method: str
+    ssim: float
+    psnr: float
+    lmd: float
+    sync_confidence: float
+
+
+TABLE1 = {
+    "LRW": (
+        PaperRow("Wav2Lip", 0.937, 34.25, 2.54, 6.7),
+        PaperRow("MakeItTalk", 0.690, 31.09, 5.03, 3.1),
+        PaperRow("PC-AVS", 0.895, 33.87, 3.04, 6.2),
+        PaperRow("Ground truth", 1.000, 100.00, 0.00, 6.5),
+        PaperRow("AV-CAT", 0.938, 36.34, 2.83, 6.0),
+    ),
+    "VoxCeleb": (
+        PaperRow("Wav2Lip", 0.885, 32.34, 8.44, 5.2),
+        PaperRow("MakeItTalk", 0.814, 29.51, 29.13, 2.3),
+        PaperRow("PC-AVS", 0.865, 32.67, 8.91, 5.4),
+        PaperRow("Ground truth", 1.000, 100.00, 0.00, 5.4),
+        PaperRow("AV-CAT", 0.889, 33.41, 8.64, 5.1),
+    ),
+}
+
+# Our corpus -> the paper's set that it stands for or is.
+COUNTERPART = {"synth-words": "LRW", "synth-wild": "VoxCeleb", "lrw": "LRW", "voxceleb": "VoxCeleb"}

@@ -1,0 +1,118 @@
+"""The report of a profile: every table there is, the curves of the trainings, and pictures of the same moments."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from avcat.data.schema import FPS
+from avcat.errors import InputError
+from avcat.files import atomic_path
+from avcat.report import curves, grid, page
+from avcat.report.results import Result, read_results
+from avcat.report.table import Table, to_html, to_latex, to_markdown
+from avcat.report.tables import METHODS, mouth_table, table1, to_csv
+
+LINE_ORDER = ("ground-truth", "copy-reference")  # of grids and openings; the trained methods follow
+GRIDS_PER_CORPUS, OPENINGS_PER_CORPUS = 2, 3
+INTRODUCTION = (
+    "Self-reconstruction of test speakers that no training saw, with the first frame as reference. Rows in another colour "
+    "are printed in the paper: other data, other faces, another SyncNet; they stand here to be seen, not to be compared."
+)
+
+
+def write_report(folder: Path, evaluations: Path, trainings: Mapping[str, Path]) -> list[Result]:
+    """Writes all tables and `report.html` into `folder`; returns the results they were made of.
+
+    `evaluations` holds `<method>/<corpus>/metrics.json`; `trainings` maps names to folders with `curves.csv`, which may
+    be missing. Files depend on what is read alone: the same inputs, the same bytes. Raises InputError where there is no
+    evaluation.
+    """
+    results = read_results(evaluations)
+    if not results:
+        raise InputError(f"{evaluations}: no evaluation here")
+    tables = {"table1": table1(results), "mouth": mouth_table(results)}
+    for name, table in tables.items():
+        _write(folder / f"{name}.md", to_markdown(table))
+        _write(folder / f"{name}.tex", to_latex(table))
+    _write(folder / "table1.csv", to_csv(results))
+    _write(folder / "report.html", _report(results, list(tables.values()), trainings, folder))
+    return results
+
+
+def _report(results: Sequence[Result], tables: Sequence[Table], trainings: Mapping[str, Path], folder: Path) -> str:
+    grids = _grids(results)
+    for name, jpeg in grids.items():
+        with atomic_path(folder / f"{name}.jpg") as part:
+            part.write_bytes(jpeg)
+    sections = [(table.caption, to_html(table)) for table in tables]
+    sections.append(
+        ("The same moments, method by method", page.pictures(list(grids.items())) or page.missing("no pictures"))
+    )
+    sections.append(("The opening of the mouth over time", page.curves(_openings(results))))
+    sections.append(("Learning curves", _learning(trainings)))
+    return page.page("AV-CAT: evaluation", INTRODUCTION, sections)
+
+
+def _grids(results: Sequence[Result]) -> dict[str, bytes]:
+    """`grid-<corpus>-<n>` -> JPEG of a clip that all methods of the corpus have a strip of."""
+    found = {}
+    for corpus in _corpora(results):
+        methods = _ordered(results, corpus)
+        common = set.intersection(*({path.name for path in result.strips} for result in methods))
+        for number, name in enumerate(sorted(common)[:GRIDS_PER_CORPUS], 1):
+            rows = [(_label(r), grid.read_strip(r.folder / "strips" / name)) for r in methods]
+            found[f"grid-{corpus}-{number}"] = grid.to_jpeg(grid.grid(rows))
+    return found
+
+
+def _openings(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """(description, SVG) of the first clips of each corpus, truth and methods."""
+    found = []
+    for corpus in _corpora(results):
+        methods = [result for result in _ordered(results, corpus) if result.method != "ground-truth"]
+        clips = {r.method: pq.read_table(r.folder / "clips.parquet").to_pylist() for r in methods}
+        for i, row in enumerate(next(iter(clips.values()), [])[:OPENINGS_PER_CORPUS]):
+            lines = {"Ground truth": row["opening_truth"]} | {_label(r): clips[r.method][i]["opening"] for r in methods}
+            title = f"{corpus}, clip {i + 1}"
+            found.append((f"Opening of the mouth: {title}", curves.openings(title, lines, FPS)))
+    return found
+
+
+def _learning(trainings: Mapping[str, Path]) -> str:
+    drawn, gone = [], []
+    for name, folder in trainings.items():
+        if not (folder / "curves.csv").exists():
+            gone.append(page.missing(f"{name}: no curves.csv"))
+            continue
+        for title, group in _grouped(curves.read_curves(folder / "curves.csv")).items():
+            drawn.append((f"{name}: {title}", curves.learning_curves(f"{name}: {title}", group)))
+    return page.curves(drawn) + "\n".join(gone)
+
+
+def _grouped(found: Mapping[str, curves.Curve]) -> dict[str, dict[str, curves.Curve]]:
+    """Curves that share a picture: a figure with its held-out counterpart (`val_` + name), each other one alone."""
+    groups: dict[str, dict[str, curves.Curve]] = {}
+    for name, curve in found.items():
+        groups.setdefault(name.removeprefix("val_"), {})[name] = curve
+    return {title: group for title, group in groups.items() if any((values != 0).any() for _, values in group.values())}
+
+
+def _corpora(results: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(result.corpus for result in results))
+
+
+def _ordered(results: Sequence[Result], corpus: str) -> list[Result]:
+    chosen = [result for result in results if result.corpus == corpus]
+    return sorted(
+        chosen, key=lambda r: (LINE_ORDER.index(r.method) if r.method in LINE_ORDER else len(LINE_ORDER), r.method)
+    )
+
+
+def _label(result: Result) -> str:
+    return METHODS.get(result.method, result.method)
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as part:
+        part.write_text(text)

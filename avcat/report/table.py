@@ -1,0 +1,130 @@
+"""One table, written as Markdown, LaTeX and HTML. A cell that cannot be filled says why, in a note below the table."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+EMPTY = "–"  # noqa: RUF001  an en dash, as tables print it
+
+LATEX_ESCAPES = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "#": r"\#",
+        "_": r"\_",
+        "$": r"\$",
+        "↑": r"$\uparrow$",
+        "↓": r"$\downarrow$",
+        "∞": r"$\infty$",
+        "±": r"$\pm$",
+        "–": "--",  # noqa: RUF001
+    }
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure, its 95 % interval where it has one, and why it is empty where it is."""
+
+    text: str
+    interval: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method. `source` tells our own measurements ("ours") from printed ones ("paper")."""
+
+    cells: Sequence[Cell]
+    source: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows below headings; `groups` are (label, rows), one for each set of data."""
+
+    caption: str
+    headings: Sequence[str]
+    groups: Sequence[tuple[str, Sequence[Row]]]
+    notes: Sequence[str] = field(default=())
+
+    def cell_notes(self) -> list[str]:
+        """The reasons of empty cells, in the order in which they first occur; cells refer to them by number."""
+        cells = (cell for _, rows in self.groups for row in rows for cell in row.cells)
+        return list(dict.fromkeys(cell.note for cell in cells if cell.note))
+
+
+def to_markdown(table: Table) -> str:
+    """A pipe table with the group as a bold row, notes below."""
+    reasons = table.cell_notes()
+
+    def text(cell: Cell) -> str:
+        interval = f" ({cell.interval})" if cell.interval else ""
+        return cell.text + interval + (f" [{reasons.index(cell.note) + 1}]" if cell.note else "")
+
+    lines = [f"**{table.caption}**", "", _pipes(table.headings), _pipes([":--"] + ["--:"] * (len(table.headings) - 1))]
+    for label, rows in table.groups:
+        lines.append(_pipes([f"**{label}**"] + [""] * (len(table.headings) - 1)))
+        lines += [_pipes([text(cell) for cell in row.cells]) for row in rows]
+    lines += ["", *(f"[{number}] {reason}  " for number, reason in enumerate(reasons, 1))] if reasons else []
+    lines += ["", *(f"{note}  " for note in table.notes)] if table.notes else []
+    return "\n".join(lines) + "\n"
+
+
+def _pipes(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+def to_latex(table: Table) -> str:
+    """A `table` environment for booktabs; the intervals are left to the CSV."""
+    reasons = table.cell_notes()
+
+    def text(cell: Cell) -> str:
+        return _tex(cell.text) + (f"\\textsuperscript{{{reasons.index(cell.note) + 1}}}" if cell.note else "")
+
+    width = len(table.headings)
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_tex(table.caption)}}}",
+        rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}",
+    ]
+    lines += [r"\toprule", " & ".join(map(_tex, table.headings)) + r" \\"]
+    for label, rows in table.groups:
+        lines += [r"\midrule", rf"\multicolumn{{{width}}}{{l}}{{\emph{{{_tex(label)}}}}} \\"]
+        lines += [" & ".join(text(cell) for cell in row.cells) + r" \\" for row in rows]
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\footnotesize {number}: {_tex(reason)}" for number, reason in enumerate(reasons, 1)]
+    lines += [rf"\par\footnotesize {_tex(note)}" for note in table.notes]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _tex(text: str) -> str:
+    return text.translate(LATEX_ESCAPES)
+
+
+def to_html(table: Table) -> str:
+    """A `figure` with the table in a wrapper that scrolls sideways on narrow screens."""
+    reasons = table.cell_notes()
+
+    def text(cell: Cell) -> str:
+        mark = f"<sup>{reasons.index(cell.note) + 1}</sup>" if cell.note else ""
+        interval = f"<small>{html.escape(cell.interval)}</small>" if cell.interval else ""
+        return html.escape(cell.text) + mark + interval
+
+    parts = [f"<figure><figcaption>{html.escape(table.caption)}</figcaption>", '<div class="scroll"><table><thead><tr>']
+    parts += [f'<th scope="col">{html.escape(heading)}</th>' for heading in table.headings] + ["</tr></thead>"]
+    for label, rows in table.groups:
+        parts.append(f'<tbody><tr class="group"><th colspan="{len(table.headings)}">{html.escape(label)}</th></tr>')
+        for row in rows:
+            first, *rest = (text(cell) for cell in row.cells)
+            data = "".join(f"<td>{cell}</td>" for cell in rest)
+            parts.append(f'<tr class="{row.source}"><th scope="row">{first}</th>{data}</tr>')
+        parts.append("</tbody>")
+    parts.append("</table></div>")
+    parts += [
+        f'<p class="note"><sup>{number}</sup> {html.escape(reason)}</p>' for number, reason in enumerate(reasons, 1)
+    ]
+    parts += [f'<p class="note">{html.escape(note)}</p>' for note in table.notes]
+    return "\n".join([*parts, "</figure>"])

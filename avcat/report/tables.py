@@ -1,0 +1,152 @@
+"""Which figures stand in which table: Table 1 of the paper, and how the mouth follows the sound."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+
+from avcat.metrics.summary import Summary
+from avcat.report.paper import COUNTERPART, TABLE1, PaperRow
+from avcat.report.results import Result
+from avcat.report.table import EMPTY, Cell, Row, Table
+
+METHODS = {"full": "AV-CAT (ours)", "ground-truth": "Ground truth", "copy-reference": "Copy the reference"}
+
+# heading, figure, decimals
+TABLE1_FIGURES = (
+    ("SSIM ↑", "ssim", 3),
+    ("PSNR ↑", "psnr", 2),
+    ("PSNR uint8 ↑", "psnr_uint8_legacy", 2),
+    ("LMD ↓", "lmd", 2),
+    ("Sync_conf ↑", "sync_confidence", 2),
+)
+MOUTH_FIGURES = (
+    ("Opening r ↑", "opening_correlation", 2),
+    ("Ceiling of r", "opening_ceiling", 2),
+    ("Amplitude", "opening_amplitude_ratio", 2),
+    ("LMD centred ↓", "lmd_centred", 2),
+    ("LMD sum ↓", "lmd_atvg", 1),
+    ("LSE-D ↓", "sync_distance", 2),
+    ("Offset ±1 ↑", "sync_offset_within_1", 2),
+    ("Windows", "sync_windows", 0),
+    ("Faces found", "found", 3),
+)
+
+TABLE1_NOTES = (
+    "Ours: self-reconstruction with the first frame as reference, which is not scored; means over clips with a 95 % "
+    "bootstrap interval over speakers; composited 256 px crops before H.264.",
+    "Ours and the paper's figures come from other data, other faces and another SyncNet: they do not compare. The "
+    "paper's PSNR is most probably that of 8-bit differences that wrap (its ground truth scores 100), so it stands in "
+    "that column.",
+    "LMD: mean distance of the 20 mouth points in px of the 256 crop, not centred. Sync_conf: median minus smallest "
+    "mean distance over all shifts; ours by an evaluator SyncNet trained apart from the one in the loss, whose "
+    "embeddings have length one (so never above 2), the paper's by the official SyncNet.",
+)
+MOUTH_NOTES = (
+    "Opening r: Pearson correlation of the mouth opening (inner-lip gap over the distance of the eyes, Face Mesh) with "
+    "the truth's, per clip, averaged. Its ceiling: what the true frames reach at the network's picture size. "
+    "Amplitude: standard deviation of the opening over the truth's.",
+    "Offset ±1: fraction of clips whose best shift of the sound is -1, 0 or 1 frames. Shifts are averaged over the "
+    "windows that have sound; few windows make a confidence of noise.",
+)
+
+NO_JUDGE = "no evaluator SyncNet was given"
+NOT_COUNTED = "no clip could be counted"
+NOT_PRINTED = "the paper prints one PSNR, which fits the uint8 one"
+NO_CEILING = "nothing to divide"
+
+
+def table1(results: Sequence[Result]) -> Table:
+    """Table 1: our methods on every corpus, and the paper's rows on the set that the corpus stands for."""
+    headings = ["Method", "N", *(heading for heading, _, _ in TABLE1_FIGURES)]
+    groups: list[tuple[str, list[Row]]] = []
+    for corpus in dict.fromkeys(result.corpus for result in results):
+        rows = [_row(result, TABLE1_FIGURES) for result in _of(results, corpus)]
+        groups.append((f"ours, {corpus} (evaluator SyncNet)", rows))
+        if corpus in COUNTERPART:
+            name = COUNTERPART[corpus]
+            groups.append((f"paper, {name} (other data, official SyncNet)", [_paper_row(row) for row in TABLE1[name]]))
+    return Table("Table 1: quantitative results", headings, groups, TABLE1_NOTES)
+
+
+def mouth_table(results: Sequence[Result]) -> Table:
+    """How the mouth follows the sound, ours alone: the paper prints none of it."""
+    headings = ["Method", "N", "r / ceiling ↑", *(heading for heading, _, _ in MOUTH_FIGURES)]
+    groups = []
+    for corpus in dict.fromkeys(result.corpus for result in results):
+        rows = []
+        for result in _of(results, corpus):
+            method, n, *figures = _row(result, MOUTH_FIGURES).cells
+            share = _number(result.opening_of_ceiling, 2, NO_CEILING)
+            rows.append(Row([method, n, share, *figures], "ours"))
+        groups.append((f"ours, {corpus}", rows))
+    return Table("How the mouth follows the sound", headings, groups, MOUTH_NOTES)
+
+
+def to_csv(results: Sequence[Result]) -> str:
+    """Every figure there is, one a line: source, data, method, figure, mean, low, high, n, coverage."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["source", "data", "method", "figure", "mean", "low", "high", "n", "coverage"])
+    for result in results:
+        for name, s in result.figures.items():
+            values = [_plain(value) for value in (s.mean, s.low, s.high)]
+            writer.writerow(["ours", result.corpus, result.method, name, *values, s.n, _plain(s.coverage)])
+    for data in dict.fromkeys(COUNTERPART[r.corpus] for r in results if r.corpus in COUNTERPART):
+        for row in TABLE1[data]:
+            printed = {
+                "ssim": row.ssim,
+                "psnr_as_printed": row.psnr,
+                "lmd": row.lmd,
+                "sync_confidence": row.sync_confidence,
+            }
+            for name, value in printed.items():
+                writer.writerow(["paper", data, row.method, name, value, "", "", "", ""])
+    return out.getvalue()
+
+
+def _of(results: Sequence[Result], corpus: str) -> list[Result]:
+    """The corpus's results, trained methods first, then the two that bound them."""
+    bounds = ["copy-reference", "ground-truth"]
+    chosen = [result for result in results if result.corpus == corpus]
+    return sorted(chosen, key=lambda r: (bounds.index(r.method) + 1 if r.method in bounds else 0, r.method))
+
+
+def _row(result: Result, figures: Sequence[tuple[str, str, int]]) -> Row:
+    counted = f"{result.clips - result.failed}"
+    cells = [
+        Cell(METHODS.get(result.method, result.method)),
+        Cell(counted if not result.failed else f"{counted} of {result.clips}"),
+    ]
+    for _, name, decimals in figures:
+        reason = NO_JUDGE if name.startswith("sync") and not result.judge else NOT_COUNTED
+        cells.append(_figure(result.figures[name], decimals, reason))
+    return Row(cells, "ours")
+
+
+def _paper_row(row: PaperRow) -> Row:
+    figures = [
+        Cell(f"{row.ssim:.3f}"),
+        Cell(EMPTY, note=NOT_PRINTED),
+        Cell(f"{row.psnr:.2f}"),
+        Cell(f"{row.lmd:.2f}"),
+        Cell(f"{row.sync_confidence:.1f}"),
+    ]
+    return Row([Cell(row.method), Cell(EMPTY, note="the paper does not say"), *figures], "paper")
+
+
+def _figure(summary: Summary, decimals: int, reason: str) -> Cell:
+    cell = _number(summary.mean, decimals, reason)
+    if cell.note or not math.isfinite(summary.mean) or summary.low == summary.high:
+        return cell
+    return Cell(cell.text, interval=f"{summary.low:.{decimals}f}–{summary.high:.{decimals}f}")  # noqa: RUF001
+
+
+def _number(value: float, decimals: int, reason: str) -> Cell:
+    if math.isnan(value):
+        return Cell(EMPTY, note=reason)
+    return Cell("∞" if math.isinf(value) else f"{value:.{decimals}f}")
+
+
+def _plain(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.6g}"
