@@ -1,0 +1,20 @@
+"""What a worker needs of a machine."""
+
+import os
+from dataclasses import dataclass
+
+import cv2
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Of one worker. Ray places it where they are free."""
+
+    num_cpus: float = 1.0
+    num_gpus: float = 0.0
+
+
+def use_one_thread() -> None:
+    """Keeps the libraries of a worker from starting a thread a core each: the other cores have workers of their own."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    cv2.setNumThreads(1)

@@ -1,0 +1,62 @@
+"""Every item ends as a result or as a row that says why not."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.parallel import Failed, parallel
+
+
+def doubler() -> type:
+    """The class, made here so that it travels by value: workers cannot import a test."""
+
+    class Doubler:
+        def __init__(self, memory: Path) -> None:
+            self.memory = memory
+
+        def __call__(self, item: int) -> int:
+            """Doubles; falls over -1, dies on -2, dies on -3 the first time only."""
+            if item == -1:
+                raise ValueError("minus one\nand more lines")
+            if item == -2 or (item == -3 and not self.memory.exists()):
+                self.memory.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return 2 * item
+
+    return Doubler
+
+
+@pytest.fixture
+def double(ray_instance: None, tmp_path: Path) -> Callable[..., dict[int, object]]:
+    def run(items: list[int], **options: object) -> dict[int, object]:
+        pairs = list(parallel(items, doubler(), {"memory": tmp_path / "died"}, **options))  # type: ignore[arg-type]
+        assert len(pairs) == len(items)
+        return dict(pairs)
+
+    return run
+
+
+def test_every_item_is_done_once(double: Callable[..., dict[int, object]]) -> None:
+    seen: list[tuple[int, int]] = []
+    results = double(list(range(20)), workers=2, progress=lambda done, total: seen.append((done, total)))
+    assert results == {position: 2 * position for position in range(20)}
+    assert seen == [(done, 20) for done in range(1, 21)]
+
+
+def test_an_exception_is_a_row(double: Callable[..., dict[int, object]]) -> None:
+    assert double([1, -1, 3]) == {0: 2, 1: Failed("ValueError: minus one"), 2: 6}
+
+
+def test_a_death_is_a_row_and_the_others_live(double: Callable[..., dict[int, object]]) -> None:
+    assert double([1, -2, 3, 4], workers=1) == {0: 2, 1: Failed("its worker process died"), 2: 6, 3: 8}
+
+
+def test_a_death_by_chance_is_tried_again(double: Callable[..., dict[int, object]]) -> None:
+    assert double([-3, 5], workers=1) == {0: -6, 1: 10}
+
+
+def test_nothing_to_do(double: Callable[..., dict[int, object]]) -> None:
+    assert double([]) == {}
