@@ -1,1 +1,1 @@
-"""Video and sound files: `video` reads pictures, `audio` sound, `mel` turns it into what networks hear, `writer` writes."""
+"""Media files: `video` reads pictures, `audio` sound, `mel` turns it into what networks hear, `writer` writes both."""

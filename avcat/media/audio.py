@@ -1,4 +1,4 @@
-"""Reading sound: any container, rate, depth and number of channels to mono float32 on the file's own clock."""
+"""Reading sound: any container, rate, depth and number of channels to float32 on the file's own clock."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import soxr
+from av.audio.stream import AudioStream
 
 from avcat.errors import InputError
 from avcat.media.video import container_start_s, open_media
@@ -18,64 +19,89 @@ def load_audio(path: str | Path, sample_rate: int = 16_000) -> np.ndarray:
     """The first audio stream of `path` as float32 [samples] in about -1..1, the mean of its channels.
 
     Sample 0 is time 0 of the container, the same as for `avcat.media.video`: an encoder's priming is left out, a sound
-    that starts late is preceded by zeros. n source samples at rate r become round(n * sample_rate / r), with no delay.
-    Raises InputError where the file is missing, empty, holds no sound or breaks off.
+    that starts late is preceded by zeros. n source samples at rate r become n * sample_rate / r, to the nearest, with
+    no delay. Raises InputError where the file is missing, empty, holds no sound or breaks off.
     """
-    resampler: soxr.ResampleStream | None = None
-    parts: list[np.ndarray] = []
-    for rate, block in _blocks(path):
-        if resampler is None and rate != sample_rate:
-            resampler = soxr.ResampleStream(rate, sample_rate, 1, dtype="float32", quality="HQ")
-        parts.append(resampler.resample_chunk(block) if resampler else block)
-    if resampler:
-        parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    mono = ((rate, block.mean(axis=0, keepdims=True)) for rate, block in audio_blocks(path))
+    return np.concatenate([block[0] for block in resampled(mono, sample_rate)])
 
 
 def audio_duration(path: str | Path) -> float:
     """Seconds from time 0 of the container to the end of the sound, by decoding: headers are often wrong."""
     rate, samples = 1, 0
-    for rate, block in _blocks(path):  # noqa: B007
-        samples += block.size
+    for rate, block in audio_blocks(path):  # noqa: B007
+        samples += block.shape[1]
     return samples / rate
 
 
-def has_audio(path: str | Path) -> bool:
-    """Whether `path`, which libav can open, has an audio stream."""
-    with open_media(path) as container:
-        return bool(container.streams.audio)
+def resampled(blocks: Iterator[tuple[int, np.ndarray]], sample_rate: int) -> Iterator[np.ndarray]:
+    """float32 [channels, n] blocks at `sample_rate` from blocks of one other rate, streaming."""
+    resampler: soxr.ResampleStream | None = None
+    channels = 1
+    for rate, block in blocks:
+        channels = block.shape[0]
+        if rate == sample_rate:
+            yield block
+            continue
+        if resampler is None:
+            resampler = soxr.ResampleStream(rate, sample_rate, channels, dtype="float32", quality="HQ")
+        yield resampler.resample_chunk(np.ascontiguousarray(block.T)).T
+    if resampler:
+        yield resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True).T
 
 
-def _blocks(path: str | Path) -> Iterator[tuple[int, np.ndarray]]:
-    """(rate in Hz, mono float32 [n]) one after the other without holes, from time 0 on."""
+def audio_blocks(path: str | Path) -> Iterator[tuple[int, np.ndarray]]:
+    """(rate in Hz, float32 [channels, n] in about -1..1) one after the other without holes, from time 0 on.
+
+    Raises InputError like `load_audio`.
+    """
     with open_media(path) as container:
         if not container.streams.audio:
             raise InputError(f"{path}: no audio stream")
-        origin = container_start_s(container)
-        position = 0
-        for frame in container.decode(container.streams.audio[0]):
-            block, rate = _mono(frame), frame.sample_rate
-            hole = 0 if frame.time is None else round((frame.time - origin) * rate) - position
-            if position == 0 and hole < 0:
-                block = block[-hole:]
-            elif hole > (_GAP_S * rate if position else 0):
-                block = np.concatenate([np.zeros(hole, np.float32), block])
-            position += block.size
-            yield rate, block
-        if position == 0:
+        stream, origin, position = container.streams.audio[0], container_start_s(container), 0
+        last: av.AudioFrame | None = None
+        for frame in container.decode(stream):
+            if last is not None:
+                yield last.sample_rate, (block := _placed(last, last.samples, position, origin))
+                position += block.shape[1]
+            last = frame
+        if last is None:
             raise InputError(f"{path}: the audio stream holds no sound")
+        yield last.sample_rate, _placed(last, _length_of_last(last, stream), position, origin)
 
 
-def _mono(frame: av.AudioFrame) -> np.ndarray:
-    """float32 [samples]: the mean of the channels, whole numbers scaled to -1..1, an encoder's padding at the end cut."""
+def _placed(frame: av.AudioFrame, samples: int, position: int, origin: float) -> np.ndarray:
+    """A frame's first `samples`, made to start at sample `position`: zeros fill a hole, what is before 0 is cut."""
+    block = _to_float(frame)[:, :samples]
+    hole = 0 if frame.time is None else round((frame.time - origin) * frame.sample_rate) - position
+    if position == 0 and hole < 0:
+        return block[:, -hole:]
+    if hole > (_GAP_S * frame.sample_rate if position else 0):
+        return np.concatenate([np.zeros((len(block), hole), np.float32), block], axis=1)
+    return block
+
+
+def _length_of_last(frame: av.AudioFrame, stream: AudioStream) -> int:
+    """Samples in the last frame of a stream without the encoder's padding, where the container counts in samples.
+
+    The packet's own length is exact. The stream's end, which MP4 often states in whole milliseconds, is taken only
+    where it says that more than that is padding.
+    """
+    if frame.time_base != Fraction(1, frame.sample_rate) or frame.pts is None or stream.duration is None:
+        return frame.samples
+    if 0 < frame.duration < frame.samples:
+        return frame.duration
+    rest = (stream.start_time or 0) + stream.duration - frame.pts
+    return rest if 0 < rest < frame.samples - frame.sample_rate / 1000 else frame.samples
+
+
+def _to_float(frame: av.AudioFrame) -> np.ndarray:
+    """float32 [channels, n], whole numbers scaled to -1..1."""
     samples: np.ndarray = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
-    mixed = samples.mean(axis=0, dtype=np.float64)
     if samples.dtype == np.uint8:
-        mixed = (mixed - 128) / 128
-    elif samples.dtype.kind == "i":
-        mixed = mixed / 2.0 ** (8 * samples.dtype.itemsize - 1)
-    if frame.time_base == Fraction(1, frame.sample_rate) and 0 < frame.duration < mixed.size:
-        mixed = mixed[: frame.duration]
-    return mixed.astype(np.float32)
+        return (samples.astype(np.float32) - 128) / 128
+    if samples.dtype.kind == "i":
+        return (samples / 2.0 ** (8 * samples.dtype.itemsize - 1)).astype(np.float32)
+    return samples.astype(np.float32)

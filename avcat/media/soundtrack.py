@@ -1,0 +1,134 @@
+"""The sound of a file being written: a stream copied packet by packet where MP4 takes it, AAC else.
+
+Time 0 of the sound's own container becomes time 0 of the file written, priming and late starts included.
+"""
+
+import struct
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+
+from avcat.errors import InputError
+from avcat.media.audio import audio_blocks, resampled
+from avcat.media.video import container_start_s, open_media
+
+Samples = tuple[np.ndarray, int]  # float32 [n] or [channels, n] in -1..1, and its rate in Hz
+Packets = Iterator[tuple[float, av.Packet]]  # each with its time in seconds, rising
+
+_MP4_CODECS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "mp3float", "mp2float", "opus", "libopus"})
+_AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
+_OTHER_RATE = 48_000  # for sounds at a rate that AAC has not
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+_BITS_PER_SAMPLE = 6  # AAC's upper limit; it is what makes a copy of speech as good as the original
+_BITS_PER_CHANNEL = 128_000  # a second, at most
+
+
+def sound_rate(source: Path | Samples) -> int:
+    """Samples a second that the written stream will have. Raises InputError where the file has no audio stream."""
+    if not isinstance(source, Path):
+        return _aac_rate(source[1])
+    with open_media(source) as container:
+        stream = _audio_stream(container, source)
+        return stream.sample_rate if _copies(stream) else _aac_rate(stream.sample_rate)
+
+
+def add_sound(out: OutputContainer, source: Path | Samples) -> Packets:
+    """Adds an audio stream to `out`, which is not yet started, and returns its packets, to be muxed in their time."""
+    if not isinstance(source, Path):
+        samples, rate = source
+        return _encoded(out, iter([(rate, np.atleast_2d(np.asarray(samples, np.float32)))]))
+    with open_media(source) as container:
+        stream = _audio_stream(container, source)
+        if _copies(stream):
+            return _copied(source, out.add_stream_from_template(stream))
+    return _encoded(out, audio_blocks(source))
+
+
+def _audio_stream(container: av.container.InputContainer, path: Path) -> AudioStream:
+    if not container.streams.audio:
+        raise InputError(f"{path}: no audio stream")
+    return container.streams.audio[0]
+
+
+def _copies(stream: AudioStream) -> bool:
+    return stream.codec_context.name in _MP4_CODECS
+
+
+def _aac_rate(rate: int) -> int:
+    return rate if rate in _AAC_RATES else _OTHER_RATE
+
+
+def _copied(path: Path, out: AudioStream) -> Packets:
+    """The packets of `path`, stamped in samples.
+
+    Containers that count in milliseconds shift each packet by up to half of one and lose what exactly an encoder's
+    padding was; counting samples from the padding that the first packet names gives both back.
+    """
+    with open_media(path) as container:
+        stream = container.streams.audio[0]
+        assert stream.time_base is not None
+        origin, rate, tick = container_start_s(container), stream.sample_rate, stream.sample_rate * stream.time_base
+        expected, full = 0, stream.codec_context.frame_size
+        for number, packet in enumerate(container.demux(stream)):
+            if packet.pts is None:
+                continue  # demux ends with an empty one
+            before, after = _padding(packet)
+            expected = expected if number else -before
+            stated_start = round(packet.pts * float(tick) - origin * rate)
+            stated_length = round((packet.duration or 0) * tick)
+            full = full or stated_length  # Opus names no frame size, and shortens its last packet
+            start = expected if abs(stated_start - expected) <= tick + 1 else stated_start
+            length = full if abs(stated_length - full) <= tick + 1 else stated_length
+            packet.time_base = Fraction(1, rate)
+            packet.pts = packet.dts = start
+            packet.duration = min(length or full, full - after)
+            packet.stream = out
+            expected = start + full
+            yield start / rate, packet
+
+
+def _padding(packet: av.Packet) -> tuple[int, int]:
+    """Samples at the start and the end of a packet that are not to be heard."""
+    if not packet.has_sidedata("skip_samples"):
+        return 0, 0
+    before, after = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))
+    return before, after
+
+
+def _encoded(out: OutputContainer, blocks: Iterator[tuple[int, np.ndarray]]) -> Packets:
+    """Starts at once (the stream must be added before the first packet of any stream is written)."""
+    rate, first = next(blocks)
+    layout = _LAYOUTS.get(first.shape[0], "mono")
+    stream = out.add_stream("aac", rate=_aac_rate(rate), layout=layout)
+    stream.bit_rate = min(_BITS_PER_CHANNEL, _BITS_PER_SAMPLE * stream.rate) * stream.layout.nb_channels
+
+    def all_blocks() -> Iterator[tuple[int, np.ndarray]]:
+        yield rate, first
+        yield from blocks
+
+    return _encode(stream, resampled(all_blocks(), stream.rate))
+
+
+def _encode(stream: AudioStream, blocks: Iterator[np.ndarray]) -> Packets:
+    position = 0
+    for block in blocks:
+        if block.shape[0] not in _LAYOUTS:
+            block = block.mean(axis=0, keepdims=True)
+        if not block.shape[1]:
+            continue
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=stream.layout.name)
+        frame.sample_rate, frame.pts, frame.time_base = stream.rate, position, Fraction(1, stream.rate)
+        position += block.shape[1]
+        yield from _timed(stream.encode(frame))
+    yield from _timed(stream.encode(None))
+
+
+def _timed(packets: list[av.Packet]) -> Packets:
+    for packet in packets:
+        assert packet.dts is not None
+        yield float(packet.dts * packet.time_base), packet

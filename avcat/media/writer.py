@@ -1,0 +1,135 @@
+"""Writing video: H.264 in MP4, every frame with its own time stamp, with or without sound."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange
+
+from avcat.data.schema import FPS
+from avcat.errors import InputError
+from avcat.files import atomic_path
+from avcat.media.soundtrack import Packets, Samples, add_sound, sound_rate
+from avcat.media.video import Colour
+
+_LIMITED = 1  # H.273's "limited range": what every player expects of yuv420p
+
+
+class VideoWriter:
+    """A context manager that takes RGB frames; the file appears under its name only when all went well.
+
+    `time_base` is the seconds a tick lasts: 1 / `fps` by default, so that frame n has pts n; finer where frames come
+    unevenly, and then `fps` is their average. `audio` is a file, whose first audio stream is copied as it is where MP4
+    takes its codec and encoded to AAC else, or samples, which are encoded. Odd sizes, which H.264 cannot hold, grow by
+    one repeated row or column. The same input gives the same bytes only where `threads` is the same; 0 takes what there
+    is. Raises InputError where the file cannot be written or the sound not be read.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        width: int,
+        height: int,
+        *,
+        fps: Fraction | int = FPS,
+        time_base: Fraction | None = None,
+        audio: str | Path | Samples | None = None,
+        crf: int = 18,
+        preset: str = "medium",
+        threads: int = 0,
+        colour: Colour = Colour(),  # noqa: B008  # a tuple
+        pixel_aspect: Fraction = Fraction(1),
+    ) -> None:
+        self._path = Path(path)
+        self._size = (width, height)
+        self._fps = Fraction(fps)
+        self._time_base = time_base or 1 / self._fps
+        self._audio = Path(audio) if isinstance(audio, str) else audio
+        self._options = {"crf": str(crf), "preset": preset, "threads": str(threads)}
+        self._colour, self._pixel_aspect = colour, pixel_aspect
+        self._durations: dict[int, int] = {}  # of the frames inside the encoder, by pts: it forgets them
+        self._next_pts = 0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack, _writing(self._path):
+            part = stack.enter_context(atomic_path(self._path))
+            rate = sound_rate(self._audio) if self._audio is not None else self._time_base.denominator
+            # Edit lists count in movie ticks: at the sound's rate they cut it to the sample, at the usual 1 kHz not.
+            options = {"movflags": "+faststart", "movie_timescale": str(rate)}
+            self._out = stack.enter_context(av.open(f"file:{part}", "w", format="mp4", options=options))
+            self._stream = self._video_stream()
+            self._sound: Packets = add_sound(self._out, self._audio) if self._audio is not None else iter(())
+            self._waiting = next(self._sound, None)
+            self._stack = stack.pop_all()
+        return self
+
+    def _video_stream(self) -> av.VideoStream:
+        stream = self._out.add_stream("libx264", rate=self._fps, options=self._options)
+        stream.width, stream.height = (side + side % 2 for side in self._size)
+        stream.pix_fmt = "yuv420p"
+        codec = stream.codec_context
+        stream.time_base = codec.time_base = self._time_base
+        codec.sample_aspect_ratio = self._pixel_aspect
+        codec.color_range = _LIMITED
+        codec.colorspace, codec.color_primaries, codec.color_trc = self._colour
+        return stream
+
+    def write(self, image: np.ndarray, pts: int | None = None, duration: int = 1) -> None:
+        """Adds uint8 [height, width, 3] RGB, shown from `pts` ticks on (by default when the last frame ends)."""
+        assert image.shape == (self._size[1], self._size[0], 3), (image.shape, self._size)
+        pts = self._next_pts if pts is None else pts
+        self._next_pts, self._durations[pts] = pts + duration, duration
+        odd = [(0, side % 2) for side in image.shape[:2]]
+        if any(map(any, odd)):
+            image = np.pad(image, [*odd, (0, 0)], mode="edge")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(
+            format="yuv420p", dst_colorspace=self._colour.matrix, dst_color_range=ColorRange.MPEG
+        )
+        frame.pts, frame.time_base = pts, self._time_base
+        self._mux(frame)
+
+    def _mux(self, frame: av.VideoFrame | None) -> None:
+        with _writing(self._path):
+            packets = self._stream.encode(frame)
+        for packet in packets:
+            assert packet.pts is not None
+            assert packet.dts is not None
+            packet.duration = self._durations.pop(packet.pts)
+            self._mux_sound(float(packet.dts * self._time_base))
+            with _writing(self._path):
+                self._out.mux(packet)
+
+    def _mux_sound(self, until_s: float) -> None:
+        """Sound goes in beside the pictures it belongs to, so that players need not seek and nothing piles up."""
+        while self._waiting is not None and self._waiting[0] <= until_s:
+            with _writing(self._path):
+                self._out.mux(self._waiting[1])
+            self._waiting = next(self._sound, None)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._stack.__exit__(kind, error, trace)
+            return
+        with self._stack:
+            self._mux(None)
+            self._mux_sound(float("inf"))
+            with _writing(self._path):
+                self._out.close()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """What the system says against writing is one line for the user."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (av.error.FFmpegError, OSError) as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
