@@ -3,27 +3,31 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
-from ray.util import ActorPool
+import torch
 
-from avcat.checkpoint import read_facts
+from avcat.checkpoint import load_model, read_facts
 from avcat.config import EvaluateConfig, RuntimeConfig
 from avcat.data.shards import ShardReader, open_shards
 from avcat.errors import InputError
+from avcat.face.landmarks import MediaPipeDetector
 from avcat.files import atomic_path
-from avcat.metrics.clip import FIGURES
+from avcat.metrics.clip import FIGURES, ClipScorer
+from avcat.metrics.methods import COPY_REFERENCE, GROUND_TRUTH, build_method
+from avcat.metrics.results import decode_strip, encode_strip, to_json
 from avcat.metrics.summary import summarise
-from avcat.report.results import to_json
 from avcat.seeding import seed_of
+from pipelines.outcome import Failed, Outcome, check_failures
+from pipelines.parallel import Progress, parallel
+from pipelines.resources import Resources
 
 STRIPS = 4  # clips whose pictures are kept
 JUDGE = "evaluator SyncNet"
@@ -49,6 +53,7 @@ class Job:
     """A clip to score."""
 
     clip_id: str
+    corpus: str
     speaker: str
     frames: int
     tar: Path
@@ -62,6 +67,18 @@ class Evaluation:
     metrics: dict[str, Any]
     clips: pa.Table
     strips: dict[str, bytes]
+
+    def means(self) -> dict[str, Any]:
+        """Clips, failed clips and the mean of every figure that could be counted: the summary of a run."""
+        counted = {name: figure["mean"] for name, figure in self.metrics["figures"].items() if figure["n"]}
+        share = self.metrics["opening_of_ceiling"]
+        counts = {name: self.metrics[name] for name in ("clips", "failed", "frames")}
+        finite = {name: mean for name, mean in counted.items() if mean != "inf"}
+        return counts | finite | ({} if share is None else {"opening_of_ceiling": share})
+
+    def pictures(self) -> dict[str, np.ndarray]:
+        """The strips by clip id, as uint8 [S, n S, 3] RGB."""
+        return {clip_id: np.hstack(list(decode_strip(png))) for clip_id, png in self.strips.items()}
 
     def write(self, folder: Path) -> None:
         """Writes `clips.parquet`, `strips/<clip_id>.png` and, last, `metrics.json`; deterministic bytes."""
@@ -82,44 +99,57 @@ def evaluate(
     checkpoint: Path | None,
     evaluator: Path | None,
     config: EvaluateConfig,
+    max_failed_fraction: float,
     runtime: RuntimeConfig,
-    progress: Callable[[int, int], None],
+    progress: Progress | None = None,
 ) -> Evaluation:
-    """Scores `method` on the test clips of `corpus` in the folder `shards`; Ray is running.
+    """Scores `method` on the clips of `corpus` in the folder `shards` (those of one split); Ray is connected.
 
     `checkpoint` is the method's model, None for the two methods that need none; `evaluator` the SyncNet that measures,
-    None leaves its figures empty. `progress` is called with clips done and clips in all. A clip that fails is a row
-    with its reason, and lowers the coverage. Raises InputError where there is no clip, a model cannot be used, or every
-    clip failed.
+    None leaves its figures empty. A clip that fails is a row with its reason, and lowers the coverage. Raises
+    InputError where there is no clip, a model cannot be used, or more than `max_failed_fraction` of the clips fail.
     """
-    _check_models(checkpoint, evaluator)
+    check_models(method, checkpoint, evaluator)
     jobs = choose_clips(list_clips(shards, corpus), config)
-    kept = {job.clip_id for job in first_of_each_speaker(jobs)[:STRIPS]}
-    scorers = _scorers(method, checkpoint, evaluator, config, runtime, len(jobs))
+    shown = {job.clip_id for job in first_of_each_speaker(jobs)[:STRIPS]}
+    gpus = _gpus_per_worker(runtime)
+    settings = {
+        "method": method,
+        "checkpoint": checkpoint and checkpoint.absolute(),
+        "evaluator": evaluator and evaluator.absolute(),
+        "config": config,
+        "device": "cuda" if gpus else "cpu",
+        "shown": shown,
+    }
     rows: dict[str, dict[str, Any]] = {}
     strips: dict[str, bytes] = {}
-    try:
-        pool = ActorPool(scorers)
-        for row, png in pool.map_unordered(lambda scorer, job: scorer.score.remote(job, job.clip_id in kept), jobs):
-            rows[row["clip_id"]] = {**row, "method": method, "corpus": corpus}
-            if png:
-                strips[row["clip_id"]] = png
-            progress(len(rows), len(jobs))
-    finally:
-        for scorer in scorers:
-            ray.kill(scorer)
+    resources = Resources(num_gpus=gpus)
+    work = parallel(jobs, Scorer, settings, workers=runtime.workers, resources=resources, progress=progress)
+    for position, result in work:
+        job = jobs[position]
+        figures, png = (_unknown(result), b"") if isinstance(result, Failed) else result
+        rows[job.clip_id] = {**_facts(job, method), **figures}
+        if png:
+            strips[job.clip_id] = png
     ordered = [rows[job.clip_id] for job in jobs]
-    if all(row["status"] == "failed" for row in ordered):
-        raise InputError(f"{method} on {corpus}: every clip failed, the first with: {ordered[0]['reason']}")
-    judge = JUDGE if evaluator else ""
-    metrics = corpus_metrics(method, corpus, ordered, judge, config)
+    check_failures((_outcome(row) for row in ordered), max_failed_fraction)
+    metrics = corpus_metrics(method, corpus, ordered, JUDGE if evaluator else "", config)
     return Evaluation(metrics, pa.Table.from_pylist(ordered, schema=CLIPS), dict(sorted(strips.items())))
+
+
+def check_models(method: str, checkpoint: Path | None, evaluator: Path | None) -> None:
+    """Finds out before any worker starts what the user can mend about the model files. Raises InputError."""
+    if method not in (GROUND_TRUTH, COPY_REFERENCE) and checkpoint is None:
+        raise InputError(f"{method}: this method needs a trained model")
+    for path, kind in ((checkpoint, "avcat"), (evaluator, "syncnet")):
+        if path and (found := read_facts(path).kind) != kind:
+            raise InputError(f"{path}: holds a {found} model, a {kind} model is needed")
 
 
 def list_clips(shards: Path, corpus: str) -> list[Job]:
     """The clips of a corpus in a folder of shards. Raises InputError where there are none."""
     jobs = [
-        Job(row["clip_id"], row["speaker"], row["frames"], reader.path.absolute(), i)
+        Job(row["clip_id"], corpus, row["speaker"], row["frames"], reader.path.absolute(), i)
         for reader in open_shards(shards)
         for i, row in enumerate(reader.clips.select(["clip_id", "corpus", "speaker", "frames"]).to_pylist())
         if row["corpus"] == corpus
@@ -144,7 +174,10 @@ def choose_clips(jobs: Sequence[Job], config: EvaluateConfig) -> list[Job]:
 
 def first_of_each_speaker(jobs: Sequence[Job]) -> list[Job]:
     """One clip of each speaker, in the order given."""
-    return list({job.speaker: job for job in reversed(jobs)}.values())[::-1]
+    firsts: dict[str, Job] = {}
+    for job in jobs:
+        firsts.setdefault(job.speaker, job)
+    return list(firsts.values())
 
 
 def corpus_metrics(
@@ -171,61 +204,54 @@ def corpus_metrics(
 
 
 class Scorer:
-    """One actor: one thread, its own networks and its own detector."""
+    """What one worker holds: its own networks and its own detector."""
 
     def __init__(
-        self, method: str, checkpoint: Path | None, evaluator: Path | None, config: EvaluateConfig, device: str
+        self,
+        *,
+        method: str,
+        checkpoint: Path | None,
+        evaluator: Path | None,
+        config: EvaluateConfig,
+        device: str,
+        shown: set[str],
     ) -> None:
-        import torch
-
-        from avcat.checkpoint import load_model
-        from avcat.face.landmarks import MediaPipeDetector
-        from avcat.metrics.clip import ClipScorer
-        from avcat.metrics.methods import build_method
-
-        torch.set_num_threads(1)  # sums of one thread: the figures do not depend on the machine's cores
-        cv2.setNumThreads(1)
+        torch.set_num_threads(1)  # one order of summation, whatever the machine's cores
         judge: Any = load_model(evaluator, "syncnet", device)[0] if evaluator else None
         drawer = build_method(method, checkpoint, config.batch_frames, device)
         self._score = ClipScorer(drawer, MediaPipeDetector(), judge, config)
+        self._shown = shown
 
-    def score(self, job: Job, strip: bool) -> tuple[dict[str, Any], bytes]:
-        """The clip's row (`CLIPS`), and its strip as PNG where it is wanted."""
-        row: dict[str, Any] = {"clip_id": job.clip_id, "speaker": job.speaker, "frames": job.frames}
-        try:
-            reader = ShardReader(job.tar)
-            figures, pictures = self._score(reader.frames(job.row), reader.mel(job.row))
-        except Exception as error:
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            unknown: dict[str, Any] = dict.fromkeys(FIGURES, float("nan")) | {"opening_truth": [], "opening": []}
-            return {**row, **unknown, "status": "failed", "reason": reason}, b""
-        return {**row, **figures, "status": "ok", "reason": ""}, _png(pictures) if strip else b""
+    def __call__(self, job: Job) -> tuple[dict[str, Any], bytes]:
+        """The clip's figures as in `CLIPS`, and its strip as PNG where it is one that is shown."""
+        reader = ShardReader(job.tar)
+        figures, pictures = self._score(reader.frames(job.row), reader.mel(job.row))
+        done = {**figures, "status": "ok", "reason": ""}
+        return done, encode_strip(pictures) if job.clip_id in self._shown else b""
 
 
-def _png(pictures: np.ndarray) -> bytes:
-    done, data = cv2.imencode(".png", cv2.cvtColor(np.hstack(list(pictures)), cv2.COLOR_RGB2BGR))
-    assert done, "PNG encoding cannot fail for a uint8 image"
-    return data.tobytes()
+def _facts(job: Job, method: str) -> dict[str, Any]:
+    return {
+        "clip_id": job.clip_id,
+        "corpus": job.corpus,
+        "speaker": job.speaker,
+        "method": method,
+        "frames": job.frames,
+    }
 
 
-def _check_models(checkpoint: Path | None, evaluator: Path | None) -> None:
-    """Finds out here, and not in an actor, what the user can mend."""
-    for path, kind in ((checkpoint, "avcat"), (evaluator, "syncnet")):
-        if path and read_facts(path).kind != kind:
-            raise InputError(f"{path}: not a model of kind {kind}")
+def _unknown(failed: Failed) -> dict[str, Any]:
+    nothing: dict[str, Any] = dict.fromkeys(FIGURES, math.nan)
+    return {**nothing, "opening_truth": [], "opening": [], "status": "failed", "reason": failed.reason}
 
 
-def _scorers(
-    method: str,
-    checkpoint: Path | None,
-    evaluator: Path | None,
-    config: EvaluateConfig,
-    runtime: RuntimeConfig,
-    clips: int,
-) -> list[Any]:
+def _outcome(row: dict[str, Any]) -> Outcome:
+    return Outcome(row["clip_id"], row["corpus"], "test", row["status"], row["reason"], row["frames"])
+
+
+def _gpus_per_worker(runtime: RuntimeConfig) -> float:
+    """The share of a GPU that each worker gets; 0 where there is none or the CPU is asked for."""
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    count = max(1, min(clips, runtime.workers or int(resources["CPU"])))
-    gpus = 0.0 if runtime.device == "cpu" else resources.get("GPU", 0.0) / count
-    actor: Any = ray.remote(Scorer).options(num_cpus=1, num_gpus=gpus, max_restarts=0)
-    models = [path.absolute() if path else None for path in (checkpoint, evaluator)]
-    return [actor.remote(method, *models, config, "cuda" if gpus else "cpu") for _ in range(count)]
+    if runtime.device == "cpu" or not resources.get("GPU"):
+        return 0.0
+    return min(1.0, resources["GPU"] / (runtime.workers or resources["CPU"]))

@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -18,7 +19,7 @@ INK = "#808080"  # as far from black as from white
 COLOURS = ("#2a8cd8", "#e0702c", "#3fa35b", "#b46ad1")
 SIZE_INCHES = (4.6, 2.7)  # small, so that the text is still read on a phone
 SMOOTHED_POINTS = 150  # a training curve is averaged down to so many
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "avcat",
     "svg.fonttype": "none",
     "font.family": "sans-serif",

@@ -1,4 +1,4 @@
-"""Picture grids as in the paper's figure 4: the same moments of a clip, one row for each method, mouths close up below."""
+"""Picture grids as in the paper's figure 4: the same moments of a clip, a row for each method, mouths below."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avcat.errors import InputError
+from avcat.metrics.results import decode_strip
 
 Picture = NDArray[np.uint8]  # [H, W, 3] RGB
 
@@ -21,11 +22,10 @@ CLOSE_UP_ROWS, CLOSE_UP_COLUMNS = (0.48, 0.74), (0.24, 0.76)
 
 def read_strip(path: Path) -> list[Picture]:
     """The square pictures of a strip, from left to right. Raises InputError where the file is none."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None or image.shape[1] % image.shape[0]:
-        raise InputError(f"{path}: not a strip of pictures")
-    rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
-    return list(np.split(rgb, rgb.shape[1] // rgb.shape[0], axis=1))
+    try:
+        return list(decode_strip(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def grid(rows: Sequence[tuple[str, Sequence[Picture]]]) -> Picture:

@@ -8,16 +8,16 @@ import pyarrow.parquet as pq
 from avcat.data.schema import FPS
 from avcat.errors import InputError
 from avcat.files import atomic_path
+from avcat.metrics.results import Result, read_results
 from avcat.report import curves, grid, page
-from avcat.report.results import Result, read_results
 from avcat.report.table import Table, to_html, to_latex, to_markdown
 from avcat.report.tables import METHODS, mouth_table, table1, to_csv
 
 LINE_ORDER = ("ground-truth", "copy-reference")  # of grids and openings; the trained methods follow
 GRIDS_PER_CORPUS, OPENINGS_PER_CORPUS = 2, 3
 INTRODUCTION = (
-    "Self-reconstruction of test speakers that no training saw, with the first frame as reference. Rows in another colour "
-    "are printed in the paper: other data, other faces, another SyncNet; they stand here to be seen, not to be compared."
+    "Self-reconstruction of test speakers that no training saw, with the first frame as reference. Rows in another "
+    "colour are printed in the paper: other data, other faces, another SyncNet; they do not compare."
 )
 
 

@@ -4,7 +4,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-EMPTY = "–"  # noqa: RUF001  an en dash, as tables print it
+EMPTY = "n/a"
 
 LATEX_ESCAPES = str.maketrans(
     {
@@ -18,7 +18,6 @@ LATEX_ESCAPES = str.maketrans(
         "↓": r"$\downarrow$",
         "∞": r"$\infty$",
         "±": r"$\pm$",
-        "–": "--",  # noqa: RUF001
     }
 )
 

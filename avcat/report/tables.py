@@ -5,9 +5,9 @@ import io
 import math
 from collections.abc import Sequence
 
+from avcat.metrics.results import Result
 from avcat.metrics.summary import Summary
 from avcat.report.paper import COUNTERPART, TABLE1, PaperRow
-from avcat.report.results import Result
 from avcat.report.table import EMPTY, Cell, Row, Table
 
 METHODS = {"full": "AV-CAT (ours)", "ground-truth": "Ground truth", "copy-reference": "Copy the reference"}
@@ -139,7 +139,7 @@ def _figure(summary: Summary, decimals: int, reason: str) -> Cell:
     cell = _number(summary.mean, decimals, reason)
     if cell.note or not math.isfinite(summary.mean) or summary.low == summary.high:
         return cell
-    return Cell(cell.text, interval=f"{summary.low:.{decimals}f}–{summary.high:.{decimals}f}")  # noqa: RUF001
+    return Cell(cell.text, interval=f"{summary.low:.{decimals}f} to {summary.high:.{decimals}f}")
 
 
 def _number(value: float, decimals: int, reason: str) -> Cell:

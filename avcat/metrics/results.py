@@ -1,11 +1,12 @@
-"""What the evaluations left on disk, read back for the tables.
+"""What an evaluation leaves on disk, for those who write it and those who read it.
 
 `metrics.json` of one method on one corpus:
 
     {"method", "corpus", "clips", "failed", "frames", "speakers", "judge", "opening_of_ceiling",
      "figures": {name: {"mean", "low", "high", "n", "coverage"}}}
 
-where `null` stands for "nothing counted" and `"inf"` for a figure that is infinite (the PSNR of the truth).
+where `null` stands for "nothing counted" and `"inf"` for a figure that is infinite (the PSNR of the truth). Beside it
+lie `clips.parquet`, one row a clip, and `strips/<clip_id>.png`, pictures side by side.
 """
 
 import json
@@ -13,6 +14,10 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 from avcat.errors import InputError
 from avcat.metrics.summary import Summary
@@ -38,11 +43,13 @@ class Result:
 
 
 def read_results(folder: Path) -> list[Result]:
-    """All results below `folder` (`<method>/<corpus>/metrics.json`), in the order of their paths.
+    """All results below `folder` (`<method>/<corpus>/metrics.json`): words first, as in the paper.
 
     Raises InputError where a file is not what `evaluate` wrote.
     """
-    return [_read(path) for path in sorted(folder.glob("*/*/metrics.json"))]
+    results = [_read(path) for path in sorted(folder.glob("*/*/metrics.json"))]
+    first = ("synth-words", "synth-wild", "lrw", "voxceleb")
+    return sorted(results, key=lambda r: (first.index(r.corpus) if r.corpus in first else len(first), r.corpus))
 
 
 def _read(path: Path) -> Result:
@@ -78,3 +85,19 @@ def to_json(value: float) -> float | str | None:
 def from_json(value: float | str | None) -> float:
     """The inverse of `to_json`."""
     return math.nan if value is None else float(value)
+
+
+def encode_strip(pictures: NDArray[np.uint8]) -> bytes:
+    """Square RGB pictures `uint8 [n, S, S, 3]` side by side, as PNG: nothing lost, the same bytes twice."""
+    done, data = cv2.imencode(".png", cv2.cvtColor(np.hstack(list(pictures)), cv2.COLOR_RGB2BGR))
+    assert done, "PNG encoding cannot fail for a uint8 image"
+    return data.tobytes()
+
+
+def decode_strip(data: bytes) -> NDArray[np.uint8]:
+    """The inverse of `encode_strip`. Raises ValueError where the bytes are no strip."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if image is None or image.shape[1] % image.shape[0]:
+        raise ValueError("not a strip of pictures")
+    rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return np.stack(np.split(rgb, rgb.shape[1] // rgb.shape[0], axis=1)).astype(np.uint8, copy=False)

@@ -1,0 +1,32 @@
+"""`python -m stages.tables`: all tables, picture grids and `report.html`, from files alone."""
+
+import argparse
+import sys
+
+from avcat.report.report import write_report
+from stages._main import run_stage
+from stages._params import load
+from stages._track import tracked
+
+
+def work() -> None:
+    """Reads the evaluations and the curves of the trainings, writes `out/<profile>/tables/`."""
+    params = load()
+    evaluations, tables = params.out / "evaluate", params.out / "tables"
+    trainings = {"SyncNet": params.out / "syncnet", "evaluator SyncNet": params.out / "evaluator"}
+    trainings |= {f"AV-CAT {folder.name}": folder for folder in sorted((params.out / "train").glob("*/"))}
+    with tracked("tables", {"profile": params.profile}) as run:
+        results = write_report(tables, evaluations, trainings)
+        print((tables / "table1.md").read_text())
+        print((tables / "mouth.md").read_text())
+        of_ceiling = {f"{r.method}.{r.corpus}.opening_of_ceiling": r.opening_of_ceiling for r in results}
+        run.summarise({name: value for name, value in of_ceiling.items() if value == value})  # NaN: not measured
+
+
+def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    return run_stage(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

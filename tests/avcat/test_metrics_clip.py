@@ -1,0 +1,129 @@
+"""One clip's figures, with a detector that reads the mouth off the picture, so that every answer is known."""
+
+import math
+
+import numpy as np
+import pytest
+
+from avcat.config import EvaluateConfig
+from avcat.data.schema import MOUTH_POINTS
+from avcat.face.landmarks import Face
+from avcat.metrics.clip import FIGURES, ClipScorer, strip_frames
+from avcat.metrics.methods import CopyReference, GroundTruth, Method, build_method
+
+SIZE, FRAMES = 64, 14
+CONFIG = EvaluateConfig(clips_per_corpus=0, batch_frames=8, sync_max_shift=3, bootstrap_samples=10, seed=0)
+GAPS = np.array([0, 2, 6, 3, 8, 12, 4, 2, 9, 10, 5, 3, 7, 1])
+
+
+def talking(gaps: np.ndarray) -> np.ndarray:
+    """Grey pictures whose pixel (50, 30) in the redrawn region holds the gap of the lips in pixels."""
+    clip = np.full((len(gaps), SIZE, SIZE, 3), 90, np.uint8)
+    clip[:, 50, 30] = gaps[:, None]
+    return clip
+
+
+class ReadingDetector:
+    """Finds eyes 20 px apart and lips as far apart as the picture says; no face where it says 255."""
+
+    resets = 0
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def __call__(self, image: np.ndarray) -> list[Face]:
+        gap = float(image[50, 30, 0])
+        if gap == 255:
+            return []
+        mouth = np.tile(np.array([32, 40], np.float32), (MOUTH_POINTS, 1))
+        mouth[66 - 48, 1] += gap
+        eyes = np.array([[22, 20], [42, 20]], np.float32)
+        return [Face(np.zeros(4, np.float32), 1.0, eyes, mouth, np.zeros((36, 2), np.float32))]
+
+
+class Drawn:
+    """A method that draws what the test says, whatever it is given."""
+
+    def __init__(self, gaps: np.ndarray) -> None:
+        self.gaps = gaps
+
+    def draw(self, crops: np.ndarray, mel: np.ndarray) -> np.ndarray:
+        return talking(self.gaps)
+
+    def ceiling(self, crops: np.ndarray) -> np.ndarray:
+        return crops
+
+
+def score(method: Method, truth: np.ndarray = GAPS) -> dict[str, float]:
+    mel = np.zeros((80, 4 * len(truth)), np.float32)
+    figures, _ = ClipScorer(method, ReadingDetector(), None, CONFIG)(talking(truth), mel)
+    assert set(FIGURES) <= set(figures)
+    return figures
+
+
+def test_ground_truth_is_perfect() -> None:
+    figures = score(GroundTruth())
+    expected = {"ssim": 1, "psnr": math.inf, "psnr_uint8_legacy": 100, "lmd": 0, "found": 1, "equal_frames": 13}
+    assert {name: figures[name] for name in expected} == expected
+    assert figures["opening_correlation"] == pytest.approx(1)
+    assert figures["opening_amplitude_ratio"] == pytest.approx(1)
+    assert math.isnan(figures["sync_confidence"])  # no evaluator was given
+
+
+def test_half_the_opening_is_correlated_and_too_small() -> None:
+    figures = score(Drawn(GAPS // 2))
+    assert figures["opening_correlation"] > 0.99
+    assert figures["opening_amplitude_ratio"] == pytest.approx(0.5, abs=0.05)
+    # One of twenty points is off by the missing half of the gap.
+    assert figures["lmd"] == pytest.approx(np.abs(GAPS - GAPS // 2)[1:].mean() / 20)
+
+
+def test_the_copied_reference_keeps_its_mouth() -> None:
+    figures = score(CopyReference())
+    assert figures["opening_correlation"] == 0
+    assert figures["opening_amplitude_ratio"] == 0
+    assert figures["opening_ceiling"] == pytest.approx(1)
+    assert figures["lmd"] == pytest.approx(GAPS[1:].mean() / 20)
+    np.testing.assert_allclose(figures["opening"], 0)
+    np.testing.assert_allclose(figures["opening_truth"], GAPS / 20)
+
+
+def test_copied_reference_leaves_the_rest_of_the_picture_alone() -> None:
+    crops = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), dtype=np.uint8)
+    drawn = CopyReference().draw(crops, np.zeros((80, 16), np.float32))
+    np.testing.assert_array_equal(drawn[:, : SIZE // 2], crops[:, : SIZE // 2])
+    np.testing.assert_array_equal(drawn[:, SIZE // 2 :, SIZE // 16 : -SIZE // 16][1], drawn[0, 32:, 4:60])
+    np.testing.assert_array_equal(drawn[:, :, : SIZE // 16], crops[:, :, : SIZE // 16])
+
+
+def test_frames_whose_face_is_lost_are_not_scored() -> None:
+    lost = GAPS.copy()
+    lost[[3, 7]] = 255
+    figures = score(Drawn(lost))
+    assert figures["found"] == pytest.approx(11 / 13)
+    assert figures["opening_correlation"] == pytest.approx(1)
+    assert figures["lmd"] == 0
+
+
+def test_the_reference_frame_is_not_scored() -> None:
+    other = GAPS.copy()
+    other[0] = 200
+    assert score(Drawn(other))["lmd"] == 0
+
+
+def test_the_detector_forgets_between_passes() -> None:
+    detector = ReadingDetector()
+    scorer = ClipScorer(CopyReference(), detector, None, CONFIG)
+    scorer(talking(GAPS), np.zeros((80, 4 * FRAMES), np.float32))
+    assert detector.resets == 2  # truth and copy; the ceiling is the truth itself
+
+
+def test_strip_shows_the_widest_mouth_of_each_sixth() -> None:
+    # Scored frames 1..13 in sixths: 1-3, 4-5, 6-7, 8-9, 10-11, 12-13.
+    assert strip_frames(GAPS / 20) == [2, 5, 6, 9, 10, 12]
+    assert strip_frames(np.full(14, np.nan)) == [2, 5, 7, 9, 11, 13]
+
+
+def test_unknown_methods_need_a_model() -> None:
+    with pytest.raises(ValueError, match="rn-only: this method needs a trained model"):
+        build_method("rn-only", None, 8, "cpu")

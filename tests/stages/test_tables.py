@@ -1,0 +1,250 @@
+"""Tables and report from files made by hand: every figure in its cell, every empty cell with its reason."""
+
+import csv
+import html
+import io
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from avcat.errors import InputError
+from avcat.metrics.clip import FIGURES
+from avcat.metrics.results import encode_strip, from_json, read_results, to_json
+from avcat.report.curves import learning_curves, read_curves
+from avcat.report.grid import grid, read_strip
+from avcat.report.report import write_report
+from avcat.report.table import Cell, Row, Table, to_html, to_latex, to_markdown
+from avcat.report.tables import mouth_table, table1
+from pipelines.evaluate import CLIPS, Evaluation
+
+METHODS = ("full", "ground-truth", "copy-reference")
+CORPORA = ("synth-words", "synth-wild")
+
+
+def figure(mean: Any, low: Any = 0.0, high: Any = 1.0, n: int = 8) -> dict[str, Any]:
+    return {"mean": mean, "low": low, "high": high, "n": n, "coverage": n / 8}
+
+
+def evaluation(method: str, corpus: str) -> Evaluation:
+    """SSIM 0.9 or so, told apart by method; no clip had its LMD counted."""
+    place = METHODS.index(method)
+    figures = {name: figure(0.5 + 0.1 * place, 0.4, 0.7) for name in FIGURES}
+    figures["ssim"] = figure(0.98 - 0.01 * place, 0.91, 0.99)
+    figures["lmd"] = figure(None, None, None, n=0)
+    if method == "ground-truth":
+        figures["psnr"] = figure("inf", "inf", "inf")
+    metrics = {"method": method, "corpus": corpus, "clips": 8, "failed": 0, "frames": 240, "speakers": 4}
+    metrics |= {"judge": "evaluator SyncNet", "opening_of_ceiling": 0.87, "figures": figures}
+    row: dict[str, Any] = dict.fromkeys(FIGURES, 0.5)
+    row |= {
+        "clip_id": "a1",
+        "corpus": corpus,
+        "speaker": "s",
+        "method": method,
+        "status": "ok",
+        "reason": "",
+        "frames": 5,
+    }
+    row |= {"opening_truth": [0.1, 0.2, math.nan, 0.3, 0.1], "opening": [0.1, 0.1 * place, 0.2, 0.3, 0.1]}
+    return Evaluation(metrics, pa.Table.from_pylist([row], schema=CLIPS), {"a1": strip(place)})
+
+
+def strip(place: int) -> bytes:
+    return encode_strip(np.full((6, 64, 64, 3), 60 * place, np.uint8))
+
+
+@pytest.fixture
+def evaluated(tmp_path: Path) -> Path:
+    for method in METHODS:
+        for corpus in CORPORA:
+            evaluation(method, corpus).write(tmp_path / "evaluate" / method / corpus)
+    (tmp_path / "syncnet").mkdir()
+    lines = [
+        "step,loss,val_two_way",
+        *(f"{step},{1 / step},{0.9 if step % 100 == 0 else ''}" for step in range(1, 401)),
+    ]
+    (tmp_path / "syncnet" / "curves.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def write(root: Path, name: str) -> Path:
+    trainings = {"SyncNet": root / "syncnet", "AV-CAT full": root / "train" / "full"}
+    write_report(root / name, root / "evaluate", trainings)
+    return root / name
+
+
+def test_table1_tells_ours_from_the_papers(evaluated: Path) -> None:
+    table = table1(read_results(evaluated / "evaluate"))
+    labels = [label for label, _ in table.groups]
+    assert [label.split(" (")[0] for label in labels] == [
+        "ours, synth-words",
+        "paper, LRW",
+        "ours, synth-wild",
+        "paper, VoxCeleb",
+    ]
+    words = [[cell.text for cell in row.cells] for row in table.groups[0][1]]
+    assert words[0] == ["AV-CAT (ours)", "8", "0.980", "0.50", "0.50", "n/a", "0.50"]
+    assert [row[0] for row in words] == ["AV-CAT (ours)", "Copy the reference", "Ground truth"]
+    assert words[2][3] == "∞"
+    lrw = {row.cells[0].text: [cell.text for cell in row.cells[2:]] for row in table.groups[1][1]}
+    assert lrw["AV-CAT"] == ["0.938", "n/a", "36.34", "2.83", "6.0"]
+    assert lrw["Ground truth"] == ["1.000", "n/a", "100.00", "0.00", "6.5"]
+
+
+def test_every_empty_cell_says_why(evaluated: Path) -> None:
+    results = read_results(evaluated / "evaluate")
+    for table in (table1(results), mouth_table(results)):
+        for _, rows in table.groups:
+            for row in rows:
+                assert len(row.cells) == len(table.headings)
+                assert all(cell.note for cell in row.cells if cell.text == "n/a")
+
+
+def test_without_an_evaluator_its_columns_say_so(evaluated: Path) -> None:
+    path = evaluated / "evaluate" / "full" / "synth-words" / "metrics.json"
+    metrics = json.loads(path.read_text()) | {"judge": ""}
+    metrics["figures"]["sync_confidence"] = figure(None, None, None, n=0)
+    path.write_text(json.dumps(metrics))
+    table = table1(read_results(evaluated / "evaluate"))
+    assert "no evaluator SyncNet was given" in table.cell_notes()
+
+
+def test_files_are_the_same_twice(evaluated: Path) -> None:
+    a, b = write(evaluated, "a"), write(evaluated, "b")
+    names = sorted(path.name for path in a.iterdir())
+    assert names == [
+        *("grid-synth-wild-1.jpg", "grid-synth-words-1.jpg", "mouth.md", "mouth.tex"),
+        *("report.html", "table1.csv", "table1.md", "table1.tex"),
+    ]
+    assert all((a / name).read_bytes() == (b / name).read_bytes() for name in names)
+
+
+def test_csv_holds_every_figure_of_both_sources(evaluated: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO((write(evaluated, "t") / "table1.csv").read_text())))
+    ours = [row for row in rows if row["source"] == "ours"]
+    assert len(ours) == len(METHODS) * len(CORPORA) * len(FIGURES)
+    (lmd,) = (r for r in ours if (r["data"], r["method"], r["figure"]) == ("synth-wild", "full", "lmd"))
+    assert (lmd["mean"], lmd["n"], lmd["coverage"]) == ("", "0", "0")
+    paper = {(r["data"], r["method"], r["figure"]): r["mean"] for r in rows if r["source"] == "paper"}
+    assert paper["VoxCeleb", "MakeItTalk", "lmd"] == "29.13"
+
+
+class Outline(HTMLParser):
+    """Counts tags and notes what is not closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_report_is_whole_and_needs_no_network(evaluated: Path) -> None:
+    text = (write(evaluated, "t") / "report.html").read_text()
+    outline = Outline(text)
+    assert outline.open == []
+    assert len(outline.sources) == 2 + 2 + 2  # grids, openings, curves
+    assert all(source.startswith("data:image/") for source in outline.sources)
+    assert "AV-CAT full: no curves.csv" in text
+    assert str(evaluated) not in text
+
+
+def test_nothing_evaluated(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no evaluation here"):
+        write_report(tmp_path / "t", tmp_path, {})
+    (tmp_path / "m" / "c").mkdir(parents=True)
+    (tmp_path / "m" / "c" / "metrics.json").write_text("{}")
+    with pytest.raises(InputError, match=r"metrics\.json: not the metrics of an evaluation"):
+        read_results(tmp_path)
+
+
+TABLE = Table(
+    "A & B",
+    ["Method", "x_1 ↑"],
+    [
+        (
+            "50 % <data>",
+            [
+                Row([Cell("m|n"), Cell("1.0", "0.9 to 1.1")], "ours"),
+                Row([Cell("o"), Cell("n/a", note="lost")], "paper"),
+            ],
+        )
+    ],
+    ["a note"],
+)
+
+
+def test_markdown() -> None:
+    assert to_markdown(TABLE).splitlines() == [
+        "**A & B**",
+        "",
+        "| Method | x_1 ↑ |",
+        "| :-- | --: |",
+        "| **50 % <data>** |  |",
+        r"| m\|n | 1.0 (0.9 to 1.1) |",
+        "| o | n/a [1] |",
+        "",
+        "[1] lost  ",
+        "",
+        "a note  ",
+    ]
+
+
+def test_latex_is_escaped_and_balanced() -> None:
+    text = to_latex(TABLE)
+    assert r"\caption{A \& B}" in text
+    assert r"Method & x\_1 $\uparrow$ \\" in text
+    assert r"50 \% <data>" in text
+    begun, ended = re.findall(r"\\begin{(\w+)}", text), re.findall(r"\\end{(\w+)}", text)
+    assert begun == ended[::-1] == ["table", "tabular"]
+
+
+def test_html_is_escaped() -> None:
+    text = to_html(TABLE)
+    assert html.escape("50 % <data>") in text
+    assert "<td>n/a<sup>1</sup></td>" in text
+    assert Outline(text).open == []
+
+
+def test_json_of_figures_without_a_value() -> None:
+    assert [to_json(value) for value in (1.5, math.nan, math.inf)] == [1.5, None, "inf"]
+    assert math.isnan(from_json(to_json(math.nan)))
+    assert from_json(to_json(math.inf)) == math.inf
+
+
+def test_long_curves_are_averaged_over_equal_spans(tmp_path: Path) -> None:
+    (tmp_path / "curves.csv").write_text("step,loss,val\n1,4,\n2,2,0.5\n3,3,\n")
+    curves = read_curves(tmp_path / "curves.csv")
+    assert [v.tolist() for v in curves["loss"]] == [[1, 2, 3], [4, 2, 3]]
+    assert [v.tolist() for v in curves["val"]] == [[2], [0.5]]
+    assert learning_curves("t", curves) == learning_curves("t", curves)
+    (tmp_path / "curves.csv").write_text("step,loss\n1,many\n")
+    with pytest.raises(InputError, match="not a table of curves"):
+        read_curves(tmp_path / "curves.csv")
+
+
+def test_a_grid_shows_each_row_twice(tmp_path: Path) -> None:
+    (tmp_path / "s.png").write_bytes(strip(2))
+    pictures = read_strip(tmp_path / "s.png")
+    assert [p.shape for p in pictures] == [(64, 64, 3)] * 6
+    image = grid([("truth", pictures), ("ours", pictures)])
+    assert image.shape == (2 * (22 + 164) + 2 * (22 + 84), 6 * 164 - 4, 3)
+    assert (image[22:182, :160] == 120).all()
+    (tmp_path / "s.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match="not a strip"):
+        read_strip(tmp_path / "s.png")
