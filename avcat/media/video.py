@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from math import floor, inf
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -23,6 +24,7 @@ from avcat.errors import InputError
 T = TypeVar("T")
 
 _TICK = 1e-6  # seconds; containers round their start to a microsecond
+_SEEK_BACK_S = (0.0, 1.0, 5.0, 25.0)  # seeks may land too late; then further back, and at last at the beginning
 _STILL_FORMATS = ("image2", "tty", "gif")  # demuxers that call a picture or a text a video
 
 
@@ -211,20 +213,31 @@ def _points(end_s: float, start_s: float, fps: float) -> int:
 
 
 def _shown(container: InputContainer, path: str | Path, from_s: float) -> Iterator[tuple[float, av.VideoFrame]]:
-    """All frames with their times, from the last key frame at or before `from_s` on."""
+    """All frames with their times, from some frame at or before `from_s` on (or from the first)."""
     stream = _video_stream(container, path)
     origin = container_start_s(container)
-    if from_s > 0:
-        container.seek(int((origin + from_s) * av.time_base), backward=True)
-        first = next(container.decode(stream), None)
-        missed = first is None or first.pts is None or first.time - origin > from_s
-        container.seek(int(origin * av.time_base) if missed else int((origin + from_s) * av.time_base), backward=True)
     step = float(1 / (stream.average_rate or stream.guessed_rate or Fraction(FPS)))
     expected = 0.0
-    for frame in container.decode(stream):
-        time_s = expected if frame.pts is None else frame.time - origin  # raw streams carry no time stamps
+    for frame in _from_before(container, stream, origin, from_s):
+        time_s = expected if frame.time is None else frame.time - origin  # raw streams carry no time stamps
         expected = time_s + step
         yield time_s, frame
+
+
+def _from_before(
+    container: InputContainer, stream: VideoStream, origin: float, from_s: float
+) -> Iterator[av.VideoFrame]:
+    """The stream's frames from the nearest key frame that a seek can find and that is shown at or before `from_s`."""
+    for back_s in _SEEK_BACK_S:
+        if from_s - back_s <= 0:
+            break
+        container.seek(int((origin + from_s - back_s) * av.time_base), backward=True)
+        first = next(container.decode(stream), None)
+        if first is not None and first.time is not None and first.time - origin <= from_s + _TICK:
+            return chain([first], container.decode(stream))
+    if from_s > 0:
+        container.seek(int(origin * av.time_base), backward=True)
+    return container.decode(stream)
 
 
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:

@@ -1,0 +1,59 @@
+"""What a file is, in a few facts for people: a model, a video or a sound."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from avcat.errors import InputError
+from avcat.media.audio import audio_duration
+from avcat.media.video import VideoInfo, open_media, probe
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Name -> value, in the order to be shown. Raises InputError where the file is none of the three."""
+    if path.is_file() and zipfile.is_zipfile(path):  # what torch.save writes
+        return _model(path)
+    try:
+        with open_media(path) as container:
+            has_video, has_audio = bool(container.streams.video), bool(container.streams.audio)
+    except InputError as error:
+        if path.is_file() and path.stat().st_size:
+            raise InputError(f"{path}: neither a model nor a video nor a sound file") from error
+        raise
+    if has_video:
+        return _video(probe(path))
+    if not has_audio:
+        raise InputError(f"{path}: holds neither picture nor sound")
+    return _sound(path)
+
+
+def _model(path: Path) -> dict[str, Any]:
+    from avcat.checkpoint import VERSION, read_facts  # torch: seconds to import
+
+    file = read_facts(path)
+    parts = {f"model.{name}": value for name, value in file.model.items()}
+    return {"kind": f"{file.kind} model, format {VERSION}", **file.facts, "inputs": file.inputs, **parts}
+
+
+def _video(info: VideoInfo) -> dict[str, Any]:
+    sound = f"{info.audio_codec}, {info.audio_rate} Hz" if info.has_audio else "none"
+    return {
+        "kind": f"video, {info.codec}",
+        "size": f"{info.width} x {info.height}",
+        "frames/s": f"{float(info.fps):.3f}",
+        "frames": info.frames if info.frames is not None else "not stated",
+        "duration": f"{info.duration_s:.3f} s",
+        "rotation": f"{info.rotation} degrees",
+        "sound": sound,
+    }
+
+
+def _sound(path: Path) -> dict[str, Any]:
+    with open_media(path) as container:
+        codec = container.streams.audio[0].codec_context
+        facts = {
+            "kind": f"sound, {codec.name}",
+            "rate": f"{codec.sample_rate} Hz",
+            "channels": codec.layout.nb_channels,
+        }
+    return {**facts, "duration": f"{audio_duration(path):.3f} s"}

@@ -1,0 +1,43 @@
+"""Any frame of a video by its number: cheap walks forwards and backwards, in memory that the length does not raise."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from avcat.media.video import Frame, decode
+
+_HELD_BYTES = 256 * 2**20  # of frames decoded ahead of a walk backwards
+_HELD_FRAMES = 64
+
+
+class FrameReader:
+    """Frames of one file by their number. Walking backwards decodes a stretch at a time and hands it out in reverse."""
+
+    def __init__(self, path: str | Path, times_s: np.ndarray) -> None:
+        """`times_s`: float64 [T], when each frame is shown, as `decode` said."""
+        self._path, self._times_s = path, times_s
+        self._held: dict[int, np.ndarray] = {}
+        self._ahead: Iterator[Frame] = iter(())
+        self._next = -1  # number of the frame that `_ahead` gives next
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        """uint8 [height, width, 3] RGB; not to be written to."""
+        if number not in self._held:
+            if number + 1 in self._held:
+                self._hold_up_to(number)
+            else:
+                self._held = {number: self._read(number)}
+        return self._held[number]
+
+    def _read(self, number: int) -> np.ndarray:
+        if number != self._next:
+            self._ahead = decode(self._path, start_s=self._times_s[number])
+        self._next = number + 1
+        return next(self._ahead).image
+
+    def _hold_up_to(self, number: int) -> None:
+        frame_bytes = self._held[number + 1].nbytes
+        first = max(0, number + 1 - min(_HELD_FRAMES, max(1, _HELD_BYTES // frame_bytes)))
+        stretch = decode(self._path, self._times_s[first], self._times_s[number + 1])
+        self._held = {first + frame.index: frame.image for frame in stretch}

@@ -1,0 +1,52 @@
+"""Which frame of a video is shown when, if it is to last as long as a sound."""
+
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from avcat.errors import InputError
+
+Fit = Literal["pingpong", "freeze", "error"]
+FITS: tuple[Fit, ...] = get_args(Fit)
+
+
+class Shown(NamedTuple):
+    """One frame of the result."""
+
+    source: int  # number of the frame in the source
+    pts: int  # ticks
+    duration: int  # ticks
+
+
+def fit_to(pts: np.ndarray, last_duration: int, total: int, fit: Fit) -> list[Shown]:
+    """Shows frames with the rising time stamps `pts` (int [T], in ticks) until `total` ticks are over.
+
+    The source's own time stamps are kept while it lasts; a longer one is cut. A shorter one goes on as `fit` says:
+    "pingpong" plays it back and forth, each frame as long as in the source and none twice at the turns; "freeze" stays
+    on the last frame, at the source's average rate; "error" raises InputError.
+    """
+    durations = np.maximum(np.append(np.diff(pts), last_duration), 1)
+    end = int(pts[-1] + durations[-1])
+    if fit == "error" and end < total:
+        raise InputError(f"the video is shorter than the sound ({end / total:.0%} of it); --fit says what to do then")
+    usual = max(1, round(float(np.mean(durations))))
+    shown = []
+    at = int(pts[0])
+    for position, source in enumerate(_order(len(pts), fit)):  # which never ends
+        if at >= total:
+            break
+        lasts = usual if fit == "freeze" and position >= len(pts) else int(durations[source])
+        shown.append(Shown(source, at, min(lasts, total - at)))
+        at += lasts
+    return shown
+
+
+def _order(frames: int, fit: Fit) -> Iterator[int]:
+    yield from range(frames)
+    if fit == "freeze":
+        yield from repeat(frames - 1)
+    while True:
+        yield from range(frames - 2, 0, -1)
+        yield from range(frames)
