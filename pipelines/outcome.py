@@ -28,14 +28,38 @@ class Outcome:
 
 
 class Rejected(Exception):
-    """Raised by a worker: the clip is sound but not wanted. The message is the reason."""
+    """Raised by a worker: the clip can be read but is not wanted. The message is the reason."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Stands for the result of an item whose work raised."""
+
+    reason: str  # one line
+    rejected: bool = False  # by the worker, with `Rejected`
+
+
+def failed(error: Exception) -> Failed:
+    """What an exception of a worker becomes."""
+    return Failed(one_line(error), isinstance(error, Rejected))
+
+
+def outcome_of(clip_id: str, corpus: str, split: str, result: Any, frames: int = 0, found: int = 0) -> Outcome:
+    """The outcome of a clip whose worker returned `result`."""
+    if not isinstance(result, Failed):
+        return Outcome(clip_id, corpus, split, "ok", "", frames, found)
+    return Outcome(clip_id, corpus, split, "rejected" if result.rejected else "failed", result.reason)
 
 
 def one_line(error: BaseException) -> str:
     """The first line of an error, with its kind where the message alone would puzzle."""
     text = str(error).strip().splitlines()
     message = text[0] if text else ""
-    return message if isinstance(error, InputError) and message else f"{type(error).__name__}: {message}".rstrip(": ")
+    return (
+        message
+        if isinstance(error, (InputError, Rejected)) and message
+        else f"{type(error).__name__}: {message}".rstrip(": ")
+    )
 
 
 def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:
@@ -43,6 +67,11 @@ def write_outcomes(path: Path, outcomes: Iterable[Outcome]) -> None:
     rows = [asdict(outcome) for outcome in sorted(outcomes, key=lambda outcome: outcome.clip_id)]
     with atomic_path(path) as part:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema.OUTCOME), part)
+
+
+def read_outcomes(path: Path) -> list[Outcome]:
+    """What `write_outcomes` wrote."""
+    return [Outcome(**row) for row in pq.read_table(path, schema=schema.OUTCOME).to_pylist()]
 
 
 def summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:

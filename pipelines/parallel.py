@@ -5,27 +5,21 @@ import logging
 import pickle
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 
-from pipelines.outcome import one_line
+from pipelines.outcome import Failed, failed
 from pipelines.resources import Resources, use_one_thread
+
+__all__ = ["Failed", "Progress", "parallel"]
 
 Worker = Callable[[Any], Any]  # called with an item, returns its result
 Progress = Callable[[int, int], None]  # how many are done, of how many
 
 MOST_BLOCKS = 1000  # Ray Data keeps books on every block; with more items than this a block holds several
-
-
-@dataclass(frozen=True)
-class Failed:
-    """Stands for the result of an item whose work raised."""
-
-    reason: str  # one line
 
 
 def parallel(
@@ -74,11 +68,11 @@ def _run(
     if not positions:
         return
     rows = [{"position": position, "item": pickle.dumps(items[position])} for position in positions]
-    fitting = max(1, int(ray.cluster_resources().get("CPU", 1) / resources.num_cpus))
+    fitting = max(1, int(ray.cluster_resources().get("CPU", 1) / resources.num_cpus))  # type: ignore[no-untyped-call]
     pool = ActorPoolStrategy(size=min(workers or fitting, fitting, len(rows)))
     with _quiet_data():
         results = ray.data.from_items(rows, override_num_blocks=min(len(rows), most_blocks)).map(
-            _Guarded,
+            _Guarded,  # type: ignore[arg-type]
             fn_constructor_args=(factory, dict(settings)),
             compute=pool,
             num_cpus=resources.num_cpus,
@@ -100,7 +94,7 @@ class _Guarded:
         try:
             result = self._work(pickle.loads(row["item"]))
         except Exception as error:
-            result = Failed(one_line(error))
+            result = failed(error)
         return {"position": row["position"], "result": pickle.dumps(result)}
 
 

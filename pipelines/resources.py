@@ -1,9 +1,11 @@
 """What a worker needs of a machine."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
+
+from avcat.config import RuntimeConfig
 
 
 @dataclass(frozen=True)
@@ -18,3 +20,11 @@ def use_one_thread() -> None:
     """Keeps the libraries of a worker from starting a thread a core each: the other cores have workers of their own."""
     os.environ["OMP_NUM_THREADS"] = "1"
     cv2.setNumThreads(1)
+
+
+def with_device(runtime: RuntimeConfig) -> RuntimeConfig:
+    """The same with `auto` replaced by the device that is there: cuda or cpu."""
+    import torch  # here alone: most workers never touch it
+
+    found = "cuda" if torch.cuda.is_available() else "cpu"
+    return replace(runtime, device=found) if runtime.device == "auto" else runtime

@@ -2,7 +2,10 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
 
 from avcat.errors import InputError
 from stages._params import ROOT
@@ -23,3 +26,16 @@ def run_stage(work: Callable[[], None]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+@contextmanager
+def bar(what: str, unit: str = "clip") -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, as the callback (done, total) that pipelines take. Rare lines where no one watches."""
+    watched = sys.stderr.isatty()
+    with tqdm(desc=what, unit=unit, mininterval=0.2 if watched else 5.0, dynamic_ncols=watched) as shown:
+
+        def progress(done: int, total: int) -> None:
+            shown.total = total
+            shown.update(done - shown.n)
+
+        yield progress

@@ -33,6 +33,11 @@ class Params:
     runtime: config.RuntimeConfig
 
     @property
+    def inputs(self) -> config.InputConfig:
+        """What crops and sounds are like; travels inside every model file."""
+        return config.InputConfig(self.data.crop_size, self.align, self.mel)
+
+    @property
     def out(self) -> Path:
         """What DVC keeps."""
         return Path("out") / self.profile

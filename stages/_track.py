@@ -8,6 +8,7 @@ groups and compares them: `mlflow ui --backend-store-uri sqlite:///mlflow.db`.
 import logging
 import os
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +33,9 @@ EXPERIMENT = "avcat"
 class Run:
     """The run of one stage. Its methods are the callbacks that pipelines take."""
 
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """One point of each named curve."""
         mlflow.log_metrics({name: float(value) for name, value in values.items()}, step=step)
@@ -41,8 +45,8 @@ class Run:
         mlflow.log_image(image, key=name, step=step)
 
     def summarise(self, values: Mapping[str, Any]) -> None:
-        """Prints the stage's figures, one a line, and keeps the numbers; nested names are joined by dots."""
-        flat = dict(flatten(values))
+        """Prints the stage's figures and its time, one a line, and keeps the numbers; names are joined by dots."""
+        flat = {**dict(flatten(values)), "stage_s": round(time.monotonic() - self._started, 1)}
         width = max(map(len, flat), default=0)
         for name, value in flat.items():
             print(f"  {name:<{width}}  {value:.4g}" if isinstance(value, float) else f"  {name:<{width}}  {value}")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.parallel import Failed, parallel
+from pipelines.outcome import Failed
+from pipelines.parallel import parallel
 
 
 def doubler() -> type:

@@ -1,0 +1,30 @@
+"""`python -m stages.corpus`: renders synth-words and synth-wild, real H.264 and AAC with the truth beside."""
+
+import argparse
+import sys
+
+from pipelines.cluster import connect
+from pipelines.corpus import render_corpus
+from stages._main import bar, run_stage
+from stages._params import load
+from stages._track import tracked
+
+
+def work() -> None:
+    """Writes `out/<profile>/corpus/<corpus>/<split>/<speaker>/<name>.mp4`."""
+    params = load()
+    with tracked("corpus", {"corpus": params.corpus}) as run:
+        with connect(params.runtime), bar("render") as progress:
+            counts = render_corpus(
+                params.corpus, params.out / "corpus", workers=params.runtime.workers, progress=progress
+            )
+        run.summarise(counts)
+
+
+def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    return run_stage(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

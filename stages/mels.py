@@ -1,0 +1,36 @@
+"""`python -m stages.mels`: one log-mel spectrogram a clip."""
+
+import argparse
+import sys
+
+from pipelines.cluster import connect
+from pipelines.mels import compute_mels
+from stages._main import bar, run_stage
+from stages._params import load
+from stages._track import tracked
+
+
+def work() -> None:
+    """Reads the manifest, writes the folder `mels`."""
+    params = load()
+    manifest = params.out / "manifest.parquet"
+    with tracked("mels", {"mel": params.mel}, [manifest]) as run:
+        with connect(params.runtime), bar("mels") as progress:
+            counts = compute_mels(
+                params.mel,
+                params.data,
+                manifest,
+                params.out / "mels",
+                runtime=params.runtime,
+                progress=progress,
+            )
+        run.summarise(counts)
+
+
+def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    return run_stage(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

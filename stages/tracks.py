@@ -1,0 +1,36 @@
+"""`python -m stages.tracks`: finds the face in every frame of every clip, and drops clips that cannot be used."""
+
+import argparse
+import sys
+
+from pipelines.cluster import connect
+from pipelines.tracks import track_clips
+from stages._main import bar, run_stage
+from stages._params import load
+from stages._track import tracked
+
+
+def work() -> None:
+    """Reads the manifest, writes the folder `tracks`."""
+    params = load()
+    manifest = params.out / "manifest.parquet"
+    with tracked("tracks", {"data": params.data}, [manifest]) as run:
+        with connect(params.runtime), bar("find faces") as progress:
+            counts = track_clips(
+                params.data,
+                manifest,
+                params.out / "tracks",
+                params.state / "tracks",
+                runtime=params.runtime,
+                progress=progress,
+            )
+        run.summarise(counts)
+
+
+def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    return run_stage(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
