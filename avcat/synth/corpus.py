@@ -1,0 +1,154 @@
+"""The two rendered corpora: who says what in which clip, and the files of one clip."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from avcat.config import CorpusConfig, SpeakersConfig
+from avcat.errors import InputError
+from avcat.files import atomic_path
+from avcat.media.writer import VideoWriter
+from avcat.seeding import generator
+from avcat.synth.speech import SAMPLE_RATE, Voice
+from avcat.synth.take import Take
+from avcat.synth.texts import SPLITS, draw_sentence, words_of
+
+WORDS, WILD = "synth-words", "synth-wild"
+VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5")
+PITCHES = range(26, 76, 2)
+RATES_WPM = range(135, 191, 5)
+WORD_FRAMES = (28, 36)  # as LRW's 29
+PRESET = "superfast"  # the slowest without x264's macroblock tree, whose bytes differ from run to run at some sizes
+FRAMES_PER_SENTENCE = 60  # about; a wild clip gets more sentences than fit, and ends in the last
+
+
+@dataclass(frozen=True)
+class ClipSpec:
+    """Everything a clip is drawn from: the same spec gives the same bytes."""
+
+    corpus: str
+    split: str
+    speaker: str
+    name: str
+    seed: int
+    voice: Voice
+    texts: tuple[str, ...]
+    frames: int
+    width: int
+    height: int
+    crf: int  # H.264's constant rate factor
+
+    @property
+    def path(self) -> Path:
+        """Of the video, relative to the folder of all corpora."""
+        return Path(self.corpus, self.split, self.speaker, f"{self.name}.mp4")
+
+    @property
+    def digest(self) -> str:
+        """32 hex digits of the spec and of the code that renders it."""
+        text = json.dumps(asdict(self), sort_keys=True) + _code_digest()
+        return hashlib.blake2s(text.encode(), digest_size=16).hexdigest()
+
+
+def plan(config: CorpusConfig) -> list[ClipSpec]:
+    """Every clip of both corpora, in the order of their paths.
+
+    Speakers, voices (as variant, pitch and speed together) and texts are disjoint between the splits, and no speaker
+    is in both corpora. Raises InputError when there are more speakers than voices.
+    """
+    voices = _voices(config.seed)
+    specs: list[ClipSpec] = []
+    for corpus, counts in ((WORDS, config.words), (WILD, config.wild)):
+        for split in SPLITS:
+            for number in range(getattr(counts, split)):
+                voice = next(voices, None)
+                if voice is None:
+                    raise InputError(f"corpus.{corpus.split('-')[1]}: more speakers than there are voices")
+                specs += _clips(config, counts, corpus, split, f"{split}{number:04d}", voice)
+    return sorted(specs, key=lambda spec: spec.path)
+
+
+def _voices(seed: int) -> Iterator[Voice]:
+    """Every voice once, shuffled."""
+    every = [Voice(variant, pitch, rate) for variant in VARIANTS for pitch in PITCHES for rate in RATES_WPM]
+    order = generator("voices", seed).permutation(len(every))
+    return (every[i] for i in order)
+
+
+def _clips(
+    config: CorpusConfig, counts: SpeakersConfig, corpus: str, split: str, speaker: str, voice: Voice
+) -> Iterator[ClipSpec]:
+    speaker = f"{corpus.removeprefix('synth-')}-{speaker}"
+    random = generator("plan", config.seed, corpus, speaker)
+    words = random.permutation(words_of(split)).tolist()
+    for take in range(counts.clips_per_speaker):
+        size = {"width": config.size, "height": config.size, "crf": 20}
+        if corpus == WORDS:
+            texts = [words[take % len(words)]]
+            name, frames = f"{texts[0]}-{take:02d}", int(random.integers(WORD_FRAMES[0], WORD_FRAMES[1] + 1))
+        else:
+            name, frames = f"take-{take:02d}", round(25 * random.uniform(*config.wild_seconds))
+            texts = [draw_sentence(random, split) for _ in range(1 + frames // FRAMES_PER_SENTENCE)]
+            size = _wild_size(random, config.size)
+        yield ClipSpec(corpus, split, speaker, name, config.seed, voice, tuple(texts), frames, **size)
+
+
+def _wild_size(random: np.random.Generator, size: int) -> dict[str, int]:
+    side = size * random.uniform(0.94, 1.56)
+    shape = random.choice([1.0, 1.0, 1.25, 4 / 3, 0.8])  # width / height
+    width, height = side * max(shape, 1.0), side * max(1 / shape, 1.0)
+    return {"width": 2 * round(width / 2), "height": 2 * round(height / 2), "crf": int(random.integers(18, 31))}
+
+
+def render(spec: ClipSpec, folder: Path) -> Path:
+    """Writes the video `folder / spec.path` and, beside it, `<name>.truth.npz` (see `Take.truth`).
+
+    Both are complete or not there; a clip that is there already, of the same spec and code, is kept.
+    """
+    path = folder / spec.path
+    if not is_rendered(spec, folder):
+        take = Take(
+            identity_seed=("identity", spec.seed, spec.speaker),
+            clip_seed=("clip", spec.seed, spec.corpus, spec.speaker, spec.name),
+            voice=spec.voice,
+            texts=spec.texts,
+            frames=spec.frames,
+            size=(spec.width, spec.height),
+            wild=spec.corpus == WILD,
+        )
+        sound = (take.speech.samples, SAMPLE_RATE)
+        with VideoWriter(path, spec.width, spec.height, audio=sound, crf=spec.crf, preset=PRESET, threads=1) as video:
+            for picture in take.pictures():
+                video.write(picture)
+        with atomic_path(truth_path(path)) as part:
+            np.savez_compressed(part, digest=spec.digest, **take.truth())
+    return path
+
+
+def is_rendered(spec: ClipSpec, folder: Path) -> bool:
+    """Whether the clip is there, made from this spec by this code. The truth is written last, so it speaks for both."""
+    video = folder / spec.path
+    try:
+        with np.load(truth_path(video)) as truth:
+            return video.is_file() and str(truth["digest"]) == spec.digest
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def truth_path(video: Path) -> Path:
+    """Where the truth of a rendered video lies."""
+    return video.with_name(f"{video.stem}.truth.npz")
+
+
+@functools.cache
+def _code_digest() -> str:
+    """Changes with any file of this folder: a clip drawn by other code is drawn again."""
+    digest = hashlib.blake2s(digest_size=16)
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

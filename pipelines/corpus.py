@@ -1,0 +1,44 @@
+"""Rendering the two corpora on Ray: a clip an item, finished clips kept."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from avcat.config import CorpusConfig
+from avcat.errors import InputError
+from avcat.synth.corpus import ClipSpec, is_rendered, plan, render
+from pipelines.parallel import Failed, Progress, parallel
+
+
+def render_corpus(
+    config: CorpusConfig, folder: Path, *, workers: int = 0, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Renders every clip of `plan(config)` below `folder`; Ray must be connected.
+
+    Returns `clips` by corpus and split, `frames`, and how many clips were `kept` because they were there already.
+    Raises InputError, with the first reason, when a clip fails: our own pictures have no excuse.
+    """
+    specs = plan(config)
+    missing = [spec for spec in specs if not is_rendered(spec, folder)]
+    failed = _render(missing, folder.resolve(), workers, progress)
+    if failed:
+        raise InputError(f"{len(failed)} of {len(specs)} clips could not be rendered; {failed[0]}")
+    return {
+        "clips": dict(Counter(f"{spec.corpus}/{spec.split}" for spec in specs)),
+        "frames": sum(spec.frames for spec in specs),
+        "kept": len(specs) - len(missing),
+    }
+
+
+def _render(specs: Sequence[ClipSpec], folder: Path, workers: int, progress: Progress | None) -> list[str]:
+    """Why clips failed, one line each."""
+    results = parallel(specs, _renderer, {"folder": folder}, workers=workers, progress=progress)
+    return [f"{specs[i].path}: {result.reason}" for i, result in results if isinstance(result, Failed)]
+
+
+def _renderer(folder: Path) -> Callable[[ClipSpec], None]:
+    def work(spec: ClipSpec) -> None:
+        render(spec, folder)
+
+    return work
