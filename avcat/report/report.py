@@ -1,7 +1,9 @@
 """The report of a profile: every table there is, the curves of the trainings, and pictures of the same moments."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -11,7 +13,7 @@ from avcat.files import atomic_path
 from avcat.metrics.results import Result, read_results
 from avcat.report import curves, grid, page
 from avcat.report.table import Table, to_html, to_latex, to_markdown
-from avcat.report.tables import METHODS, mouth_table, table1, to_csv
+from avcat.report.tables import METHODS, mouth_table, syncnet_table, table1, to_csv
 
 LINE_ORDER = ("ground-truth", "copy-reference")  # of grids and openings; the trained methods follow
 GRIDS_PER_CORPUS, OPENINGS_PER_CORPUS = 2, 3
@@ -24,14 +26,14 @@ INTRODUCTION = (
 def write_report(folder: Path, evaluations: Path, trainings: Mapping[str, Path]) -> list[Result]:
     """Writes all tables and `report.html` into `folder`; returns the results they were made of.
 
-    `evaluations` holds `<method>/<corpus>/metrics.json`; `trainings` maps names to folders with `curves.csv`, which may
-    be missing. Files depend on what is read alone: the same inputs, the same bytes. Raises InputError where there is no
-    evaluation.
+    `evaluations` holds `<method>/<corpus>/metrics.json`; `trainings` maps names to folders with `curves.csv` and
+    `metrics.json`, which may be missing. Files depend on what is read alone: the same inputs, the same bytes. Raises
+    InputError where there is no evaluation.
     """
     results = read_results(evaluations)
     if not results:
         raise InputError(f"{evaluations}: no evaluation here")
-    tables = {"table1": table1(results), "mouth": mouth_table(results)}
+    tables = {"table1": table1(results), "mouth": mouth_table(results), "syncnet": syncnet_table(_figures(trainings))}
     for name, table in tables.items():
         _write(folder / f"{name}.md", to_markdown(table))
         _write(folder / f"{name}.tex", to_latex(table))
@@ -47,7 +49,11 @@ def _report(results: Sequence[Result], tables: Sequence[Table], trainings: Mappi
             part.write_bytes(jpeg)
     sections = [(table.caption, to_html(table)) for table in tables]
     sections.append(
-        ("The same moments, method by method", page.pictures(list(grids.items())) or page.missing("no pictures"))
+        (
+            "The same moments, method by method",
+            page.pictures([(name.replace("-", " "), jpeg) for name, jpeg in grids.items()])
+            or page.missing("no pictures"),
+        )
     )
     sections.append(("The opening of the mouth over time", page.curves(_openings(results))))
     sections.append(("Learning curves", _learning(trainings)))
@@ -71,12 +77,24 @@ def _openings(results: Sequence[Result]) -> list[tuple[str, str]]:
     found = []
     for corpus in _corpora(results):
         methods = [result for result in _ordered(results, corpus) if result.method != "ground-truth"]
-        clips = {r.method: pq.read_table(r.folder / "clips.parquet").to_pylist() for r in methods}
-        for i, row in enumerate(next(iter(clips.values()), [])[:OPENINGS_PER_CORPUS]):
-            lines = {"Ground truth": row["opening_truth"]} | {_label(r): clips[r.method][i]["opening"] for r in methods}
-            title = f"{corpus}, clip {i + 1}"
+        clips = [{row["clip_id"]: row for row in _clips(result)} for result in methods]
+        common = sorted(set.intersection(*map(set, clips))) if clips else []
+        for number, clip_id in enumerate(common[:OPENINGS_PER_CORPUS], 1):
+            lines = {"Ground truth": clips[0][clip_id]["opening_truth"]}
+            lines |= {_label(result): rows[clip_id]["opening"] for result, rows in zip(methods, clips, strict=True)}
+            title = f"{corpus}, clip {number}"
             found.append((f"Opening of the mouth: {title}", curves.openings(title, lines, FPS)))
     return found
+
+
+def _clips(result: Result) -> list[dict[str, Any]]:
+    return pq.read_table(result.folder / "clips.parquet", columns=["clip_id", "opening_truth", "opening"]).to_pylist()
+
+
+def _figures(trainings: Mapping[str, Path]) -> dict[str, dict[str, float]]:
+    """`metrics.json` of every training that has one."""
+    paths = {name: folder / "metrics.json" for name, folder in trainings.items()}
+    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
 
 
 def _learning(trainings: Mapping[str, Path]) -> str:

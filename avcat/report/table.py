@@ -104,7 +104,7 @@ def _tex(text: str) -> str:
 
 
 def to_html(table: Table) -> str:
-    """A `figure` with the table in a wrapper that scrolls sideways on narrow screens."""
+    """The table, without its caption, in a wrapper that scrolls sideways on narrow screens, and the notes below."""
     reasons = table.cell_notes()
 
     def text(cell: Cell) -> str:
@@ -112,7 +112,7 @@ def to_html(table: Table) -> str:
         interval = f"<small>{html.escape(cell.interval)}</small>" if cell.interval else ""
         return html.escape(cell.text) + mark + interval
 
-    parts = [f"<figure><figcaption>{html.escape(table.caption)}</figcaption>", '<div class="scroll"><table><thead><tr>']
+    parts = ['<div class="scroll"><table><thead><tr>']
     parts += [f'<th scope="col">{html.escape(heading)}</th>' for heading in table.headings] + ["</tr></thead>"]
     for label, rows in table.groups:
         parts.append(f'<tbody><tr class="group"><th colspan="{len(table.headings)}">{html.escape(label)}</th></tr>')
@@ -126,4 +126,4 @@ def to_html(table: Table) -> str:
         f'<p class="note"><sup>{number}</sup> {html.escape(reason)}</p>' for number, reason in enumerate(reasons, 1)
     ]
     parts += [f'<p class="note">{html.escape(note)}</p>' for note in table.notes]
-    return "\n".join([*parts, "</figure>"])
+    return "\n".join(parts)

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from avcat.metrics.results import Result
 from avcat.metrics.summary import Summary
@@ -32,6 +32,12 @@ MOUTH_FIGURES = (
     ("Faces found", "found", 3),
 )
 
+SYNCNET_FIGURES = (
+    ("Two-way accuracy ↑", "two_way"),
+    ("Offset ±1 ↑", "offset_zero"),
+    ("Planted offset ↑", "planted_exact"),
+)
+
 TABLE1_NOTES = (
     "Ours: self-reconstruction with the first frame as reference, which is not scored; means over clips with a 95 % "
     "bootstrap interval over speakers; composited 256 px crops before H.264.",
@@ -50,10 +56,17 @@ MOUTH_NOTES = (
     "windows that have sound; few windows make a confidence of noise.",
 )
 
+SYNCNET_NOTES = (
+    "Two-way: how often the right sound is closer than one of the same clip at least 5 frames away (chance 0.5). "
+    "Offset ±1: share of clips for which -1, 0 or 1 frames are found. Planted: share of clips whose sound was moved by "
+    "1 to 10 frames and for which exactly that is found, relative to what is found unmoved.",
+)
+
 NO_JUDGE = "no evaluator SyncNet was given"
 NOT_COUNTED = "no clip could be counted"
 NOT_PRINTED = "the paper prints one PSNR, which fits the uint8 one"
-NO_CEILING = "nothing to divide"
+NO_CEILING = "no correlation or no ceiling was counted"
+NOT_MEASURED = "this training did not measure it"
 
 
 def table1(results: Sequence[Result]) -> Table:
@@ -81,6 +94,19 @@ def mouth_table(results: Sequence[Result]) -> Table:
             rows.append(Row([method, n, share, *figures], "ours"))
         groups.append((f"ours, {corpus}", rows))
     return Table("How the mouth follows the sound", headings, groups, MOUTH_NOTES)
+
+
+def syncnet_table(trainings: Mapping[str, Mapping[str, float]]) -> Table:
+    """How well the SyncNets know people they have never seen; `trainings` are (name, figures of `metrics.json`)."""
+    rows = []
+    for name, figures in trainings.items():
+        if SYNCNET_FIGURES[0][1] in figures:
+            values = (_number(figures.get(key, math.nan), 3, NOT_MEASURED) for _, key in SYNCNET_FIGURES)
+            rows.append(Row([Cell(name), *values], "ours"))
+    headings = ["Network", *(heading for heading, _ in SYNCNET_FIGURES)]
+    return Table(
+        "SyncNet on people it has never seen", headings, [("test speakers of all corpora", rows)], SYNCNET_NOTES
+    )
 
 
 def to_csv(results: Sequence[Result]) -> str:
@@ -137,9 +163,10 @@ def _paper_row(row: PaperRow) -> Row:
 
 def _figure(summary: Summary, decimals: int, reason: str) -> Cell:
     cell = _number(summary.mean, decimals, reason)
-    if cell.note or not math.isfinite(summary.mean) or summary.low == summary.high:
+    low, high = (f"{value:.{decimals}f}" for value in (summary.low, summary.high))
+    if cell.note or not math.isfinite(summary.mean) or low == high:
         return cell
-    return Cell(cell.text, interval=f"{summary.low:.{decimals}f} to {summary.high:.{decimals}f}")
+    return Cell(cell.text, interval=f"{low} to {high}")
 
 
 def _number(value: float, decimals: int, reason: str) -> Cell:

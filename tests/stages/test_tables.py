@@ -21,7 +21,7 @@ from avcat.report.curves import learning_curves, read_curves
 from avcat.report.grid import grid, read_strip
 from avcat.report.report import write_report
 from avcat.report.table import Cell, Row, Table, to_html, to_latex, to_markdown
-from avcat.report.tables import mouth_table, table1
+from avcat.report.tables import mouth_table, syncnet_table, table1
 from pipelines.evaluate import CLIPS, Evaluation
 
 METHODS = ("full", "ground-truth", "copy-reference")
@@ -120,8 +120,8 @@ def test_files_are_the_same_twice(evaluated: Path) -> None:
     a, b = write(evaluated, "a"), write(evaluated, "b")
     names = sorted(path.name for path in a.iterdir())
     assert names == [
-        *("grid-synth-wild-1.jpg", "grid-synth-words-1.jpg", "mouth.md", "mouth.tex"),
-        *("report.html", "table1.csv", "table1.md", "table1.tex"),
+        *("grid-synth-wild-1.jpg", "grid-synth-words-1.jpg", "mouth.md", "mouth.tex", "report.html"),
+        *("syncnet.md", "syncnet.tex", "table1.csv", "table1.md", "table1.tex"),
     ]
     assert all((a / name).read_bytes() == (b / name).read_bytes() for name in names)
 
@@ -162,6 +162,13 @@ def test_the_report_is_whole_and_needs_no_network(evaluated: Path) -> None:
     assert all(source.startswith("data:image/") for source in outline.sources)
     assert "AV-CAT full: no curves.csv" in text
     assert str(evaluated) not in text
+
+
+def test_syncnet_table_has_what_was_measured() -> None:
+    table = syncnet_table({"loss": {"two_way": 0.97, "offset_zero": 1.0}, "AV-CAT": {"val_l1": 0.1}})
+    ((_, (row,)),) = table.groups
+    assert [cell.text for cell in row.cells] == ["loss", "0.970", "1.000", "n/a"]
+    assert table.cell_notes() == ["this training did not measure it"]
 
 
 def test_nothing_evaluated(tmp_path: Path) -> None:
