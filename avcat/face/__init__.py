@@ -1,1 +1,1 @@
-"""Faces: found (`landmarks`), followed (`track`), cut out steadily (`align`), masked (`mask`) and put back (`paste`)."""
+"""Faces: found (`landmarks`), followed (`track`), cut out steadily (`align`), masked (`mask`), put back (`paste`)."""

@@ -23,9 +23,9 @@ def paste(image: np.ndarray, crop: np.ndarray, matrix: np.ndarray, alpha: np.nda
     local = back.copy()
     local[:, 2] -= (x0, y0)
     shape = (x1 - x0, y1 - y0)
-    crop, alpha, local = _thinned(crop, alpha, local, scale_of(back))
-    drawn = cv2.warpAffine(crop, local, shape, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    # linear, so that the weights stay in 0..1 and reach no further than their region
+    crop, thinned = _thinned(crop, local)
+    drawn = cv2.warpAffine(crop, thinned, shape, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    # linear and at full size, so that the weights stay in 0..1 and reach no further than their region
     weight = cv2.warpAffine(alpha, local, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)[:, :, None]
     region = image[y0:y1, x0:x1]
     region[:] = region + weight * (drawn.astype(np.float32) - region) + _HALF_UP
@@ -41,19 +41,14 @@ def _bounds(back: np.ndarray, size: int, width: int, height: int) -> tuple[int, 
     return max(x0, 0), max(y0, 0), min(x1, width), min(y1, height)
 
 
-def _thinned(
-    crop: np.ndarray, alpha: np.ndarray, local: np.ndarray, scale: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _thinned(crop: np.ndarray, local: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A crop much larger than its place in the picture is averaged down first, so that it does not alias."""
-    factor = max(1, round(1 / scale))
+    size = crop.shape[0]
+    factor = max(1, round(1 / scale_of(local)))
     if factor == 1:
-        return crop, alpha, local
-    size = max(1, crop.shape[0] // factor)
-    ratio = crop.shape[0] / size
-    crop = cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA)
-    alpha = cv2.resize(alpha, (size, size), interpolation=cv2.INTER_AREA)
-    return (
-        crop,
-        alpha,
-        np.concatenate([ratio * local[:, :2], local[:, 2:] + local[:, :2] @ np.full((2, 1), (ratio - 1) / 2)], axis=1),
-    )
+        return crop, local
+    small = -(-size // factor)
+    ratio = size / small
+    linear = local[:, :2]
+    shift = local[:, 2:] + linear @ np.full((2, 1), (ratio - 1) / 2)  # pixel centres: (x + 1/2) ratio - 1/2
+    return cv2.resize(crop, (small, small), interpolation=cv2.INTER_AREA), np.hstack([ratio * linear, shift])

@@ -83,10 +83,11 @@ def _copied(path: Path, out: AudioStream) -> Packets:
             stated_length = round((packet.duration or 0) * tick)
             full = full or stated_length  # Opus names no frame size, and shortens its last packet
             start = expected if abs(stated_start - expected) <= tick + 1 else stated_start
-            length = full if abs(stated_length - full) <= tick + 1 else stated_length
+            heard = full - after
+            rounded = min(abs(stated_length - full), abs(stated_length - heard)) <= tick + 1
             packet.time_base = Fraction(1, rate)
             packet.pts = packet.dts = start
-            packet.duration = min(length or full, full - after)
+            packet.duration = heard if rounded or not stated_length else min(stated_length, heard)
             packet.stream = out
             expected = start + full
             yield start / rate, packet

@@ -24,7 +24,7 @@ from avcat.errors import InputError
 T = TypeVar("T")
 
 _TICK = 1e-6  # seconds; containers round their start to a microsecond
-_SEEK_BACK_S = (0.0, 1.0, 5.0, 25.0)  # seeks may land too late; then further back, and at last at the beginning
+_SEEK_BACK_S = (0.0, 1.0, 5.0, 25.0)  # how much earlier than wanted to seek to, until it is early enough
 _STILL_FORMATS = ("image2", "tty", "gif")  # demuxers that call a picture or a text a video
 
 
@@ -114,7 +114,7 @@ def probe(path: str | Path) -> VideoInfo:
             path=Path(path),
             width=height if rotation % 180 else width,
             height=width if rotation % 180 else height,
-            fps=stream.average_rate or stream.guessed_rate or Fraction(FPS),
+            fps=_rate(stream),
             time_base=stream.time_base or Fraction(1, 90_000),
             duration_s=_duration_s(container, stream),
             frames=stream.frames or None,
@@ -153,15 +153,14 @@ def decode(path: str | Path, start_s: float = 0.0, end_s: float | None = None) -
 
     Raises InputError like `probe`, and where the stream breaks off.
     """
-    with open_media(path) as container:
-        index = 0
-        for time_s, picture in _shown(container, path, start_s):
-            if time_s < start_s - _TICK:
-                continue
-            if end_s is not None and time_s >= end_s - _TICK:
-                return
-            yield Frame(index, time_s, to_rgb(picture))
-            index += 1
+    index = 0
+    for time_s, picture in _shown(path, start_s):
+        if time_s < start_s - _TICK:
+            continue
+        if end_s is not None and time_s >= end_s - _TICK:
+            return
+        yield Frame(index, time_s, to_rgb(picture))
+        index += 1
 
 
 def decode_at(
@@ -173,14 +172,13 @@ def decode_at(
     source's rate and however uneven. Holds two frames at a time.
     """
     with open_media(path) as container:
-        stream = _video_stream(container, path)
-        last_s = float(1 / (stream.average_rate or stream.guessed_rate or Fraction(FPS)))
-        chosen: Any = None
-        image = np.empty(0)
-        for index, time_s, picture in nearest(_shown(container, path, start_s), fps, start_s, end_s, last_s):
-            if picture is not chosen:
-                chosen, image = picture, to_rgb(picture)
-            yield GridFrame(index, time_s, image)
+        last_s = float(1 / _rate(_video_stream(container, path)))
+    chosen: Any = None
+    image = np.empty(0)
+    for index, time_s, picture in nearest(_shown(path, start_s), fps, start_s, end_s, last_s):
+        if picture is not chosen:
+            chosen, image = picture, to_rgb(picture)
+        yield GridFrame(index, time_s, image)
 
 
 def nearest(
@@ -212,32 +210,32 @@ def _points(end_s: float, start_s: float, fps: float) -> int:
     return floor((end_s - start_s) * fps + 0.5 + _TICK)
 
 
-def _shown(container: InputContainer, path: str | Path, from_s: float) -> Iterator[tuple[float, av.VideoFrame]]:
-    """All frames with their times, from some frame at or before `from_s` on (or from the first)."""
-    stream = _video_stream(container, path)
-    origin = container_start_s(container)
-    step = float(1 / (stream.average_rate or stream.guessed_rate or Fraction(FPS)))
-    expected = 0.0
-    for frame in _from_before(container, stream, origin, from_s):
-        time_s = expected if frame.time is None else frame.time - origin  # raw streams carry no time stamps
-        expected = time_s + step
-        yield time_s, frame
+def _shown(path: str | Path, from_s: float) -> Iterator[tuple[float, av.VideoFrame]]:
+    """All frames with their times, from some key frame at or before `from_s` on.
+
+    Seeks may land too late, so the first frame is looked at; if nothing else helps, the file is read from its start.
+    """
+    for back_s in (*_SEEK_BACK_S, inf):
+        with open_media(path) as container:
+            stream = _video_stream(container, path)
+            origin, step = container_start_s(container), float(1 / _rate(stream))
+            seeks = from_s - back_s > 0
+            if seeks:
+                container.seek(int((origin + from_s - back_s) * av.time_base), backward=True)
+            frames = container.decode(stream)
+            first = next(frames, None)
+            if seeks and (first is None or first.time is None or first.time - origin > from_s + _TICK):
+                continue
+            expected = 0.0
+            for frame in chain([first] if first else [], frames):
+                time_s = expected if frame.time is None else frame.time - origin  # raw streams carry no time stamps
+                expected = time_s + step
+                yield time_s, frame
+            return
 
 
-def _from_before(
-    container: InputContainer, stream: VideoStream, origin: float, from_s: float
-) -> Iterator[av.VideoFrame]:
-    """The stream's frames from the nearest key frame that a seek can find and that is shown at or before `from_s`."""
-    for back_s in _SEEK_BACK_S:
-        if from_s - back_s <= 0:
-            break
-        container.seek(int((origin + from_s - back_s) * av.time_base), backward=True)
-        first = next(container.decode(stream), None)
-        if first is not None and first.time is not None and first.time - origin <= from_s + _TICK:
-            return chain([first], container.decode(stream))
-    if from_s > 0:
-        container.seek(int(origin * av.time_base), backward=True)
-    return container.decode(stream)
+def _rate(stream: VideoStream) -> Fraction:
+    return stream.average_rate or stream.guessed_rate or Fraction(FPS)
 
 
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:
