@@ -112,15 +112,7 @@ def render(spec: ClipSpec, folder: Path) -> Path:
     """
     path = folder / spec.path
     if not is_rendered(spec, folder):
-        take = Take(
-            identity_seed=("identity", spec.seed, spec.speaker),
-            clip_seed=("clip", spec.seed, spec.corpus, spec.speaker, spec.name),
-            voice=spec.voice,
-            texts=spec.texts,
-            frames=spec.frames,
-            size=(spec.width, spec.height),
-            wild=spec.corpus == WILD,
-        )
+        take = take_of(spec)
         sound = (take.speech.samples, SAMPLE_RATE)
         with VideoWriter(path, spec.width, spec.height, audio=sound, crf=spec.crf, preset=PRESET, threads=1) as video:
             for picture in take.pictures():
@@ -128,6 +120,19 @@ def render(spec: ClipSpec, folder: Path) -> Path:
         with atomic_path(truth_path(path)) as part:
             np.savez_compressed(part, digest=spec.digest, **take.truth())
     return path
+
+
+def take_of(spec: ClipSpec) -> Take:
+    """What the clip shows and says, ready to be drawn."""
+    return Take(
+        identity_seed=("identity", spec.seed, spec.speaker),
+        clip_seed=("clip", spec.seed, spec.corpus, spec.speaker, spec.name),
+        voice=spec.voice,
+        texts=spec.texts,
+        frames=spec.frames,
+        size=(spec.width, spec.height),
+        wild=spec.corpus == WILD,
+    )
 
 
 def is_rendered(spec: ClipSpec, folder: Path) -> bool:

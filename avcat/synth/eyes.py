@@ -57,7 +57,7 @@ class EyePainter:
         self._mix(picture, self._eyeball(x, y, s, above, gaze), ball)
         crease = 0.30 * np.exp(-(((y - opened + 0.045 + 0.02 * (1 - lids)) / 0.014) ** 2)) * arc**0.5 * within
         self._mix(picture, (0.25, 0.14, 0.12), crease * (0.4 + 0.6 * lids))
-        thick = 0.020 + 0.008 * (person.brow_thickness < 0.056)
+        thick = 0.020 + 0.008 * (person.brow_thickness < 0.048)
         reach = smoothstep(1.18, 0.95, np.abs(s))
         lash = np.exp(-(((y - above + 0.4 * thick) / thick) ** 2)) * reach * (0.55 + 0.35 * smoothstep(-1, 0.6, s))
         self._mix(picture, (0.07, 0.045, 0.04), lash)

@@ -7,7 +7,8 @@ from avcat.synth.identity import Identity
 from avcat.synth.paint import Colour, Grid, cover, linear, noise, smoothstep
 from avcat.synth.relief import SKULL_TOP, Light, half_width
 
-CROWN = (0.0, -1.35)
+CROWN_Y = -2.1  # strands run away from a point above the head
+AFRO = (-0.62, 1.45)  # centre and radius of a round head of hair
 # How far hair stands off the skull at the top and at the sides, and how far down the sides it goes.
 SHAPES: dict[str, tuple[float, float, float]] = {
     "bald": (0.0, 0.0, 0.0),
@@ -15,7 +16,7 @@ SHAPES: dict[str, tuple[float, float, float]] = {
     "short": (0.15, 0.06, 0.15),
     "side": (0.20, 0.07, 0.20),
     "curly": (0.26, 0.14, 0.20),
-    "afro": (0.46, 0.40, 0.45),
+    "afro": (0.46, 0.40, 0.50),
     "bob": (0.17, 0.20, 1.15),
     "long": (0.17, 0.22, 2.35),
     "tied": (0.10, 0.05, 0.05),
@@ -60,7 +61,9 @@ def _outer_depth(identity: Identity, grid: Grid) -> np.ndarray:
     depth = np.minimum(width - np.abs(x), (y - lifted) * 1.5)
     depth = np.minimum(depth, length - y + 0.06 * np.cos(7 * x))
     if identity.hair == "tied":
-        depth = np.maximum(depth, 0.36 - np.hypot(x, y - SKULL_TOP - 0.02))
+        depth = np.maximum(depth, 0.30 - np.hypot(x, (y - SKULL_TOP + 0.22) * 1.1))
+    if identity.hair == "afro":
+        depth = AFRO[1] * (0.9 + 0.1 * identity.hair_thickness) - np.hypot(x, y - AFRO[0])
     return depth
 
 
@@ -77,7 +80,8 @@ def _front_depth(identity: Identity, grid: Grid) -> np.ndarray:
     rise = smoothstep(-0.9, -0.2, y) * 0.16  # temples: the line comes down in a curve
     sides = np.abs(x) - (edge - covered - 0.16 + rise)
     if identity.hair in CURTAINS:
-        sides = np.where(y > 1.0, np.abs(x) - (0.86 + 0.10 * np.sin(2.3 * y)), sides)
+        hang = smoothstep(0.5, 1.3, y)
+        sides = sides * (1 - hang) + (np.abs(x) - (0.90 + 0.08 * np.sin(2.3 * y))) * hang
     return np.maximum(line - y, sides)
 
 
@@ -86,14 +90,12 @@ def _strands(identity: Identity, grid: Grid, random: np.random.Generator) -> np.
     if identity.hair in CLUMPS or identity.hair == "buzz":
         size = {"curly": 0.045, "afro": 0.030, "buzz": 0.012}[identity.hair]
         return noise(random, grid.height, grid.width, size * grid.scale)
-    dx, dy = grid.x - CROWN[0] - 0.6 * identity.parting, grid.y - CROWN[1] + 0.1
-    if identity.hair == "tied":  # combed back: streaks run up to the knot
-        dx, dy = grid.x, grid.y + 1.9
+    dx, dy = grid.x - 0.5 * identity.parting, grid.y - (CROWN_Y if identity.hair != "tied" else SKULL_TOP - 0.1)
     angle, radius = np.arctan2(dx, dy), np.hypot(dx, dy)
     if identity.hair in CURTAINS:  # below the ears strands hang straight down
         hang = smoothstep(-0.6, 0.6, grid.y)
         angle = angle * (1 - hang) + (grid.x * 1.1 + 0.06 * np.sin(4 * grid.y)) * hang
-    streaks = noise(random, 40, 512, 2.0) + 0.7 * noise(random, 40, 512, 5.0)
+    streaks = 0.6 * noise(random, 40, 512, 1.0) + 0.6 * noise(random, 40, 512, 4.0)
     column = ((angle / np.pi + 1) * 256 + 4 * np.sin(radius * 5)).astype(np.float32)
     row = np.clip(radius * 8, 0, 38).astype(np.float32)
     return cv2.remap(streaks, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)

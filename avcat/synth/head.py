@@ -36,10 +36,9 @@ def paint_head(identity: Identity, light: Light, scale: float) -> Head:
     colour = _brows(identity, grid, random, colour, lit)
     colour = _beard(identity, grid, random, colour, lit)
     face = cover(inside_depth(identity, grid), 1.5 / scale)
-    ears, ear_alpha = _ears(identity, grid, light)
-    colour = over(ears, colour, cover(inside_depth(identity, grid) + 1 / scale, 1.5 / scale))
+    ears, ear = _ears(identity, grid, light)
+    skin = layer(over(colour, ears, ear * (1 - face)), np.maximum(face, ear))
     hair, hair_alpha = paint_hair(identity, grid, light)
-    skin = layer(colour, np.maximum(face, ear_alpha))
     return Head(grid, skin, layer(hair, hair_alpha), lit, turning_depth(identity, grid))
 
 
@@ -57,9 +56,9 @@ def _skin(identity: Identity, grid: Grid, random: np.random.Generator) -> np.nda
     if identity.freckles:
         spots = smoothstep(1.3, 2.2, noise(random, h, w, 0.016 * grid.scale)) * bump(side, y, (0.35, 0.42), 0.5, 0.3)
         tone = tone * (1 - identity.freckles * spots[..., None] * np.array([0.25, 0.45, 0.5], np.float32))
-    nostril = bump(side, y, (0.52 * identity.nose_width, identity.nose_y + 0.045), 0.055, 0.028)
-    seam = 0.45 * bump(side, y, (0, identity.nose_y + 0.075), 0.16, 0.022)
-    return tone * (1 - np.clip(0.9 * nostril + seam, 0, 0.92))[..., None] * np.array([1, 0.97, 0.97], np.float32)
+    nostril = bump(side, y, (0.52 * identity.nose_width, identity.nose_y + 0.045), 0.050, 0.026)
+    seam = 0.22 * bump(side, y, (0, identity.nose_y + 0.075), 0.14, 0.025)
+    return tone * (1 - np.clip(0.82 * nostril + seam, 0, 0.85))[..., None] * np.array([1, 0.97, 0.97], np.float32)
 
 
 def _shadow_of_hair(identity: Identity, grid: Grid) -> np.ndarray:
@@ -75,7 +74,7 @@ def _brows(
     """Hairs along an arch, thick at the inner end and thin at the outer one."""
     alpha: np.ndarray = np.zeros((grid.height, grid.width), np.uint8)
     for sign in (-1, 1):
-        s = random.uniform(0, 1, 260)
+        s = random.uniform(0, 1, 200)
         thickness = identity.brow_thickness * (1 - 0.65 * s**1.5) * (0.55 + 0.45 * np.clip(s / 0.15, 0, 1))
         at = np.stack([sign * (0.20 + 0.60 * s), _brow_line(identity, s)], axis=1)
         at[:, 1] += thickness * random.uniform(-1, 1, len(s)) * 0.8
@@ -85,7 +84,7 @@ def _brows(
         cv2.polylines(alpha, list(ends), False, (255,), 1, cv2.LINE_AA, 4)
     soft = cv2.GaussianBlur(alpha, (0, 0), 0.012 * grid.scale).astype(np.float32) / 255
     pigment = linear(identity.hair_colour) * 0.55 + linear((0.10, 0.07, 0.06)) * 0.45
-    return over(colour, display(pigment * np.maximum(lit, 0.3)), np.clip(soft * 1.25, 0, 0.9))
+    return over(colour, display(pigment * np.maximum(lit, 0.3)), np.clip(soft * 1.05, 0, 0.82))
 
 
 def _brow_line(identity: Identity, s: np.ndarray) -> np.ndarray:
@@ -119,7 +118,7 @@ def _beard(
 
 
 def _ears(identity: Identity, grid: Grid, light: Light) -> tuple[np.ndarray, np.ndarray]:
-    """Two ears seen from the front; their colour is also what lies under the soft edge of the face."""
+    """Two ears seen from the front; displayed colour and alpha."""
     side, y = np.abs(grid.x), grid.y
     at = identity.cheek_width + 0.03
     r = np.hypot((side - at - 0.05 * (0.3 - y)) / 0.13, (y - 0.16) / 0.32)

@@ -108,7 +108,7 @@ def draw_identity(random: np.random.Generator, female: bool) -> Identity:
         eye_tilt=between(-0.02, 0.10),
         iris=IRISES[0] if tone > 4 else one_of(IRISES),  # type: ignore[arg-type]
         brow_y=between(-0.40, -0.33),
-        brow_thickness=between(0.035, 0.055) if female else between(0.05, 0.085),
+        brow_thickness=between(0.030, 0.048) if female else between(0.045, 0.075),
         brow_arch=between(0.02, 0.09),
         nose_width=between(0.15, 0.20) + 0.01 * tone / 3,
         nose_y=between(0.66, 0.74),

@@ -7,7 +7,7 @@ import numpy as np
 from avcat.synth.identity import Identity
 from avcat.synth.visemes import CLOSURE, OPENING, ROUND, SPREAD, TUCK
 
-MAX_GAP = 0.37  # between the lips at opening 1, in units of the distance between the eyes
+MAX_GAP = 0.42  # between the lips at opening 1, in units of the distance between the eyes
 UPPER_SHARE = 0.20  # of the gap: the upper lip rises a little, the lower one does the rest
 INNER_CORNER = 0.82  # of the half width: where the lips part
 TUCKED_GAP = 0.045  # what is seen of the upper teeth when the lower lip rests against them

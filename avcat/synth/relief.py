@@ -27,7 +27,8 @@ def half_width(identity: Identity, y: np.ndarray) -> np.ndarray:
     chin = identity.chin_y
     knots = (
         (SKULL_TOP, 0.0),
-        (-1.30, 0.62 * identity.temple_width),
+        (-1.36, 0.66 * identity.temple_width),
+        (-1.00, 0.93 * identity.temple_width),
         (-0.35, identity.temple_width),
         (0.25, identity.cheek_width),
         (1.10, identity.jaw_width),
@@ -59,10 +60,10 @@ def height(identity: Identity, grid: Grid) -> np.ndarray:
     """How far the skin stands out towards the viewer, float32 [H, W]."""
     x, y = grid.x, grid.y
     side = np.abs(x)
-    u = np.clip(side / np.maximum(half_width(identity, y), 1e-3), 0, 1)
+    u = np.clip(side / np.maximum(half_width(identity, y), 1e-3), 0, 1.03)  # past the edge it still falls off
     middle = (SKULL_TOP + identity.chin_y) / 2
     v = np.abs(y - middle) / (identity.chin_y - middle)
-    z = 1.05 * np.sqrt(np.clip(1 - 0.9 * u**2.4 - 0.75 * np.clip(v, 0, 1) ** 4, 0, 1))
+    z = 1.05 * np.sqrt((1 - 0.9 * u**2.4) * (1 - 0.7 * np.clip(v, 0, 1.05) ** 4))
     z = z + 0.055 * bump(side, y, (0.42, identity.brow_y + 0.02), 0.34, 0.12)  # brow ridge
     z = z - 0.15 * bump(side, y, (0.44, -0.03), 0.27, 0.16)  # eye sockets
     z = z + 0.085 * bump(side, y, (0.50, 0.0), 0.19, 0.13)  # eyeballs

@@ -60,7 +60,7 @@ def draw_light(random: np.random.Generator, wild: bool) -> Light:
 def paint_background(random: np.random.Generator, width: int, height: int, wild: bool) -> np.ndarray:
     """uint8 [height, width, 3], out of focus: a studio wall, or a room with shapes and lamps where `wild`."""
     hue = random.uniform(0, 180)
-    saturation, value = random.uniform(8, 90 if wild else 50), random.uniform(60, 215)
+    saturation, value = random.uniform(8, 70 if wild else 50), random.uniform(60, 215)
     top = cv2.cvtColor(np.array([[[hue, saturation, value]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32)
     ramp = np.linspace(1.08, 0.78, height, dtype=np.float32)[:, None, None]
     across = np.linspace(-1, 1, width, dtype=np.float32)[None, :, None]

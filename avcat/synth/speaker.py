@@ -99,7 +99,7 @@ class Speaker:
         `_see_head` shows at q what the head has at q - turn * depth(q); q is found by repetition.
         """
         grid, moved = self._head.grid, points.astype(np.float64)
-        for _ in range(12):
+        for _ in range(8):
             at = grid.pixels(moved).astype(np.float32)[None]
             depth = cv2.remap(self._head.turning, at[..., 0], at[..., 1], cv2.INTER_LINEAR)[0]
             moved = points + depth[:, None] * turn(pose)
