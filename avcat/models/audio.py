@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from avcat.config import AudioEncoderConfig
 from avcat.nn.convs import ConvNormAct
+from avcat.nn.init import RELU, linear
 
 BANDS, COLUMNS = 80, 20  # of one window: 0.2 s, five frames
 
@@ -103,7 +104,7 @@ class AudioBranch(nn.Module):
         self.register_buffer("mean", torch.zeros(config.dim))
         self.register_buffer("spread", torch.ones(config.dim))
         self.map = nn.Sequential(
-            nn.Linear(config.dim, config.dim), nn.LeakyReLU(0.2), nn.Linear(config.dim, config.dim)
+            linear(config.dim, config.dim, RELU), nn.LeakyReLU(0.2), linear(config.dim, config.dim)
         )
 
     @torch.no_grad()

@@ -8,6 +8,7 @@ from avcat.errors import InputError
 from avcat.nn.attention import Context, Windows, shift_mask, windows_for
 from avcat.nn.blocks import Block
 from avcat.nn.convs import ConvAct
+from avcat.nn.init import RESIDUAL, conv
 
 CONV_LAYERS = 4  # in the encoder E_e, and again in the decoder Net_d (section 3.2.1)
 ReferenceFeatures = list[list[Context]]  # [stage][block]: keys and values of the reference frame
@@ -37,7 +38,7 @@ class Decoder(nn.Module):
         self.doublings = {1: 0, 2: 1, 4: 2}[factor]
         widths = (dim, dim, dim // 2, dim // 4)
         self.layers = nn.ModuleList(ConvAct(widths[i], widths[i + 1]) for i in range(CONV_LAYERS - 1))
-        self.rgb = nn.Conv2d(widths[-1], 3, 3, padding=1)
+        self.rgb = conv(widths[-1], 3, 3, gain=0.3)
 
     def forward(self, x: Tensor) -> Tensor:
         for i, layer in enumerate(self.layers):
@@ -50,9 +51,11 @@ class Decoder(nn.Module):
 def _resample(dim: int, stride: int) -> nn.Module:
     """Before a stage: 2 x 2 convolution with stride 2, its transpose (-2), or nothing (1)."""
     if stride == 2:
-        return nn.Conv2d(dim, dim, 2, 2)
+        return conv(dim, dim, 2, 2)
     if stride == -2:
-        return nn.ConvTranspose2d(dim, dim, 2, 2)
+        layer = nn.ConvTranspose2d(dim, dim, 2, 2)
+        nn.init.normal_(layer.weight, std=dim**-0.5)
+        return layer
     if stride == 1:
         return nn.Identity()
     raise InputError(f"model.backbone.stage_strides: {stride} is not 2, 1 or -2")
@@ -76,7 +79,7 @@ class Stage(nn.Module):
             )
             for _ in range(config.depths[at])
         )
-        self.end = nn.Conv2d(config.dim, config.dim, 3, padding=1)
+        self.end = conv(config.dim, config.dim, 3, gain=RESIDUAL)
         self.windows: list[Windows] = [windows_for(i, config.windows[at], side) for i in range(config.depths[at])]
         for i, windows in enumerate(self.windows):
             self.register_buffer(f"mask{i}", shift_mask(windows, side, side), persistent=False)

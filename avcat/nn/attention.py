@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avcat.errors import InputError
+from avcat.nn.init import linear
 
 
 class Windows(NamedTuple):
@@ -88,11 +89,8 @@ class WindowAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.gain = nn.Parameter(torch.tensor(math.sqrt(dim)))
-        self.query, self.key = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        self.value, self.out = nn.Linear(dim, dim), nn.Linear(dim, dim)
-        for linear in (self.query, self.key):
-            nn.init.normal_(linear.weight, std=dim**-0.5)
-            nn.init.zeros_(linear.bias)
+        self.query, self.key = linear(dim, dim), linear(dim, dim)
+        self.value, self.out = linear(dim, dim), linear(dim, dim)
 
     def context(self, x_BHWC: Tensor, windows: Windows) -> Context:
         """Keys and values of a map `[B, H, W, C]`."""
@@ -109,7 +107,7 @@ class WindowAttention(nn.Module):
         k, v = (t.repeat_interleave(b // t.shape[0], 0) if t.shape[0] != b else t for t in context)
         if mask is not None:
             mask = mask.expand(b, *mask.shape).flatten(0, 1)
-        y = F.scaled_dot_product_attention(q_BGhNd.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), attn_mask=mask)
+        y = _attend(q_BGhNd.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), mask)
         y_BGNC = y.transpose(1, 2).flatten(2).view(b, -1, y.shape[2], x_BHWC.shape[3])
         return merge(self.out(y_BGNC), windows, height, width)
 
@@ -118,3 +116,10 @@ class WindowAttention(nn.Module):
 
     def _split(self, x_BGNC: Tensor) -> Tensor:
         return x_BGNC.unflatten(-1, (self.heads, -1)).transpose(2, 3)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Equation 1. On a CPU always in float32: there the backward pass of bf16 attention takes four times as long."""
+    if q.device.type == "cpu":
+        return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask).to(v.dtype)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)

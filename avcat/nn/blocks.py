@@ -4,13 +4,14 @@ import torch
 from torch import Tensor, nn
 
 from avcat.nn.attention import Context, WindowAttention, Windows
+from avcat.nn.init import RELU, RESIDUAL, linear
 
 
 class MLP(nn.Sequential):
     """Two linear layers with a leaky ReLU between (MAT)."""
 
     def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__(nn.Linear(dim, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, dim))
+        super().__init__(linear(dim, hidden, RELU), nn.LeakyReLU(0.2), linear(hidden, dim, RESIDUAL))
 
 
 class Block(nn.Module):
@@ -25,9 +26,9 @@ class Block(nn.Module):
         self.msa = WindowAttention(dim=dim, heads=heads)
         self.own_mma = None if mutual_shares else WindowAttention(dim=dim, heads=heads)
         self.mlp = MLP(dim, int(dim * mlp_ratio))
-        self.fc1 = nn.Linear(2 * dim, dim)
-        self.audio = None if audio_dim is None else nn.Linear(audio_dim, dim)
-        self.fc2 = None if audio_dim is None else nn.Linear(dim, dim)
+        self.fc1 = linear(2 * dim, dim, 1.0 if audio_dim else RESIDUAL)
+        self.audio = None if audio_dim is None else linear(audio_dim, dim)
+        self.fc2 = None if audio_dim is None else linear(dim, dim, RESIDUAL)
 
     @property
     def mma(self) -> WindowAttention:

@@ -6,12 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from avcat.nn.init import RELU, conv, linear
+
 
 class ConvAct(nn.Sequential):
     """A 3 x 3 convolution and a leaky ReLU."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
-        super().__init__(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.LeakyReLU(0.2))
+        super().__init__(conv(inputs, outputs, 3, stride, gain=RELU), nn.LeakyReLU(0.2))
 
 
 class ConvNormAct(nn.Sequential):
@@ -39,8 +41,7 @@ class ModulatedConv2d(nn.Module):
         self.stride, self.padding, self.eps = stride, kernel // 2, 1e-8
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel) / math.sqrt(inputs * kernel * kernel))
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.style = nn.Linear(style_dim, inputs)
-        nn.init.normal_(self.style.weight, std=0.5 * style_dim**-0.5)
+        self.style = linear(style_dim, inputs, gain=0.5)
         nn.init.ones_(self.style.bias)  # an average style changes nothing
 
     def forward(self, x: Tensor, f_a: Tensor) -> Tensor:

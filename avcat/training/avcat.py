@@ -76,8 +76,8 @@ class AVCATTask:
         factor = learning_rate_factor(number, optimiser)
         norm = update(self.optimiser_g, total, optimiser.learning_rate * factor, optimiser.gradient_clip)
         self.ema.update_parameters(self.generator)
-        figures = {name: float(value) for name, value in losses.items()}
-        figures |= {"total": float(total), "gradient_norm": norm, "learning_rate": optimiser.learning_rate * factor}
+        figures = {name: value.item() for name, value in losses.items()}
+        figures |= {"total": total.item(), "gradient_norm": norm, "learning_rate": optimiser.learning_rate * factor}
         return figures | (self._step_discriminator(truth, composite.detach(), factor) if weights["gan"] else {})
 
     def weights(self, number: int) -> dict[str, float]:
@@ -124,7 +124,7 @@ class AVCATTask:
             loss = discriminator_loss(real_logits, fake_logits, self.config.gan_form)
         rate = self.config.discriminator_learning_rate * factor
         norm = update(self.optimiser_d, loss, rate, self.config.optimiser.gradient_clip)
-        return {"discriminator": float(loss), "discriminator_gradient_norm": norm}
+        return {"discriminator": loss.item(), "discriminator_gradient_norm": norm}
 
     def _inputs(self, batch: Batch, random: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
         """Frames `[5 W, 3, S, S]`, references `[W, 3, S, S]`, mels `[W, 5, 80, 20]`; augmented if `random` is given."""
@@ -152,9 +152,9 @@ class AVCATTask:
         with autocast(self.config.optimiser, self.device):
             redrawn = network(truth, network.encode_reference(references), mels.flatten(0, 1))
             composite = network.composite(truth, redrawn.prediction).float()
-            figures = {k: float(v) for k, v in self.losses(names, redrawn, composite, truth, mels).items()}
+            figures = {k: v.item() for k, v in self.losses(names, redrawn, composite, truth, mels).items()}
         hidden = 1 - network.mask.mean()
-        figures["masked_l1"] = float(F.l1_loss(composite, truth) / hidden)
+        figures["masked_l1"] = (F.l1_loss(composite, truth) / hidden).item()
         return figures, {"held_out": strip(network, self.held_out, self.device)}
 
     @property

@@ -47,7 +47,7 @@ def update(optimiser: torch.optim.Optimizer, loss: Tensor, learning_rate: float,
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    norm = float(nn.utils.clip_grad_norm_(parameters, clip))
+    norm = nn.utils.clip_grad_norm_(parameters, clip).item()
     if math.isfinite(norm):
         optimiser.step()
     return norm

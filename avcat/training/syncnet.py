@@ -56,7 +56,7 @@ class SyncNetTask:
         rate = optimiser.learning_rate * learning_rate_factor(number, optimiser)
         norm = update(self.optimiser, loss, rate, optimiser.gradient_clip)
         self.ema.update_parameters(self.network)
-        return {"loss": float(loss), "gradient_norm": norm, "learning_rate": rate}
+        return {"loss": loss.item(), "gradient_norm": norm, "learning_rate": rate}
 
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         return judge(self.averaged, self.held_out, self.device), {}

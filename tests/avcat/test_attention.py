@@ -1,0 +1,95 @@
+"""Windowed attention against a slow one that knows no windows, rolls or kernels."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from avcat.errors import InputError
+from avcat.nn.attention import WindowAttention, Windows, merge, partition, shift_mask, windows_for
+
+SIDE, DIM, HEADS = 8, 12, 3
+CUTS = [Windows(8, 0), Windows(4, 0), Windows(4, 2)]
+
+
+def slow_attention(attention: WindowAttention, x: torch.Tensor, y: torch.Tensor, windows: Windows) -> torch.Tensor:
+    """Every token of x looks, one at a time, at the tokens of y in the same window of the *unrolled* map.
+
+    A shifted window at the map's edge is cut off there: shifting moves the grid by `size - shift`, and tokens
+    share a window when their shifted coordinates fall into the same cell.
+    """
+    side, d = x.shape[1], DIM // HEADS
+    gain = attention.gain
+
+    def cell(i: int, j: int) -> tuple[int, int]:
+        if windows.shift == 0:
+            return i // windows.size, j // windows.size
+        offset = windows.size - windows.shift
+        return (i + offset) // windows.size, (j + offset) // windows.size
+
+    out = torch.zeros_like(x)
+    for b in range(x.shape[0]):
+        for i in range(side):
+            for j in range(side):
+                q = attention.query(F.normalize(x[b, i, j], dim=-1) * gain)
+                near = [(m, n) for m in range(side) for n in range(side) if cell(m, n) == cell(i, j)]
+                tokens = torch.stack([y[b, m, n] for m, n in near])
+                k = attention.key(F.normalize(tokens, dim=-1) * gain)
+                v = attention.value(tokens)
+                heads = []
+                for h in range(HEADS):
+                    part = slice(h * d, (h + 1) * d)
+                    weights = torch.softmax(k[:, part] @ q[part] / math.sqrt(d), 0)
+                    heads.append(weights @ v[:, part])
+                out[b, i, j] = attention.out(torch.cat(heads))
+    return out
+
+
+@pytest.mark.parametrize("windows", CUTS)
+@pytest.mark.parametrize("mutual", [False, True])
+def test_attention_equals_the_slow_one_forward_and_backward(windows: Windows, mutual: bool) -> None:
+    torch.manual_seed(0)
+    attention = WindowAttention(dim=DIM, heads=HEADS)
+    x = torch.randn(2, SIDE, SIDE, DIM, requires_grad=True)
+    y = torch.randn(2, SIDE, SIDE, DIM) if mutual else x
+    mask = shift_mask(windows, SIDE, SIDE)
+    fast = attention(x, attention.context(y, windows), windows, mask)
+    slow = slow_attention(attention, x, y, windows)
+    torch.testing.assert_close(fast, slow, atol=1e-5, rtol=0)
+    weights = torch.randn_like(fast)
+    (fast_gradient,) = torch.autograd.grad((fast * weights).sum(), x)
+    (slow_gradient,) = torch.autograd.grad((slow * weights).sum(), x)
+    torch.testing.assert_close(fast_gradient, slow_gradient, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("windows", CUTS)
+def test_merge_undoes_partition(windows: Windows) -> None:
+    x = torch.randn(3, SIDE, SIDE, 5)
+    assert torch.equal(merge(partition(x, windows), windows, SIDE, SIDE), x)
+
+
+def test_partition_keeps_rows_of_a_window_together() -> None:
+    x = torch.arange(16.0).view(1, 4, 4, 1)
+    assert partition(x, Windows(2, 0))[0, 1, :, 0].tolist() == [2, 3, 6, 7]
+    assert partition(x, Windows(2, 1))[0, 0, :, 0].tolist() == [5, 6, 9, 10]
+
+
+def test_odd_blocks_shift_and_small_maps_are_one_window() -> None:
+    assert windows_for(0, 8, 64) == Windows(8, 0)
+    assert windows_for(1, 8, 64) == Windows(8, 4)
+    assert windows_for(1, 16, 16) == Windows(16, 0)
+    assert windows_for(3, 16, 4) == Windows(4, 0)
+    with pytest.raises(InputError, match="20 x 20"):
+        windows_for(0, 8, 20)
+
+
+def test_one_context_serves_many_frames() -> None:
+    torch.manual_seed(0)
+    windows = Windows(4, 2)
+    attention = WindowAttention(dim=DIM, heads=HEADS)
+    references, x = torch.randn(2, SIDE, SIDE, DIM), torch.randn(6, SIDE, SIDE, DIM)
+    mask = shift_mask(windows, SIDE, SIDE)
+    shared = attention(x, attention.context(references, windows), windows, mask)
+    each = attention(x, attention.context(references.repeat_interleave(3, 0), windows), windows, mask)
+    torch.testing.assert_close(shared, each)

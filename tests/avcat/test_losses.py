@@ -1,0 +1,85 @@
+"""Losses on inputs whose answer is known."""
+
+import math
+
+import pytest
+import torch
+
+from avcat.config import AudioEncoderConfig, SyncNetConfig
+from avcat.errors import InputError
+from avcat.losses.gan import discriminator_loss, generator_loss
+from avcat.losses.sync import contrastive_loss, sync_loss
+from avcat.losses.vgg import VGGLoss
+from avcat.models.syncnet import SyncNet
+
+
+def test_gan_loss_is_equation_7() -> None:
+    real, fake = torch.tensor([0.3, -1.0]), torch.tensor([0.7, 2.0])
+    d = torch.sigmoid
+    expected = -(d(real).log().mean() + (1 - d(fake)).log().mean())
+    torch.testing.assert_close(discriminator_loss([real], [fake], "log"), expected)
+    torch.testing.assert_close(generator_loss([fake], "log"), -d(fake).log().mean())
+
+
+def test_undecided_discriminator() -> None:
+    zero = [torch.zeros(4), torch.zeros(2)]
+    assert discriminator_loss(zero, zero, "log").item() == pytest.approx(2 * math.log(2))
+    assert discriminator_loss(zero, zero, "hinge").item() == pytest.approx(2)
+    assert generator_loss(zero, "log").item() == pytest.approx(math.log(2))
+    assert generator_loss(zero, "hinge").item() == 0
+
+
+def test_contrastive_loss_at_chance_and_when_certain() -> None:
+    same = torch.nn.functional.normalize(torch.ones(8, 4), dim=-1)
+    assert contrastive_loss(same, same, 0.1).item() == pytest.approx(math.log(8), abs=1e-5)
+    assert contrastive_loss(torch.eye(8), torch.eye(8), 0.01).item() == pytest.approx(0, abs=1e-6)
+
+
+def small_syncnet() -> SyncNet:
+    torch.manual_seed(0)
+    audio = AudioEncoderConfig(kind="small", width=4, dim=16)
+    return SyncNet(SyncNetConfig(image_size=64, audio=audio, face_width=4, dim=16)).eval().requires_grad_(False)
+
+
+def test_sync_loss_is_one_minus_cosine_and_reaches_the_mouth_alone() -> None:
+    expert = small_syncnet()
+    frames, mels = torch.rand(2, 5, 3, 64, 64, requires_grad=True), torch.rand(2, 80, 20)
+    loss = sync_loss(expert, frames, mels)
+    faces, sounds = expert(frames, mels)
+    assert loss.item() == pytest.approx(1 - torch.cosine_similarity(faces, sounds).mean().item(), abs=1e-5)
+    (gradient,) = torch.autograd.grad(loss, frames)
+    assert gradient[..., :32, :].abs().max() == 0
+    assert gradient[..., 32:, :].abs().max() > 0
+
+
+def test_embeddings_have_length_one_at_any_crop_size() -> None:
+    expert = small_syncnet()
+    for size in (64, 128):
+        faces = expert.embed_faces(torch.rand(2, 5, 3, size, size))
+        torch.testing.assert_close(faces.norm(dim=-1), torch.ones(2))
+
+
+def test_vgg_loss_is_zero_for_equal_pictures_and_sums_its_layers() -> None:
+    a, b = torch.rand(1, 3, 32, 32) * 2 - 1, torch.rand(1, 3, 32, 32) * 2 - 1
+    first = VGGLoss("random", (1, 0, 0, 0, 0))
+    assert first(a, a).item() == 0
+    both, second = VGGLoss("random", (1, 1, 0, 0, 0)), VGGLoss("random", (0, 1, 0, 0, 0))
+    assert both(a, b).item() == pytest.approx(first(a, b).item() + second(a, b).item(), rel=1e-5)
+    assert len(first.parts) == 1, "layers that nobody reads are not built"
+
+
+def test_vgg_first_layer_by_hand() -> None:
+    a, b = torch.rand(1, 3, 8, 8) * 2 - 1, torch.rand(1, 3, 8, 8) * 2 - 1
+    loss = VGGLoss("random", (1, 0, 0, 0, 0))
+    conv = loss.parts[0][0]
+    mean, spread = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+
+    def activations(x: torch.Tensor) -> torch.Tensor:
+        return conv(((x + 1) / 2 - mean.view(3, 1, 1)) / spread.view(3, 1, 1)).relu()
+
+    torch.testing.assert_close(loss(a, b), (activations(a) - activations(b)).abs().mean())
+
+
+def test_missing_vgg_weights_name_the_file(tmp_path) -> None:
+    with pytest.raises(InputError, match="nowhere"):
+        VGGLoss(str(tmp_path / "nowhere.pth"), (1, 1, 1, 1, 1))

@@ -1,0 +1,139 @@
+"""The networks: the paper's sizes, what shares weights, what depends on what."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from avcat.config import AudioEncoderConfig, BackboneConfig, DiscriminatorConfig, ModelConfig, RefinementConfig
+from avcat.errors import InputError
+from avcat.models.avcat import AVCAT
+from avcat.models.backbone import map_sides
+from avcat.models.build import build_avcat
+from avcat.models.discriminator import Discriminator
+
+BACKBONE = BackboneConfig(
+    dim=16,
+    heads=2,
+    depths=(1, 2, 1, 1, 2),
+    windows=(8, 16, 16, 16, 8),
+    mlp_ratio=2.0,
+    encoder_stride=2,
+    stage_strides=(2, 2, 2, -2, -2),
+    audio_stages=(3, 4, 5),
+    mutual_shares_projection=False,
+)
+SMALL = ModelConfig(
+    image_size=64,
+    audio=AudioEncoderConfig(kind="small", width=4, dim=24),
+    backbone=BACKBONE,
+    refinement=RefinementConfig(width=8, depth=2, max_width=16),
+)
+
+
+@pytest.fixture
+def small() -> AVCAT:
+    torch.manual_seed(0)
+    return build_avcat(SMALL).eval()
+
+
+def inputs(n: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(1)
+    return (
+        torch.rand(n, 3, 64, 64, generator=random) * 2 - 1,
+        torch.rand(1, 3, 64, 64, generator=random) * 2 - 1,
+        torch.rand(n, 80, 20, generator=random),
+    )
+
+
+def test_the_paper_s_maps() -> None:
+    paper = dataclasses.replace(BACKBONE, dim=180, heads=6, depths=(2, 3, 4, 3, 2))
+    assert map_sides(paper, 256) == (64, 32, 16, 32, 64)
+    other_reading = dataclasses.replace(paper, encoder_stride=4, stage_strides=(1, 2, 2, -2, -2))
+    assert map_sides(other_reading, 256) == (64, 32, 16, 32, 64)
+
+
+def test_each_stage_makes_the_map_it_is_built_for(small: AVCAT) -> None:
+    seen: list[tuple[int, ...]] = []
+    assert small.backbone is not None
+    for stage in small.backbone.stages:
+        stage.register_forward_hook(lambda _module, _inputs, output: seen.append(tuple(output.shape[1:])))
+    frames, reference, mels = inputs(1)
+    redrawn = small(frames, small.encode_reference(reference), mels)
+    assert seen == [(16, side, side) for side in map_sides(BACKBONE, 64)]
+    assert redrawn.prediction.shape == redrawn.intermediate.shape == frames.shape
+
+
+def test_the_reference_branch_has_no_weights_of_its_own(small: AVCAT) -> None:
+    """Section 3.2: "without involving extra parameters": what it uses, the main branch uses too."""
+    frames, reference, mels = inputs(1)
+    assert small.backbone is not None
+    features = small.backbone.encode_reference(reference)
+    names = dict(small.backbone.named_parameters())
+    used = torch.autograd.grad(
+        sum(t.sum() for stage in features for context in stage for t in context),
+        list(names.values()),
+        allow_unused=True,
+    )
+    by_reference = {name for name, gradient in zip(names, used, strict=True) if gradient is not None}
+    alone = small.backbone(
+        frames, [[type(c)(*(t.detach() for t in c)) for c in stage] for stage in features], small.audio(mels)
+    )
+    used = torch.autograd.grad(alone.sum(), list(names.values()), allow_unused=True)
+    by_main = {name for name, gradient in zip(names, used, strict=True) if gradient is not None}
+    extra = by_reference - by_main
+    # What is left over are the keys and values of the mutual attention, which belong to the main branch (equation 2).
+    assert all("own_mma.key" in name or "own_mma.value" in name or "own_mma.gain" in name for name in extra), extra
+    assert not any("fc1" in name or "fc2" in name or "audio" in name for name in by_reference)
+
+
+def test_a_cached_reference_gives_what_a_fresh_one_gives(small: AVCAT) -> None:
+    frames, reference, mels = inputs(3)
+    once = small(frames, small.encode_reference(reference), mels).prediction
+    each = [small(frames[i : i + 1], small.encode_reference(reference), mels[i : i + 1]).prediction for i in range(3)]
+    torch.testing.assert_close(once, torch.cat(each), atol=1e-5, rtol=1e-5)
+
+
+def test_what_lies_under_the_mask_is_never_read(small: AVCAT) -> None:
+    frames, reference, mels = inputs(2)
+    other = small.mask * frames + (1 - small.mask) * torch.randn_like(frames)
+    kept = small.encode_reference(reference)
+    assert torch.equal(small(frames, kept, mels).prediction, small(other, kept, mels).prediction)
+
+
+@pytest.mark.parametrize("stages", [(3, 4, 5), (1, 2, 3, 4, 5)])
+def test_audio_enters_the_stages_that_are_named(stages: tuple[int, ...]) -> None:
+    network = build_avcat(dataclasses.replace(SMALL, backbone=dataclasses.replace(BACKBONE, audio_stages=stages)))
+    assert network.backbone is not None
+    with_audio = [i + 1 for i, stage in enumerate(network.backbone.stages) if stage.blocks[0].audio is not None]
+    assert with_audio == list(stages)
+
+
+def test_sound_changes_the_picture_and_only_through_f_a(small: AVCAT) -> None:
+    frames, reference, mels = inputs(1)
+    kept = small.encode_reference(reference)
+    assert not torch.equal(small(frames, kept, mels).prediction, small(frames, kept, 1 - mels).prediction)
+
+
+@pytest.mark.parametrize("missing", ["backbone", "refinement"])
+def test_ablations_run(missing: str) -> None:
+    network = build_avcat(dataclasses.replace(SMALL, **{missing: None}))
+    frames, reference, mels = inputs(2)
+    redrawn = network(frames, network.encode_reference(reference), mels)
+    assert redrawn.prediction.shape == frames.shape
+    assert (redrawn.intermediate is None) == (missing == "backbone")
+
+
+def test_a_model_of_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match="both null"):
+        build_avcat(dataclasses.replace(SMALL, backbone=None, refinement=None))
+
+
+def test_an_image_size_that_cannot_be_halved_is_refused() -> None:
+    with pytest.raises(InputError, match="cannot be"):
+        build_avcat(dataclasses.replace(SMALL, image_size=48, backbone=dataclasses.replace(BACKBONE, windows=(5,) * 5)))
+
+
+def test_discriminator_looks_at_every_scale() -> None:
+    logits = Discriminator(DiscriminatorConfig(width=8, layers=3, scales=2))(torch.randn(2, 3, 64, 64))
+    assert [tuple(level.shape) for level in logits] == [(2, 1, 14, 14), (2, 1, 6, 6)]

@@ -1,0 +1,303 @@
+"""The loop and both tasks: a stopped run goes on as if it had not been stopped; learning learns."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avcat.checkpoint import VERSION, load_model, read_facts, save_model
+from avcat.config import (
+    AlignConfig,
+    AudioEncoderConfig,
+    BackboneConfig,
+    DiscriminatorConfig,
+    InputConfig,
+    LossWeights,
+    MelConfig,
+    ModelConfig,
+    OptimiserConfig,
+    RefinementConfig,
+    SyncNetConfig,
+    SyncNetTraining,
+    TrainConfig,
+)
+from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, write_shard
+from avcat.data.windows import ClipStore
+from avcat.errors import InputError
+from avcat.media.mel import mel_windows
+from avcat.models.syncnet import SyncNet
+from avcat.redraw import Redrawer
+from avcat.seeding import generator
+from avcat.training.augment import to_network
+from avcat.training.avcat import AVCATTask
+from avcat.training.loop import Loggers, checkpoints, learning_rate_factor, run
+from avcat.training.syncnet import SyncNetTask, judge, shifted
+
+SIZE = 32
+AUDIO = AudioEncoderConfig(kind="small", width=4, dim=16)
+OPTIMISER = OptimiserConfig(
+    steps=6,
+    batch_clips=2,
+    learning_rate=1e-3,
+    warmup_steps=2,
+    beta1=0.9,
+    beta2=0.99,
+    weight_decay=0.0,
+    gradient_clip=1.0,
+    ema_decay=0.9,
+    precision="fp32",
+    seed=3,
+    validate_every=3,
+    checkpoint_every=2,
+    keep_checkpoints=2,
+)
+SYNC = SyncNetTraining(
+    model=SyncNetConfig(image_size=SIZE, audio=AUDIO, face_width=8, dim=16),
+    optimiser=OPTIMISER,
+    windows_per_clip=3,
+    min_shift=4,
+    temperature=0.1,
+    augment=True,
+    half="all",
+)
+TRAIN = TrainConfig(
+    model=ModelConfig(
+        image_size=SIZE,
+        audio=AUDIO,
+        backbone=BackboneConfig(8, 2, (1, 1, 1, 1, 1), (8, 16, 16, 16, 8), 2.0, 2, (2, 2, 2, -2, -2), (3, 4, 5), False),
+        refinement=RefinementConfig(width=8, depth=2, max_width=16),
+    ),
+    discriminator=DiscriminatorConfig(width=4, layers=2, scales=2),
+    optimiser=OPTIMISER,
+    discriminator_learning_rate=1e-3,
+    weights=LossWeights(l1=1.0, gan=0.01, vgg=0.1, sync=0.01, intermediate=1.0),
+    gan_form="log",
+    gan_start_step=1,
+    vgg_weights="random",
+    vgg_layer_weights=(1, 1, 0, 0, 0),
+    audio_from_syncnet=True,
+    audio_frozen=True,
+    min_reference_gap=5,
+    augment=True,
+)
+INPUTS = InputConfig(
+    crop_size=64,
+    align=AlignConfig((0.37, 0.31), (0.63, 0.31), 0.08, 1.0),
+    mel=MelConfig(16000, 1280, 160, 80, 125.0, 7600.0, 0.1),
+)
+
+
+def talking_clip(name: str, frames: int = 40) -> ShardClip:
+    """A face whose mouth, a bright bar, is as high as the sound is loud."""
+    rng = generator("talking", name)
+    loud = np.convolve(rng.random(frames + 4), np.ones(5) / 5, "valid").astype(np.float32)
+    loud = (loud - loud.min()) / (loud.max() - loud.min())
+    mel = np.repeat(loud, 4)[None] * np.linspace(0.2, 1, 80, dtype=np.float32)[:, None]
+    jpegs = []
+    for opening in loud:
+        image = np.full((SIZE, SIZE, 3), 90, np.uint8)
+        image[20 : 20 + round(10 * float(opening)), 8:24] = 250
+        jpegs.append(encode_jpeg(image, 95))
+    marks = Landmarks(
+        np.zeros((frames, 2, 2), np.float32),
+        np.zeros((frames, 20, 2), np.float32),
+        np.ones(frames, bool),
+        np.zeros((frames, 2, 3)),
+    )
+    return ShardClip(name, {"corpus": "c", "speaker": name}, jpegs, mel.astype(np.float32), marks)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
+    folder = tmp_path_factory.mktemp("shards")
+    write_shard(folder / "shard-000000.tar", [talking_clip(f"speaker{i}") for i in range(6)])
+    return ClipStore(folder, image_size=SIZE, cache_bytes=1 << 30)
+
+
+def make_task(kind: str, store: ClipStore) -> SyncNetTask | AVCATTask:
+    if kind == "syncnet":
+        return SyncNetTask(SYNC, store, store, "cpu")
+    torch.manual_seed(5)
+    return AVCATTask(TRAIN, store, store, SyncNet(SYNC.model), "cpu")
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.rows: dict[int, dict[str, float]] = {}
+        self.images: list[str] = []
+
+    @property
+    def loggers(self) -> Loggers:
+        return Loggers(self.rows.__setitem__, lambda name, _step, _image: self.images.append(name))
+
+
+@pytest.mark.parametrize("kind", ["syncnet", "avcat"])
+def test_a_resumed_run_equals_one_that_was_never_stopped(kind: str, store: ClipStore, tmp_path: Path) -> None:
+    whole, first, second = Recorder(), Recorder(), Recorder()
+    task = make_task(kind, store)
+    run(task, OPTIMISER, tmp_path / "whole", whole.loggers, fingerprint="x")
+
+    class Stopped(Exception):
+        pass
+
+    def stop_at_five(step: int, figures: dict[str, float]) -> None:
+        first.rows[step] = figures
+        if step == 5:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run(
+            make_task(kind, store),
+            OPTIMISER,
+            tmp_path / "parts",
+            Loggers(stop_at_five, lambda *_: None),
+            fingerprint="x",
+        )
+    again = make_task(kind, store)
+    run(again, OPTIMISER, tmp_path / "parts", second.loggers, fingerprint="x")
+
+    assert sorted(second.rows) == [5, 6], "step 4 had been kept"
+    for step, figures in second.rows.items():
+        for name, value in figures.items():
+            if not name.endswith("_s"):  # seconds
+                assert value == whole.rows[step][name], (step, name)
+    for a, b in zip(task.averaged.parameters(), again.averaged.parameters(), strict=True):
+        assert torch.equal(a, b)
+    curves = [(tmp_path / part / "curves.csv").read_text() for part in ("whole", "parts")]
+    assert curves[0] == curves[1]
+
+
+def test_an_unreadable_checkpoint_falls_back_to_the_one_before(store: ClipStore, tmp_path: Path) -> None:
+    run(make_task("syncnet", store), OPTIMISER, tmp_path, Recorder().loggers, fingerprint="x")
+    kept = checkpoints(tmp_path)
+    assert [path.name for path in kept] == ["step-00000004.pt", "step-00000006.pt"]
+    kept[-1].write_bytes(kept[-1].read_bytes()[:1000])
+    recorder = Recorder()
+    run(make_task("syncnet", store), OPTIMISER, tmp_path, recorder.loggers, fingerprint="x")
+    assert sorted(recorder.rows) == [5, 6]
+
+
+def test_a_checkpoint_of_other_settings_is_not_used(store: ClipStore, tmp_path: Path) -> None:
+    run(make_task("syncnet", store), OPTIMISER, tmp_path, Recorder().loggers, fingerprint="x")
+    recorder = Recorder()
+    run(make_task("syncnet", store), OPTIMISER, tmp_path, recorder.loggers, fingerprint="y")
+    assert sorted(recorder.rows) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_step_whose_loss_is_not_finite_changes_nothing(store: ClipStore) -> None:
+    task = make_task("syncnet", store)
+    before = [p.clone() for p in task.network.parameters()]
+    batch = task.sampler.batch(0)
+    batch.mels[:] = np.nan
+    figures = task.step(0, batch)
+    assert math.isnan(figures["gradient_norm"])
+    assert all(torch.equal(a, b) for a, b in zip(before, task.network.parameters(), strict=True))
+
+
+def test_a_run_of_bad_steps_gives_up(store: ClipStore, tmp_path: Path) -> None:
+    task = make_task("syncnet", store)
+    task.step = lambda number, batch: {"loss": math.nan}  # type: ignore[method-assign]
+    config = dataclasses.replace(OPTIMISER, steps=60, validate_every=1000, checkpoint_every=1000)
+    with pytest.raises(FloatingPointError, match="not finite"):
+        run(task, config, tmp_path, Recorder().loggers, fingerprint="x")
+
+
+def test_syncnet_learns_who_speaks_when(store: ClipStore, tmp_path: Path) -> None:
+    optimiser = dataclasses.replace(OPTIMISER, steps=60, batch_clips=4, learning_rate=3e-3, validate_every=60)
+    task = SyncNetTask(dataclasses.replace(SYNC, optimiser=optimiser, augment=False), store, store, "cpu")
+    before = judge(task.averaged, store, "cpu")["two_way"]
+    run(task, optimiser, tmp_path, Recorder().loggers, fingerprint="x")
+    after = judge(task.averaged, store, "cpu", planted=True)
+    assert after["two_way"] > max(0.85, before)
+    assert after["planted_exact"] >= 0.5
+
+
+def test_av_cat_learns_to_open_the_mouth(store: ClipStore, tmp_path: Path) -> None:
+    optimiser = dataclasses.replace(OPTIMISER, steps=80, batch_clips=4, learning_rate=1e-2, validate_every=80)
+    weights = LossWeights(l1=1.0, gan=0.0, vgg=0.0, sync=0.0, intermediate=1.0)
+    config = dataclasses.replace(
+        TRAIN, optimiser=optimiser, weights=weights, audio_from_syncnet=False, audio_frozen=False
+    )
+    task, recorder = AVCATTask(config, store, store, None, "cpu"), Recorder()
+    untrained, _ = task.validate(0)
+    run(task, optimiser, tmp_path, recorder.loggers, fingerprint="x")
+    trained, pictures = task.validate(80)
+    assert trained["masked_l1"] < 0.7 * untrained["masked_l1"]
+    frames = to_network(torch.from_numpy(store.frames(0, np.arange(40))))
+    mels = torch.from_numpy(mel_windows(store.mel(0), np.arange(40)))
+    network = task.averaged
+    with torch.inference_mode():
+        redrawn = network(frames, network.encode_reference(frames[:1]), mels).prediction
+    heights = [picture[:, 0, 18:31, 10:22].mean((1, 2)).numpy() for picture in (frames, redrawn)]
+    assert np.corrcoef(*heights)[0, 1] > 0.8, "the mouth opens with the sound"
+    assert pictures["held_out"].dtype == np.uint8
+    assert recorder.images == ["held_out"]
+    assert "val_vgg" in recorder.rows[80], "a loss of weight 0 is still measured"
+
+
+def test_learning_rate_warms_up_and_ends_at_nothing() -> None:
+    config = dataclasses.replace(OPTIMISER, steps=100, warmup_steps=10)
+    assert learning_rate_factor(0, config) == 0.1
+    assert learning_rate_factor(9, config) == learning_rate_factor(10, config) == 1
+    assert learning_rate_factor(55, config) == pytest.approx(0.5)
+    assert learning_rate_factor(100, config) == pytest.approx(0)
+
+
+def test_a_later_sound_is_silent_at_first() -> None:
+    mel = np.arange(8, dtype=np.float32)[None].repeat(80, 0) + 1
+    assert shifted(mel, 1)[0].tolist() == [0, 0, 0, 0, 1, 2, 3, 4]
+    assert shifted(mel, -1)[0].tolist() == [5, 6, 7, 8, 0, 0, 0, 0]
+
+
+@pytest.fixture
+def model_file(store: ClipStore, tmp_path: Path) -> Path:
+    task = make_task("avcat", store)
+    save_model(tmp_path / "model.pt", "avcat", task.averaged, TRAIN.model, INPUTS, {"steps": 0})
+    return tmp_path / "model.pt"
+
+
+def test_a_model_file_brings_back_the_network(model_file: Path, store: ClipStore) -> None:
+    network, file = load_model(model_file, "avcat")
+    assert file.inputs == INPUTS
+    expected = make_task("avcat", store).averaged.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
+
+
+def test_a_redrawer_changes_the_masked_region_alone(model_file: Path) -> None:
+    redrawer = Redrawer.from_checkpoint(model_file, batch_frames=2)
+    crops = generator("crops").integers(0, 255, (5, 64, 64, 3)).astype(np.uint8)
+    windows = generator("mels").random((5, 80, 20)).astype(np.float32)
+    out = redrawer.redraw(crops, windows, redrawer.encode_reference(crops[0]))
+    changed = (out != crops).any(-1)
+    assert not changed[:, :32].any()
+    assert not changed[:, :, :4].any()
+    assert not changed[:, :, 60:].any()
+    assert changed[:, 32:, 4:60].mean() > 0.9
+    smooth = np.full((1, 64, 64, 3), 77, np.uint8)
+    assert np.abs(redrawer.degrade(smooth).astype(int) - 77).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: {**c, "version": VERSION + 1}, f"format version {VERSION + 1}"),
+        (lambda c: {**c, "kind": "syncnet"}, "a syncnet model"),
+        (lambda c: {"weights": c["weights"]}, "not a model file of this project"),
+        (lambda c: {**c, "weights": {}}, "do not fit"),
+    ],
+)
+def test_model_files_that_cannot_be_used(model_file: Path, change, message: str) -> None:
+    torch.save(change(torch.load(model_file, weights_only=True)), model_file)
+    with pytest.raises(InputError, match=message):
+        load_model(model_file, "avcat")
+
+
+def test_files_that_are_no_model_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_facts(tmp_path / "nothing.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    with pytest.raises(InputError, match="not a model file"):
+        read_facts(tmp_path / "text.pt")
