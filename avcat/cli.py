@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 import time
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -150,6 +151,8 @@ def _model_path(given: Path | None) -> Path:
         )
     if not path.is_file():
         raise InputError(f"{path}: no such file")
+    if not zipfile.is_zipfile(path):  # which is what torch.save writes
+        raise InputError(f"{path}: not a model file")
     return path
 
 

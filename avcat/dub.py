@@ -132,7 +132,7 @@ class Dubber:
             raise InputError(f"{video}: no face in any of its {track.found.size} frames")
         pts = np.rint(track.times_s / float(info.time_base)).astype(np.int64)
         total = math.ceil(duration_s / info.time_base - _ROUNDING)
-        shown = fit_to(pts, max(1, round(1 / (info.fps * info.time_base))), total, fit)
+        shown = fit_to(pts, _last_duration(info, int(pts[-1])), total, fit)
         matrices = alignment(track.eyes, track.times_s, self._redrawer.align, self._redrawer.crop_size)
         return _Clip(info, track, matrices, shown, mel_spectrogram(sound, config))
 
@@ -177,6 +177,13 @@ class Dubber:
 
     def _crop(self, clip: _Clip, source: int, image: np.ndarray) -> np.ndarray:
         return warp(image, clip.matrices[source], self._redrawer.crop_size)
+
+
+def _last_duration(info: VideoInfo, last_pts: int) -> int:
+    """Ticks that the last frame lasts: up to the video's stated end, or as the average where that cannot be."""
+    usual = max(1, round(1 / (info.fps * info.time_base)))
+    rest = round(info.duration_s / info.time_base) - last_pts
+    return rest if 0 < rest <= 2 * usual else usual
 
 
 def _reference_frame(track: Track, reference_s: float | None) -> int:

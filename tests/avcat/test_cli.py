@@ -1,0 +1,185 @@
+"""The command: what it says, and how it ends."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from drawn import ALIGN, MEL, face_picture, numbered, tone, write_video
+from painter import Painter
+
+import avcat.redraw
+from avcat import cli
+from avcat.checkpoint import save_model
+from avcat.cli import main
+from avcat.config import AudioEncoderConfig, BackboneConfig, InputConfig, ModelConfig, RefinementConfig, to_dict
+from avcat.media.video import probe
+from avcat.models.build import build
+
+TINY = ModelConfig(
+    image_size=32,
+    audio=AudioEncoderConfig(kind="small", width=8, dim=16),
+    backbone=BackboneConfig(
+        dim=8,
+        heads=2,
+        depths=(1, 1, 1, 1, 1),
+        windows=(4, 4, 4, 4, 4),
+        mlp_ratio=2.0,
+        encoder_stride=2,
+        stage_strides=(2, 2, 2, -2, -2),
+        audio_stages=(3, 4, 5),
+        mutual_shares_projection=False,
+    ),
+    refinement=RefinementConfig(width=4, depth=2, max_width=8),
+)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    write_video(folder / "face.mp4", iter([face_picture()] * 10))
+    write_video(folder / "nobody.mp4", numbered(10))
+    soundfile.write(folder / "sound.wav", tone(0.6), 16_000)
+    (folder / "empty.mp4").touch()
+    (folder / "text.mp4").write_text("not a video " * 50)
+    torch.manual_seed(0)
+    inputs = InputConfig(crop_size=64, align=ALIGN, mel=MEL)
+    save_model(folder / "model.pt", "avcat", build("avcat", to_dict(TINY)), TINY, inputs, {"steps": 12})
+    content = torch.load(folder / "model.pt", weights_only=True)
+    torch.save({**content, "version": 99}, folder / "future.pt")
+    torch.save({"weights": {}}, folder / "foreign.pt")
+    (folder / "broken.pt").write_bytes((folder / "model.pt").read_bytes()[:3000])
+    return folder
+
+
+def test_dub_with_a_model(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "new" / "out.mp4"
+    code = main(
+        [
+            "dub",
+            *map(str, (files / "face.mp4", files / "sound.wav")),
+            "-o",
+            str(out),
+            "--model",
+            str(files / "model.pt"),
+        ]
+    )
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    assert "15 frames, 0 without a face" in said.out
+    assert "redraw" in said.err  # the progress bar
+    assert probe(out).duration_s == pytest.approx(0.6, abs=1e-3)
+
+
+def test_the_model_may_come_from_the_environment_and_quiet_is_quiet(
+    files: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AVCAT_MODEL", str(files / "model.pt"))
+    out = tmp_path / "out.mp4"
+    assert main(["dub", str(files / "face.mp4"), str(files / "sound.wav"), "-o", str(out), "--quiet"]) == 0
+    assert capfd.readouterr() == ("", "")
+    assert out.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"video": "none.mp4"}, "none.mp4: no such file"),
+        ({"video": "empty.mp4"}, "empty.mp4: the file is empty"),
+        ({"video": "text.mp4"}, "text.mp4: cannot be read"),
+        ({"video": "sound.wav"}, "sound.wav: no video stream"),
+        ({"video": "nobody.mp4"}, "nobody.mp4: no face in any of its 10 frames"),
+        ({"audio": "none.wav"}, "none.wav: no such file"),
+        ({"audio": "face.mp4"}, "face.mp4: no audio stream"),
+        ({"audio": "text.mp4"}, "text.mp4: cannot be read"),
+        ({"model": "none.pt"}, "none.pt: no such file"),
+        ({"model": "future.pt"}, "future.pt: has format version 99"),
+        ({"model": "foreign.pt"}, "foreign.pt: not a model file"),
+        ({"model": "broken.pt"}, "broken.pt: not a model file"),
+        ({"model": "sound.wav"}, "sound.wav: not a model file"),
+        ({"out": "/proc/nowhere/out.mp4"}, "/proc/nowhere/out.mp4: cannot be written"),
+        ({"out": "out.avi"}, "its name must end in .mp4"),
+        ({"out": "face.mp4"}, "face.mp4: is one of the inputs"),
+        ({"out": "sound.wav/out.mp4"}, "out.mp4: cannot be written"),
+        ({"device": "cuda:77"}, "--device cuda:77: not usable here"),
+        ({"fit": "error"}, "shorter than the sound"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(
+    files: Path, capfd: pytest.CaptureFixture[str], change: dict[str, str], reason: str
+) -> None:
+    before = {path: path.stat().st_size for path in files.rglob("*")}
+    given = {"video": "face.mp4", "audio": "sound.wav", "out": "out.mp4", "model": "model.pt", **change}
+    paths = {name: str(files / given[name]) for name in ("video", "audio", "out", "model")}
+    options = [f"--{name}={given[name]}" for name in ("device", "fit") if name in given]
+    code = main(["dub", paths["video"], paths["audio"], "-o", paths["out"], "--model", paths["model"], "-q", *options])
+    out, err = capfd.readouterr()
+    assert code == 2
+    assert out == ""
+    assert err.startswith("error: ")
+    assert reason in err
+    assert err.count("\n") == 1
+    assert {path: path.stat().st_size for path in files.rglob("*")} == before
+
+
+def test_no_model_says_how_to_get_one(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AVCAT_MODEL", raising=False)
+    assert main(["dub", str(files / "face.mp4"), str(files / "sound.wav"), "-o", "out.mp4"]) == 2
+    assert "make demo" in capsys.readouterr().err
+
+
+def test_interrupting_leaves_nothing(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Painter):
+        def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int) -> np.ndarray:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(avcat.redraw.Redrawer, "from_checkpoint", lambda *_: Interrupted())
+    command = ["dub", str(files / "face.mp4"), str(files / "sound.wav"), "-o", str(tmp_path / "out.mp4"), "-q"]
+    assert main([*command, "--model", str(files / "model.pt")]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [["--batch", "0"], ["--reference", "soon"], ["--fit", "stretch"]])
+def test_bad_options_are_refused(files: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["dub", "a", "b", "-o", "c.mp4", *options])
+    assert options[1] in capsys.readouterr().err
+
+
+def test_info(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, wanted in [
+        ("model.pt", ["avcat model, format 1", "steps", "12", "image_size", "32"]),
+        ("face.mp4", ["video, h264", "320 x 320", "25.000", "10", "0.400 s", "none"]),
+        ("sound.wav", ["sound, pcm_s16le", "16000 Hz", "0.600 s"]),
+    ]:
+        assert main(["info", str(files / name)]) == 0
+        said = capsys.readouterr().out
+        assert all(word in said for word in wanted), said
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("none", "no such file"), ("empty.mp4", "empty"), ("text.mp4", "neither"), ("future.pt", "version")],
+)
+def test_info_of_what_is_unknown(files: Path, capsys: pytest.CaptureFixture[str], name: str, reason: str) -> None:
+    assert main(["info", str(files / name)]) == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_the_command_itself() -> None:
+    """Its help answers at once (nothing heavy is imported for it), names every option, and shows examples."""
+    code = "import sys; from avcat.cli import main\ntry: main(sys.argv[1:])\nfinally: assert 'torch' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code, "dub", "--help"], capture_output=True, text=True, check=True)
+    for word in ("VIDEO", "AUDIO", "--model", "--fit", "--reference", "--device", "--batch", "--quiet", "examples:"):
+        assert word in done.stdout
+    done = subprocess.run([sys.executable, "-m", "avcat.cli", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("avcat ")
+    assert cli.MODEL_VARIABLE == "AVCAT_MODEL"

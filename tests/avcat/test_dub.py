@@ -1,0 +1,187 @@
+"""Dubbing end to end on a drawn head, with a model that paints."""
+
+import itertools
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from drawn import MEL, TICKS_90K, face_picture, talking, tone, write_video
+from painter import Keeper, Painter, dub_with, images_of, painted
+
+from avcat.dub import Dubber
+from avcat.errors import InputError
+from avcat.face.landmarks import MediaPipeDetector
+from avcat.media.audio import load_audio
+from avcat.media.mel import mel_spectrogram, mel_windows
+from avcat.media.video import decode, probe
+
+
+@pytest.fixture(scope="module")
+def detector() -> MediaPipeDetector:
+    return MediaPipeDetector()
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("dub") / "talk.mp4", talking(25), fps=25)
+
+
+def speech(path: Path, seconds: float) -> Path:
+    soundfile.write(path, tone(seconds, 16_000) * np.linspace(0, 1, round(16_000 * seconds)), 16_000)
+    return path
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 1.73])
+def test_size_rate_and_length(tmp_path: Path, video: Path, detector: MediaPipeDetector, seconds: float) -> None:
+    audio = speech(tmp_path / "a.flac", seconds)
+    out = dub_with(Painter(), detector, video, audio, tmp_path / "out.mp4")
+    info = probe(out)
+    assert (info.width, info.height) == (320, 320)
+    assert info.duration_s == pytest.approx(seconds, abs=1e-3)
+    times = [frame.time_s for frame in decode(out)]
+    np.testing.assert_allclose(times, np.arange(len(times)) / 25, atol=1e-4)
+    assert len(times) == int(np.ceil(seconds * 25))
+    np.testing.assert_array_equal(load_audio(out), load_audio(audio))
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_the_mouth_is_painted_and_the_rest_is_as_it_was(
+    tmp_path: Path, video: Path, detector: MediaPipeDetector
+) -> None:
+    out = dub_with(Painter(), detector, video, speech(tmp_path / "a.wav", 1.0), tmp_path / "out.mp4")
+    for source, image in zip(images_of(video), images_of(out), strict=True):
+        paint = painted(image)
+        ys, xs = np.nonzero(paint)
+        assert paint[193, 150:170].all()  # the mouth of a face of 100 px at (160, 160)
+        assert abs(xs.mean() - 160) < 10
+        assert ys.min() > 155  # below the eyes and most of the nose
+        far = np.ones_like(paint)
+        far[ys.min() - 25 :, xs.min() - 25 : xs.max() + 25] = False
+        error = np.square(image[far].astype(float) - source[far]).mean()
+        assert 10 * np.log10(255**2 / error) > 38
+
+
+def test_the_paint_moves_with_the_head_and_does_not_shake(
+    tmp_path: Path, video: Path, detector: MediaPipeDetector
+) -> None:
+    frames = list(Dubber(Painter(), detector).frames(video, speech(tmp_path / "a.wav", 1.0)))
+    centres = np.array([np.argwhere(painted(frame.image)).mean(axis=0) for frame in frames])
+    head = 160 + 6 * np.sin(np.arange(25) / 6)
+    offset = centres[:, 1] - head
+    assert offset.std() < 0.6
+    assert np.abs(np.diff(offset, 2)).max() < 0.8
+    assert centres[:, 0].std() < 0.6
+
+
+def test_a_kept_crop_leaves_the_picture_as_it_was(tmp_path: Path, video: Path, detector: MediaPipeDetector) -> None:
+    frames = Dubber(Keeper(crop_size=256), detector).frames(video, speech(tmp_path / "a.wav", 0.4))
+    for source, frame in zip(images_of(video), frames, strict=False):
+        assert frame.redrawn
+        assert np.square(frame.image.astype(float) - source).mean() < 6
+
+
+def test_each_frame_hears_the_sound_at_its_own_time(tmp_path: Path, video: Path, detector: MediaPipeDetector) -> None:
+    audio, painter = speech(tmp_path / "a.wav", 1.6), Painter()
+    dub_with(painter, detector, video, audio, tmp_path / "out.mp4")
+    mel = mel_spectrogram(load_audio(audio), MEL)
+    np.testing.assert_array_equal(np.array(painter.windows), mel_windows(mel, np.arange(40)))
+    assert len(painter.references) == 1
+    np.testing.assert_array_equal(painter.references[0], painter.crops[0])
+    np.testing.assert_array_equal(painter.crops[25], painter.crops[23])  # forth and back: 24 is not shown twice
+
+
+def test_an_uneven_frame_rate_is_kept(tmp_path: Path, detector: MediaPipeDetector) -> None:
+    steps = np.tile([3000, 6000, 3000, 4500], 6)
+    pts = [2700, *(2700 + np.cumsum(steps)).tolist()]
+    video = write_video(tmp_path / "v.mp4", talking(24), pts, time_base=TICKS_90K, fps=22, audio=(tone(1.1), 16_000))
+    painter = Painter()
+    out = dub_with(painter, detector, video, speech(tmp_path / "a.wav", 2.0), tmp_path / "out.mp4")
+    times = np.array([frame.time_s for frame in decode(out)]) * 90_000
+    back = np.concatenate([steps[-2:0:-1], steps])
+    wanted = np.concatenate([pts[:24], pts[24] + np.concatenate([[0], np.cumsum(back)])])
+    np.testing.assert_allclose(times, wanted[: times.size], atol=2)
+    assert probe(out).time_base == TICKS_90K
+    assert probe(out).duration_s == pytest.approx(2.0, abs=1e-3)
+    mel = mel_spectrogram(load_audio(tmp_path / "a.wav"), MEL)
+    first = np.rint(wanted[3] / 900).astype(int) - 8
+    np.testing.assert_array_equal(painter.windows[3], np.pad(mel, ((0, 0), (8, 0)))[:, first + 8 : first + 28])
+
+
+def test_frames_without_a_face_pass_through(tmp_path: Path, detector: MediaPipeDetector) -> None:
+    blank = np.full((320, 320, 3), (90, 110, 60), np.uint8)
+    pictures = [blank, blank, *itertools.repeat(face_picture(), 6), blank, blank, blank, *[face_picture()] * 4]
+    video = write_video(tmp_path / "v.mp4", iter(pictures))
+    painter = Painter()
+    frames = list(Dubber(painter, detector).frames(video, speech(tmp_path / "a.wav", 15 / 25)))
+    assert [frame.redrawn for frame in frames] == [False] * 2 + [True] * 6 + [False] * 3 + [True] * 4
+    for source, frame in zip(images_of(video), frames, strict=True):
+        assert painted(frame.image).any() == frame.redrawn
+        if not frame.redrawn:
+            np.testing.assert_array_equal(frame.image, source)
+    assert len(painter.crops) == 10
+    summary = Dubber(Painter(), detector).dub(video, tmp_path / "a.wav", tmp_path / "out.mp4")
+    assert (summary.frames, summary.redrawn) == (15, 10)
+
+
+def test_the_reference_can_be_chosen(tmp_path: Path, video: Path, detector: MediaPipeDetector) -> None:
+    painter = Painter()
+    audio = speech(tmp_path / "a.wav", 1.0)
+    list(Dubber(painter, detector).frames(video, audio, reference_s=0.37))
+    np.testing.assert_array_equal(painter.references[0], painter.crops[9])
+
+
+def test_freeze_and_error(tmp_path: Path, video: Path, detector: MediaPipeDetector) -> None:
+    audio, painter = speech(tmp_path / "a.wav", 1.4), Painter()
+    frames = list(Dubber(painter, detector).frames(video, audio, fit="freeze"))
+    assert len(frames) == 35
+    np.testing.assert_array_equal(painter.crops[24], painter.crops[34])
+    with pytest.raises(InputError, match="shorter than the sound"):
+        Dubber(Painter(), detector).frames(video, audio, fit="error")
+
+
+def test_progress_counts_every_frame(tmp_path: Path, video: Path, detector: MediaPipeDetector) -> None:
+    seen: list[tuple[str, int, int]] = []
+    dub_with(
+        Painter(), detector, video, speech(tmp_path / "a.wav", 1.2), tmp_path / "out.mp4",
+        progress=lambda *step: seen.append(step),
+    )  # fmt: skip
+    assert seen[:25] == [("find faces", n, 25) for n in range(1, 26)]
+    assert seen[25:] == [("redraw", n, 30) for n in range(1, 31)]
+
+
+def test_bad_inputs_are_told_and_leave_nothing(tmp_path: Path, video: Path, detector: MediaPipeDetector) -> None:
+    blank = write_video(tmp_path / "blank.mp4", itertools.repeat(np.full((64, 64, 3), 90, np.uint8), 5))
+    audio = speech(tmp_path / "a.wav", 0.3)
+    before = set(tmp_path.iterdir())
+    for picture, sound, reason in [
+        (blank, audio, r"blank\.mp4: no face in any of its 5 frames"),
+        (audio, audio, r"a\.wav: no video stream"),
+        (video, blank, r"blank\.mp4: no audio stream"),
+        (video, tmp_path / "none.wav", "no such file"),
+    ]:
+        with pytest.raises(InputError, match=reason):
+            dub_with(Painter(), detector, picture, sound, tmp_path / "out.mp4")
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_failure_half_way_leaves_nothing(tmp_path: Path, video: Path, detector: MediaPipeDetector) -> None:
+    class Broken(Painter):
+        def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int) -> np.ndarray:
+            if len(self.crops) > 8:
+                raise RuntimeError("boom")
+            return super().redraw(crops, mel_windows, reference)
+
+    audio = speech(tmp_path / "a.wav", 1.0)
+    with pytest.raises(RuntimeError, match="boom"):
+        dub_with(Broken(), detector, video, audio, tmp_path / "out.mp4")
+    assert list(tmp_path.iterdir()) == [audio]
+
+
+def test_a_rate_that_is_no_whole_number_is_kept(tmp_path: Path, detector: MediaPipeDetector) -> None:
+    rate = Fraction(30_000, 1001)
+    video = write_video(tmp_path / "v.mp4", talking(20), fps=rate)
+    out = dub_with(Painter(), detector, video, speech(tmp_path / "a.wav", 1.0), tmp_path / "out.mp4")
+    times = np.array([frame.time_s for frame in decode(out)])
+    np.testing.assert_allclose(times, np.arange(30) / float(rate), atol=1e-4)
