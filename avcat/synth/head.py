@@ -57,7 +57,7 @@ def _skin(identity: Identity, grid: Grid, random: np.random.Generator) -> np.nda
         spots = smoothstep(1.3, 2.2, noise(random, h, w, 0.016 * grid.scale)) * bump(side, y, (0.35, 0.42), 0.5, 0.3)
         tone = tone * (1 - identity.freckles * spots[..., None] * np.array([0.25, 0.45, 0.5], np.float32))
     nostril = bump(side, y, (0.52 * identity.nose_width, identity.nose_y + 0.045), 0.050, 0.026)
-    seam = 0.22 * bump(side, y, (0, identity.nose_y + 0.075), 0.14, 0.025)
+    seam = 0.12 * bump(side, y, (0, identity.nose_y + 0.075), 0.14, 0.025)
     return tone * (1 - np.clip(0.82 * nostril + seam, 0, 0.85))[..., None] * np.array([1, 0.97, 0.97], np.float32)
 
 

@@ -17,6 +17,8 @@ _UPPER_OUTER = (-1.0, -0.60, -0.22, 0.0, 0.22, 0.60, 1.0)
 _LOWER_OUTER = (0.64, 0.30, 0.0, -0.30, -0.64)
 _UPPER_INNER = (-INNER_CORNER, -0.34, 0.0, 0.34, INNER_CORNER)
 _LOWER_INNER = (0.34, 0.0, -0.34)
+_POINTS = np.array(_UPPER_OUTER + _LOWER_OUTER + _UPPER_INNER + _LOWER_INNER)
+_CURVES = np.repeat([0, 3, 1, 2], [len(_UPPER_OUTER), len(_LOWER_OUTER), len(_UPPER_INNER), len(_LOWER_INNER)])
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,8 @@ class Lips:
 
     def points(self) -> np.ndarray:
         """float64 [20, 2]: dlib's points 48..67."""
-        rows = ((_UPPER_OUTER, 0), (_LOWER_OUTER, 3), (_UPPER_INNER, 1), (_LOWER_INNER, 2))
-        placed = []
-        for s, curve in rows:
-            x = np.array(s) * self.half_width
-            placed.append(np.stack([x, self.curves(x)[curve]], axis=1))
-        return np.concatenate(placed)
+        x = _POINTS * self.half_width
+        return np.stack([x, np.array(self.curves(x))[_CURVES, np.arange(len(x))]], axis=1)
 
 
 def pose_lips(identity: Identity, shape: np.ndarray) -> Lips:

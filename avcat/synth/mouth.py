@@ -9,9 +9,9 @@ from avcat.synth.lips import Lips
 from avcat.synth.paint import Grid, noise
 
 CAVITY = (0.10, 0.035, 0.035)
-TONGUE = (0.66, 0.30, 0.29)
+TONGUE = (0.74, 0.36, 0.35)
 GUM = (0.58, 0.27, 0.26)
-TEETH_PITCH = 0.105  # width of a front tooth
+TEETH_PITCH = 0.135  # width of a front tooth
 
 
 class MouthPainter:
@@ -76,12 +76,12 @@ class MouthPainter:
         s = x / lips.half_width
         depth = np.clip((y - top) / np.maximum(lips.gap, 0.03), 0, 1)
         colour = np.array(CAVITY, np.float32) * (0.75 + 0.6 * depth)[..., None]
-        floor = lips.line_y + 0.78 * lips.gap
+        floor = lips.line_y + 0.62 * lips.gap
         tip = (floor - 0.10 * lips.gap) * (1 - tongue) + (self._teeth_y + 0.01) * tongue
         crown = tip + 0.9 * x**2
         lump = np.clip((y - crown) * scale * 0.6 + 0.5, 0, 1)
         roll = 0.62 + 0.38 * np.exp(-(((y - crown) / 0.07 - 0.6) ** 2)) - 0.10 * np.exp(-((x / 0.02) ** 2))
-        colour += (np.array(TONGUE, np.float32) * (roll * (0.5 + 0.4 * tongue))[..., None] - colour) * lump[..., None]
+        colour += (np.array(TONGUE, np.float32) * (roll * (0.62 + 0.3 * tongue))[..., None] - colour) * lump[..., None]
         arch = np.clip(1.05 - 0.55 * s**2, 0.3, 1)
         lower_edge = self._lower_teeth_y + lips.jaw + 0.10 * x**2
         self._teeth(colour, x * 1.25, (y - lower_edge) * scale, arch * 0.74)
@@ -94,7 +94,7 @@ class MouthPainter:
         """A row of teeth into `colour`: `depth_px` pixels inside the row's edge, dark lines between neighbours."""
         phase = np.cos(2 * np.pi * x / TEETH_PITCH)
         edge = depth_px + 0.012 * self.grid.scale * (0.5 - 0.5 * phase)
-        seam = 1 - 0.22 * np.clip((-0.80 - phase) / 0.2 + 0.5, 0, 1)
+        seam = 1 - 0.13 * np.clip((-0.86 - phase) / 0.14 + 0.5, 0, 1)
         row = self._tooth * (shade * seam)[..., None]
         colour += (row - colour) * np.clip(edge + 0.5, 0, 1)[..., None]
 

@@ -75,9 +75,9 @@ def height(identity: Identity, grid: Grid) -> np.ndarray:
 
 def _nose(identity: Identity, side: np.ndarray, y: np.ndarray) -> np.ndarray:
     tip, wide = identity.nose_y - 0.04, identity.nose_width
-    along = smoothstep(-0.35, tip, y) ** 1.4 * smoothstep(tip + 0.14, tip + 0.01, y)
+    along = smoothstep(-0.35, tip, y) ** 1.4 * smoothstep(tip + 0.19, tip - 0.01, y)
     ridge = (0.07 + 0.27 * along) * np.exp(-((side / (0.075 + 0.06 * along)) ** 2))
-    ridge = ridge * smoothstep(-0.45, -0.15, y) * smoothstep(tip + 0.16, tip, y)
+    ridge = ridge * smoothstep(-0.45, -0.15, y) * smoothstep(tip + 0.20, tip - 0.02, y)
     tip_ball = 0.09 * bump(side, y, (0, tip), 0.10, 0.085)
     wings = 0.11 * bump(side, y, (wide, tip + 0.035), 0.062, 0.075)
     return ridge + tip_ball + wings

@@ -95,7 +95,7 @@ _CLAUSES: tuple[str, ...] = (
     "but the bus was full",
 )
 _CLAUSES += ("so she phoned a friend", "when the bell rang", "while the water boiled", "as far as I know")
-_QUESTIONS: tuple[str, ...] = ("Have you ever", "Would you like to", "Why should we", "How often do they", "Who could")
+_QUESTIONS: tuple[str, ...] = ("Did you ever", "Would you like to", "Why should we", "How often do they", "Who could")
 _DEEDS: tuple[str, ...] = (
     "move house in February",
     "follow a river to the sea",
