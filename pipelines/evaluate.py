@@ -82,6 +82,7 @@ class Evaluation:
 
     def write(self, folder: Path) -> None:
         """Writes `clips.parquet`, `strips/<clip_id>.png` and, last, `metrics.json`; deterministic bytes."""
+        (folder / "strips").mkdir(parents=True, exist_ok=True)
         for clip_id, png in self.strips.items():
             with atomic_path(folder / "strips" / f"{clip_id}.png") as part:
                 part.write_bytes(png)

@@ -3,12 +3,10 @@
 import argparse
 import sys
 
-from tqdm import tqdm
-
 from avcat.metrics.methods import COPY_REFERENCE, GROUND_TRUTH
 from pipelines.cluster import connect
-from pipelines.evaluate import evaluate
-from stages._main import run_stage
+from pipelines.evaluate import check_models, evaluate
+from stages._main import bar, run_stage
 from stages._params import load
 from stages._track import tracked
 
@@ -16,22 +14,17 @@ from stages._track import tracked
 def work(method: str, corpus: str) -> None:
     """Reads the test shards and the models, writes `out/<profile>/evaluate/<method>/<corpus>/`."""
     params = load()
-    shards = params.out / "shards" / "test"
     checkpoint = None if method in (GROUND_TRUTH, COPY_REFERENCE) else params.out / "train" / method / "model.pt"
     evaluator = params.out / "evaluator" / "model.pt"
     reads = [params.out / "shards", evaluator, *([checkpoint] if checkpoint else [])]
     settings = {"method": method, "corpus": corpus, "evaluate": params.evaluate}
-    with tracked(f"evaluate-{method}-{corpus}", settings, reads) as run, connect(params.runtime):
-        with tqdm(desc=f"evaluate {method} on {corpus}", unit="clip") as bar:
-
-            def progress(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
+    check_models(method, checkpoint, evaluator)
+    with tracked(f"evaluate-{method}-{corpus}", settings, reads) as run:
+        with connect(params.runtime), bar(f"evaluate {method} on {corpus}") as progress:
             evaluation = evaluate(
                 method,
                 corpus,
-                shards=shards,
+                shards=params.out / "shards" / "test",
                 checkpoint=checkpoint,
                 evaluator=evaluator,
                 config=params.evaluate,

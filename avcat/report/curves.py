@@ -90,7 +90,8 @@ def _svg(title: str, draw: Callable[[Axes], None]) -> str:
         axes = figure.add_subplot()
         draw(axes)
         axes.set_title(title, loc="left")
-        axes.legend(fontsize=8)
+        if len(axes.lines) > 1:
+            figure.legend(loc="outside lower left", ncols=3, fontsize=8)  # beside the lines, never on them
         out = io.StringIO()
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return out.getvalue()

@@ -16,6 +16,7 @@ from avcat.report.table import Table, to_html, to_latex, to_markdown
 from avcat.report.tables import METHODS, mouth_table, syncnet_table, table1, to_csv
 
 LINE_ORDER = ("ground-truth", "copy-reference")  # of grids and openings; the trained methods follow
+NOT_LEARNT = ("learning_rate", "gradient_norm")  # they are in MLflow; the page is about what was learnt
 GRIDS_PER_CORPUS, OPENINGS_PER_CORPUS = 2, 3
 INTRODUCTION = (
     "Self-reconstruction of test speakers that no training saw, with the first frame as reference. Rows in another "
@@ -103,7 +104,8 @@ def _learning(trainings: Mapping[str, Path]) -> str:
         if not (folder / "curves.csv").exists():
             gone.append(page.missing(f"{name}: no curves.csv"))
             continue
-        for title, group in _grouped(curves.read_curves(folder / "curves.csv")).items():
+        found = curves.read_curves(folder / "curves.csv")
+        for title, group in _grouped({key: found[key] for key in found if key not in NOT_LEARNT}).items():
             drawn.append((f"{name}: {title}", curves.learning_curves(f"{name}: {title}", group)))
     return page.curves(drawn) + "\n".join(gone)
 
