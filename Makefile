@@ -1,0 +1,43 @@
+# Each target sets itself up: Python 3.11 or 3.12, a .venv, the locked packages. Later calls find it done.
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHON ?= $(firstword $(shell for p in python3 python3.12 python3.11; do $$p -c \
+	'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && command -v $$p; done))
+UV := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
+
+.PHONY: help setup demo repro test lint format clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*##/  make \1\t/p' Makefile
+
+setup: $(READY)  ## .venv with everything in it
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed, set PYTHON=/path/to/it" >&2; exit 2; }
+	test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv==$(UV); }
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --compile-bytecode requirements.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
+	@touch $@
+
+demo: $(READY)  ## AV-CAT alone, shortly trained, and a dubbed clip
+	$(BIN)/python -m stages.reproduce --profile demo
+
+repro: $(READY)  ## every table there is, at a size for two CPU cores
+	$(BIN)/python -m stages.reproduce --profile tiny
+
+test: $(READY)  ## the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY)  ## style, types and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## what style can mend by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## outputs and resumable state; DVC's cache and .venv stay
+	rm -rf out state

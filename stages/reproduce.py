@@ -1,0 +1,141 @@
+"""`python -m stages.reproduce --profile demo`: everything of a profile, on one Ray instance that ends with it.
+
+Sets the profile in params.yaml, asks DVC what is left to do, and where there is something starts Ray and `dvc repro`.
+Ctrl-C, SIGTERM or a failed stage end all that was started; the next call goes on where this one stopped.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from avcat.errors import InputError
+from avcat.files import atomic_path
+from stages._main import run_stage
+from stages._params import FILE, ROOT, load
+
+PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
+TABLE_LINES = 14
+GRACE_S = 20  # for a stage to end when asked
+
+
+def set_profile(profile: str, path: Path) -> None:
+    """Makes `profile` the one that the params file names, changing that word alone; says so where it changes it."""
+    text = path.read_text()
+    line = PROFILE_LINE.search(text)
+    if line is None:
+        raise InputError(f"{path}: no line `profile: ...`")
+    if line[1] != profile:
+        with atomic_path(path) as part:
+            part.write_text(text[: line.start(1)] + profile + text[line.end(1) :])
+        print(f"{path.name}: profile set to {profile} (was {line[1]})", flush=True)
+
+
+def dvc(*words: str, environment: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
+    """A DVC command of this very environment, whose stages find this Python first."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", *words],
+        cwd=ROOT,
+        env={**os.environ, "PATH": path, **(environment or {})},
+        start_new_session=True,  # so that it can be ended with all its children, and by us alone
+        text=True,
+        **options,
+    )
+
+
+def is_up_to_date() -> bool:
+    """Whether no stage has anything to do. Raises InputError where DVC cannot tell."""
+    process = dvc("status", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with ended(process):
+        out, problem = process.communicate()
+    if process.returncode:
+        raise InputError(f"dvc status: {problem.strip().splitlines()[-1] if problem.strip() else 'failed'}")
+    return not json.loads(out)
+
+
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Ends the process and its children, politely at first, however the block is left."""
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            if process.poll() is not None:
+                break
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(GRACE_S)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # a stage that outlived DVC
+
+
+def reproduce(profile: str) -> None:
+    """Brings all outputs of a profile up to date and says where they are. Raises InputError where a stage failed."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    load(profile)  # a mistake in params.yaml is told before anything starts
+    set_profile(profile, ROOT / FILE)
+    if is_up_to_date():
+        print(f"{profile}: everything is up to date", flush=True)
+    else:
+        _run_stages(profile)
+    show_results(Path("out") / profile)
+
+
+def _run_stages(profile: str) -> None:
+    from pipelines.cluster import start_head, stop_head  # imports Ray, which takes a while
+
+    group = f"{profile}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    print(f"starting Ray; this reproduction is {group} in MLflow", flush=True)
+    head = start_head(load(profile).runtime.num_cpus)
+    try:
+        process = dvc("repro", environment={**head.environment, "AVCAT_REPRODUCTION": group})
+        with ended(process):
+            code = process.wait()
+    finally:
+        stop_head(head)
+    if code:
+        raise InputError(f"a stage of {profile} failed, see above; call this again to go on from there")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def show_results(out: Path) -> None:
+    """Prints the first lines of Table 1 and where everything is."""
+    table = out / "tables" / "table1.md"
+    if table.exists():
+        print("\n".join(["", *table.read_text().splitlines()[:TABLE_LINES], ""]))
+    places = {
+        "tables": out / "tables",
+        "report": out / "tables" / "report.html",
+        "model": out / "train" / "full" / "model.pt",
+        "dubbed clip": out / "dub" / "dubbed.mp4",
+        "its strip": out / "dub" / "strip.png",
+    }
+    for name, path in places.items():
+        if path.exists():
+            print(f"{name + ':':<13}{path}")
+    print("runs:        mlflow ui --backend-store-uri sqlite:///mlflow.db")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", required=True, help="one of the profiles of params.yaml")
+    arguments = parser.parse_args()
+    return run_stage(lambda: reproduce(arguments.profile))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

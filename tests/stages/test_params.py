@@ -1,0 +1,127 @@
+"""What is in force: reference, then profile, then variant; and nothing that nobody knows."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from avcat.errors import InputError
+from stages._params import FILE, ROOT, SECTIONS, load, merge
+
+TREE: dict[str, Any] = yaml.safe_load((ROOT / FILE).read_text())
+
+
+def write(folder: Path, tree: dict[str, Any]) -> Path:
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+def changed(*keys: str, value: Any) -> dict[str, Any]:
+    """The project's own params with one value set at a path of keys."""
+    tree = yaml.safe_load((ROOT / FILE).read_text())
+    section = tree
+    for key in keys[:-1]:
+        section = section.setdefault(key, {})
+    section[keys[-1]] = value
+    return tree
+
+
+def test_merge_goes_key_by_key_and_replaces_lists() -> None:
+    base = {"a": {"b": 1, "c": [1, 2, 3]}, "d": 4, "e": {"f": 5}}
+    over = {"a": {"c": [9]}, "e": None, "g": {"h": 6}}
+    assert merge(base, over) == {"a": {"b": 1, "c": [9]}, "d": 4, "e": None, "g": {"h": 6}}
+    assert base == {"a": {"b": 1, "c": [1, 2, 3]}, "d": 4, "e": {"f": 5}}
+
+
+@pytest.mark.parametrize("profile", list(TREE["profiles"]))
+@pytest.mark.parametrize("variant", list(TREE["variants"]))
+def test_every_profile_and_variant_parses(profile: str, variant: str) -> None:
+    params = load(profile, variant)
+    assert (params.profile, params.variant) == (profile, variant)
+    assert params.out == Path("out", profile)
+    assert params.data.corpora["synth-words"] == f"out/{profile}/corpus/synth-words"
+
+
+@pytest.mark.parametrize("profile", list(TREE["profiles"]))
+def test_every_profile_names_every_section_for_dvc(profile: str) -> None:
+    assert set(TREE["profiles"][profile]) == set(SECTIONS)
+
+
+def test_the_paper_is_the_reference() -> None:
+    """Paper, section 4: 256 x 256, FFT 1280, hop 160, 80 bands; blocks, windows; lambda_vgg 1, lambda_sync 1e-4."""
+    params = load("paper")
+    backbone = params.train.model.backbone
+    assert backbone is not None
+    assert backbone.depths == (2, 3, 4, 3, 2)
+    assert backbone.windows == (8, 16, 16, 16, 8)
+    assert (params.mel.sample_rate, params.mel.fft_size, params.mel.hop_size, params.mel.bands) == (
+        16000,
+        1280,
+        160,
+        80,
+    )
+    assert params.train.model.image_size == 256
+    weights = params.train.weights
+    assert (weights.l1, weights.gan, weights.vgg, weights.sync) == (0.0, 1.0, 1.0, 1e-4)
+
+
+def test_precedence(tmp_path: Path) -> None:
+    tree = changed("reference", "train", "optimiser", "steps", value=1)
+    tree["reference"]["train"]["optimiser"]["warmup_steps"] = 1
+    tree["reference"]["train"]["optimiser"]["learning_rate"] = 1.0
+    tree["profiles"]["tiny"]["train"]["optimiser"] = {"warmup_steps": 2, "learning_rate": 2.0}
+    tree["variants"]["full"]["train"] = {"optimiser": {"learning_rate": 3.0}}
+    optimiser = load("tiny", path=write(tmp_path, tree)).train.optimiser
+    assert (optimiser.steps, optimiser.warmup_steps, optimiser.learning_rate) == (1, 2, 3.0)
+
+
+def test_a_variant_may_empty_a_section() -> None:
+    assert load("tiny", "rn-only").train.model.backbone is None
+    assert load("tiny", "without-rn").train.model.refinement is None
+
+
+def test_the_evaluator_differs_from_syncnet_where_it_says_so(tmp_path: Path) -> None:
+    tree = changed("profiles", "gpu", "syncnet", "temperature", value=0.5)
+    tree["reference"]["evaluator"] = {"half": "odd"}
+    params = load("gpu", path=write(tmp_path, tree))
+    assert params.evaluator.temperature == params.syncnet.temperature == 0.5
+    assert (params.syncnet.half, params.evaluator.half) == ("even", "odd")
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (("reference", "mel", "hop_sise"), 1, r"params\.yaml\.mel\.hop_sise: unknown key, did you mean 'hop_size'\?"),
+        (("profiles", "tiny", "train", "stpes"), 1, r"params\.yaml\.train\.stpes: unknown key"),
+        (("profiles", "tiny", "trian"), {}, r"profiles\.tiny\.trian: unknown key"),
+        (("variants", "full", "corpus"), {}, r"variants\.full\.corpus: unknown key"),
+        (("extra",), 1, r"params\.yaml\.extra: unknown key"),
+        (("profiles", "tiny", "mel"), None, "expected a section"),
+        (("reference", "mel", "bands"), "eighty", r"mel\.bands: expected int, got 'eighty'"),
+        (("profile",), "nosuch", "no 'nosuch' in profiles, there are"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, keys: tuple[str, ...], value: Any, message: str) -> None:
+    tree = changed(*keys, value=value)
+    profile = None if keys == ("profile",) else "tiny"
+    with pytest.raises(InputError, match=message):
+        load(profile, path=write(tmp_path, tree))
+
+
+def test_a_missing_section_is_named(tmp_path: Path) -> None:
+    tree = changed("profile", value="tiny")
+    del tree["profiles"]["tiny"]["mel"]
+    with pytest.raises(InputError, match=r"profiles\.tiny\.mel: missing key"):
+        load(path=write(tmp_path, tree))
+
+
+def test_a_broken_file_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    with pytest.raises(InputError, match="No such file"):
+        load(path=path)
+    path.write_text("a: [1, 2")
+    with pytest.raises(InputError) as caught:
+        load(path=path)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,77 @@
+"""The switch of the profile, and that everything started is ended."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from avcat.errors import InputError
+from stages._main import run_stage
+from stages.reproduce import ended, set_profile
+
+
+def test_only_the_profile_line_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("# profile: no\nprofile: demo  # the one switch\nprofiles:\n  demo: {}  # profile: demo\n")
+    set_profile("tiny", path)
+    assert (
+        path.read_text() == "# profile: no\nprofile: tiny  # the one switch\nprofiles:\n  demo: {}  # profile: demo\n"
+    )
+    assert "profile set to tiny (was demo)" in capsys.readouterr().out
+    before = path.stat().st_mtime_ns
+    set_profile("tiny", path)
+    assert path.stat().st_mtime_ns == before
+    assert capsys.readouterr().out == ""
+
+
+def test_a_file_without_the_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("profiles: {}\n")
+    with pytest.raises(InputError, match=r"params\.yaml: no line"):
+        set_profile("tiny", path)
+
+
+def test_children_end_with_the_block(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    child = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", parent], start_new_session=True, text=True, stderr=subprocess.DEVNULL
+    )
+    with pytest.raises(KeyboardInterrupt), ended(process):
+        while not (note.exists() and note.read_text()):
+            time.sleep(0.02)
+        raise KeyboardInterrupt
+    assert process.returncode is not None
+    with pytest.raises(ProcessLookupError):
+        for _ in range(100):
+            os.kill(int(note.read_text()), 0)
+            time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("error", "code"), [(InputError("a.mp4: no"), 2), (KeyboardInterrupt(), 130)])
+def test_a_stage_says_it_in_one_line(error: BaseException, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        raise error
+
+    before = Path.cwd()
+    try:
+        assert run_stage(work) == code
+    finally:
+        os.chdir(before)
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1
+    assert text in ("error: a.mp4: no\n", "interrupted\n")
+
+
+def test_an_unknown_profile_stops_before_anything_starts(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.reproduce", "--profile", "nosuch"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: params.yaml: no 'nosuch' in profiles")
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
