@@ -83,7 +83,7 @@ def _furnish(random: np.random.Generator, picture: np.ndarray) -> None:
     for _ in range(int(random.integers(0, 7))):
         centre = (random.uniform(0, 1, 2) * (width, 0.7 * height)).astype(int)
         lamp = np.zeros(picture.shape[:2], np.uint8)
-        cv2.circle(lamp, centre.tolist(), int(random.uniform(0.02, 0.06) * width), 255, -1, cv2.LINE_AA)
+        cv2.circle(lamp, centre.tolist(), int(random.uniform(0.02, 0.06) * width), (255,), -1, cv2.LINE_AA)
         glow = cv2.GaussianBlur(lamp, (0, 0), 1.5)[..., None] / np.float32(255) * np.float32(random.uniform(0.2, 0.6))
         picture += (np.array([255, 235, 200], np.float32) - picture) * glow
 

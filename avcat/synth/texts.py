@@ -1,5 +1,7 @@
 """What the rendered people say. A text belongs to one split by its own letters, so no split hears another's."""
 
+import functools
+
 import numpy as np
 
 from avcat.seeding import seed_of
@@ -112,6 +114,7 @@ def split_of(text: str) -> str:
     return SPLITS[0] if position < _TRAIN else SPLITS[1] if position < _VAL else SPLITS[2]
 
 
+@functools.cache
 def words_of(split: str) -> tuple[str, ...]:
     """The words of `WORDS` that belong to a split, in alphabetical order."""
     return tuple(sorted(word for word in WORDS if split_of(word) == split))
