@@ -55,7 +55,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
         if len(kinds) != len(value):
             raise InputError(f"{where}: expected {len(kinds)} values, got {len(value)}")
-        return tuple(_convert(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True)))
+        return tuple(
+            _convert(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True))
+        )
     if origin is dict:
         if not isinstance(value, Mapping):
             raise InputError(f"{where}: expected a section with keys, got {value!r}")

@@ -32,7 +32,7 @@ def train_syncnet(
     train = ClipStore(shards / "train", image_size=size, cache_bytes=CACHE_BYTES, half=config.half)
     task = SyncNetTask(config, train, _held_out(shards, "val", size), runtime.device)
     run(task, config.optimiser, state, loggers, fingerprint=_fingerprint(config, inputs, shards))
-    metrics = judge(task.averaged, _held_out(shards, "test", size), runtime.device, planted=True)
+    metrics = judge(task.averaged, _held_out(shards, "test", size), planted=True)
     save_model(
         out / "model.pt", "syncnet", task.averaged, config.model, inputs, {**metrics, "steps": config.optimiser.steps}
     )

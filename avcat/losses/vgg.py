@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import VGG19_Weights, vgg19
+from torchvision.models import VGG, VGG19_Weights, vgg19
 
 from avcat.errors import InputError
 
@@ -23,7 +23,7 @@ class VGGLoss(nn.Module):
     def __init__(self, weights: str, layer_weights: Sequence[float]) -> None:
         """`weights`: `imagenet` (torchvision downloads them), `random` (seeded), or a path to a state dict."""
         super().__init__()
-        features = _vgg19(weights).features[: RELU_1_1_TO_5_1[-1] + 1]
+        features = _vgg19(weights).features
         starts = (0, *(at + 1 for at in RELU_1_1_TO_5_1[:-1]))
         # A layer of weight 0 at the end costs as much as any other, so it is not built.
         used = max((i + 1 for i, w in enumerate(layer_weights) if w), default=0)
@@ -54,7 +54,7 @@ class VGGLoss(nn.Module):
         return ((image + 1) / 2 - self.mean) / self.spread
 
 
-def _vgg19(weights: str) -> nn.Module:
+def _vgg19(weights: str) -> VGG:
     if weights == "imagenet":
         try:
             return vgg19(weights=VGG19_Weights.IMAGENET1K_V1)

@@ -1,5 +1,8 @@
 """The convolution-Transformer hybrid: main branch and reference branch (paper, section 3.2)."""
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -92,7 +95,7 @@ class Stage(nn.Module):
         start = self.resample(x)
         x = start.permute(0, 2, 3, 1)
         contexts = []
-        for i, block in enumerate(self.blocks):
+        for i, block in enumerate(cast(Iterable[Block], self.blocks)):
             x, context = block.basic(x, *self._cuts(i))
             contexts.append(context)
         return self.end(x.permute(0, 3, 1, 2)) + start, contexts
@@ -134,7 +137,7 @@ class Backbone(nn.Module):
     def encode_reference(self, reference: Tensor) -> ReferenceFeatures:
         """`[R, 3, S, S]` -> keys and values of every block. They depend on the reference alone: once a clip will do."""
         x, features = self.encoder(reference), []
-        for stage in self.stages:
+        for stage in cast(Iterable[Stage], self.stages):
             x, contexts = stage.basic(x)
             features.append(contexts)
         return features

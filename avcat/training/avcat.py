@@ -39,9 +39,11 @@ class AVCATTask:
         self.config, self.device, self.held_out = config, device, held_out
         optimiser = config.optimiser
         torch.manual_seed(optimiser.seed)
-        self.generator = build_avcat(config.model).to(device, memory_format=torch.channels_last)
-        self.discriminator = Discriminator(config.discriminator).to(device, memory_format=torch.channels_last)
-        self.vgg = VGGLoss(config.vgg_weights, config.vgg_layer_weights).to(device, memory_format=torch.channels_last)
+        self.generator = build_avcat(config.model).to(memory_format=torch.channels_last).to(device)
+        self.discriminator = Discriminator(config.discriminator).to(memory_format=torch.channels_last).to(device)
+        self.vgg = (
+            VGGLoss(config.vgg_weights, config.vgg_layer_weights).to(memory_format=torch.channels_last).to(device)
+        )
         self.expert = expert.requires_grad_(False).eval().to(device) if expert is not None else None
         self.sampler = WindowSampler(
             train, seed=optimiser.seed, clips=optimiser.batch_clips, min_gap=config.min_reference_gap

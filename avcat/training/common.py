@@ -1,7 +1,7 @@
 """What both tasks do alike: the update with clipping and NaN guard, EMA, seeds, autocast."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -33,9 +33,9 @@ def ema_of(network: nn.Module, decay: float) -> AveragedModel:
     """An exponential moving average of the weights, which forgets faster while it is young."""
 
     @torch.no_grad()
-    def average(averages: list[Tensor], weights: list[Tensor], updates: Tensor) -> None:
+    def average(averages: Sequence[Tensor], weights: Sequence[Tensor], updates: Tensor | int) -> None:
         n = int(updates)
-        torch._foreach_lerp_(averages, weights, 1 - min(decay, (1 + n) / (10 + n)))
+        torch._foreach_lerp_(list(averages), list(weights), 1 - min(decay, (1 + n) / (10 + n)))
 
     return AveragedModel(network, multi_avg_fn=average)
 

@@ -9,7 +9,7 @@ import torch
 from avcat.config import SyncNetTraining
 from avcat.data.windows import FRAMES, Batch, ClipStore, WindowSampler
 from avcat.losses.sync import contrastive_loss
-from avcat.media.mel import mel_windows
+from avcat.metrics.embed import embed_clip
 from avcat.metrics.sync import sync_scores
 from avcat.models.syncnet import SyncNet
 from avcat.seeding import generator
@@ -20,6 +20,7 @@ from avcat.training.loop import learning_rate_factor
 MIDDLE = FRAMES // 2
 FAR_FRAMES = 5  # "another moment": so far away at least
 STATE = ("network", "ema", "optimiser")
+EMBED_WINDOWS = 64
 MAX_SHIFT = 15  # frames to each side, as the official tool searches
 
 
@@ -30,7 +31,7 @@ class SyncNetTask:
         self.config, self.device, self.held_out = config, device, held_out
         optimiser = config.optimiser
         torch.manual_seed(optimiser.seed)
-        self.network = SyncNet(config.model).to(device, memory_format=torch.channels_last)
+        self.network = SyncNet(config.model).to(memory_format=torch.channels_last).to(device)
         self.ema = ema_of(self.network, optimiser.ema_decay)
         self.optimiser = adam(self.network.parameters(), optimiser.learning_rate, optimiser)
         self.sampler = WindowSampler(
@@ -59,7 +60,7 @@ class SyncNetTask:
         return {"loss": loss.item(), "gradient_norm": norm, "learning_rate": rate}
 
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        return judge(self.averaged, self.held_out, self.device), {}
+        return judge(self.averaged, self.held_out), {}
 
     @property
     def averaged(self) -> SyncNet:
@@ -76,15 +77,6 @@ class SyncNetTask:
             getattr(self, name).load_state_dict(state[name])
 
 
-@torch.inference_mode()
-def embed_clip(network: SyncNet, frames: np.ndarray, mel: np.ndarray, device: str) -> tuple[np.ndarray, np.ndarray]:
-    """All windows of a clip: crops `uint8 [T, S, S, 3]`, mel `[80, 4 T]` -> faces, sounds `float32 [T - 4, D]`."""
-    windows = len(frames) - FRAMES + 1
-    stack = to_network(torch.from_numpy(frames)).to(device).unfold(0, FRAMES, 1).movedim(-1, 1)
-    mels = torch.from_numpy(mel_windows(mel, np.arange(windows) + MIDDLE)).to(device)
-    return network.embed_faces(stack).cpu().numpy(), network.embed_audio(mels).cpu().numpy()
-
-
 def shifted(mel: np.ndarray, frames: int) -> np.ndarray:
     """The sound moved `frames` to the right (it comes later; left where negative), silence moving in."""
     columns = mel.shape[1]
@@ -93,7 +85,7 @@ def shifted(mel: np.ndarray, frames: int) -> np.ndarray:
     return moved
 
 
-def judge(network: SyncNet, store: ClipStore, device: str, *, planted: bool = False) -> dict[str, float]:
+def judge(network: SyncNet, store: ClipStore, *, planted: bool = False) -> dict[str, float]:
     """How well a SyncNet knows people it has never seen.
 
     `two_way`: how often the right sound is closer than one of the same clip, at least 5 frames away (chance: 0.5).
@@ -106,13 +98,13 @@ def judge(network: SyncNet, store: ClipStore, device: str, *, planted: bool = Fa
     exact: list[bool] = []
     for clip in range(len(store)):
         frames, mel = store.frames(clip, np.arange(store.lengths[clip])), store.mel(clip)
-        faces, sounds = embed_clip(network, frames, mel, device)
+        faces, sounds = embed_clip(network, frames, mel, EMBED_WINDOWS)
         hits += _two_way(faces, sounds)
         zero.append(abs(sync_scores(faces, sounds, MAX_SHIFT).offset) <= 1)
         if planted:
             rng = generator("planted", clip)
             by = int(rng.integers(1, 11) * rng.choice((-1, 1)))
-            _, moved = embed_clip(network, frames, shifted(mel, by), device)
+            _, moved = embed_clip(network, frames, shifted(mel, by), EMBED_WINDOWS)
             exact.append(sync_scores(faces, moved, MAX_SHIFT).offset == -by)
     result = {"two_way": float(np.mean(hits)), "offset_zero": float(np.mean(zero))}
     return result | ({"planted_exact": float(np.mean(exact))} if planted else {})

@@ -208,9 +208,9 @@ def test_a_run_of_bad_steps_gives_up(store: ClipStore, tmp_path: Path) -> None:
 def test_syncnet_learns_who_speaks_when(store: ClipStore, tmp_path: Path) -> None:
     optimiser = dataclasses.replace(OPTIMISER, steps=60, batch_clips=4, learning_rate=3e-3, validate_every=60)
     task = SyncNetTask(dataclasses.replace(SYNC, optimiser=optimiser, augment=False), store, store, "cpu")
-    before = judge(task.averaged, store, "cpu")["two_way"]
+    before = judge(task.averaged, store)["two_way"]
     run(task, optimiser, tmp_path, Recorder().loggers, fingerprint="x")
-    after = judge(task.averaged, store, "cpu", planted=True)
+    after = judge(task.averaged, store, planted=True)
     assert after["two_way"] > max(0.85, before)
     assert after["planted_exact"] >= 0.5
 
