@@ -1,0 +1,91 @@
+"""Everything, from rendering to the tables and a dubbed clip, at the size of the profile `test`; then nothing again."""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = ("avcat", "pipelines", "stages", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore")
+STAGES = 16
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh checkout of what the stages need."""
+    folder = tmp_path_factory.mktemp("project")
+    for name in FILES:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
+    (folder / ".dvc").mkdir()
+    for name in ("config", ".gitignore"):
+        shutil.copy(ROOT / ".dvc" / name, folder / ".dvc" / name)
+    author = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for words in (["init", "--quiet"], ["add", "--all"], [*author, "commit", "--quiet", "--message", "start"]):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+    return folder
+
+
+def call(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A Python module run in the project; its output is shown where the test fails."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_", "DVC_"))
+    }
+    environment["PYTHONWARNINGS"] = "ignore"
+    done = subprocess.run(
+        [sys.executable, "-m", *words], cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+    print(done.stdout[-6000:], done.stderr[-6000:])
+    return done
+
+
+@pytest.mark.timeout(900)
+def test_the_whole_path_and_then_nothing(project: Path) -> None:
+    first = call(project, "stages.reproduce", "--profile", "test")
+    assert first.returncode == 0
+    assert "params.yaml: profile set to test" in first.stdout
+    out = project / "out" / "test"
+    for name in ("tables/table1.md", "tables/report.html", "train/full/model.pt", "dub/dubbed.mp4", "dub/strip.png"):
+        assert (out / name).stat().st_size > 0
+    metrics = json.loads((out / "evaluate" / "ground-truth" / "synth-words" / "metrics.json").read_text())
+    assert metrics["figures"]["ssim"]["mean"] == 1.0
+    assert not list((project / "state").rglob("*.part*"))
+
+    runs = sqlite3.connect(project / "mlflow.db")
+    assert runs.execute("select count(*) from runs where status = 'FINISHED'").fetchone() == (STAGES,)
+    groups = runs.execute("select distinct value from tags where key = 'reproduction'").fetchall()
+    assert len(groups) == 1
+    read = runs.execute("select count(*) from tags where key = 'md5.out/test/manifest.parquet'").fetchone()
+    assert read[0] >= 3
+    runs.close()
+
+    second = call(project, "stages.reproduce", "--profile", "test")
+    assert second.returncode == 0
+    assert "everything is up to date" in second.stdout
+    assert "Running stage" not in second.stdout
+    assert call(project, "dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+    changed = subprocess.run(["git", "status", "--short"], cwd=project, capture_output=True, text=True, check=True)
+    assert changed.stdout.split() == ["M", "params.yaml", "??", "dvc.lock"]
+
+
+def test_another_profile_invalidates_nothing(project: Path) -> None:
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("wild_seconds: [3.0, 4.0]", "wild_seconds: [3.0, 5.0]"))
+    assert call(project, "dvc", "status").stdout.strip() == "Data and pipelines are up to date."
+    (project / "params.yaml").write_text(text.replace("wild_seconds: [3.0, 3.2]", "wild_seconds: [3.0, 3.3]"))
+    assert "corpus:" in call(project, "dvc", "status").stdout
+    (project / "params.yaml").write_text(text)
+
+
+def test_a_mistake_is_one_line_and_starts_nothing(project: Path) -> None:
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("jpeg_quality: 95", "jpeg_qualty: 95"))
+    done = call(project, "stages.reproduce", "--profile", "test")
+    (project / "params.yaml").write_text(text)
+    assert done.returncode == 2
+    assert done.stderr == "error: params.yaml.data.jpeg_qualty: unknown key, did you mean 'jpeg_quality'?\n"
