@@ -1,12 +1,13 @@
 """Who a rendered person is: every number that does not change from clip to clip."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from avcat.synth.paint import Colour
 
+T = TypeVar("T")
 HairStyle = Literal["bald", "buzz", "short", "side", "curly", "afro", "bob", "long", "tied"]
 BeardStyle = Literal["none", "stubble", "moustache", "goatee", "full"]
 GlassesStyle = Literal["none", "round", "square"]
@@ -20,6 +21,7 @@ LIGHT_HAIR: tuple[Colour, ...] = (
     (0.34, 0.22, 0.13), (0.48, 0.31, 0.17), (0.68, 0.52, 0.31), (0.52, 0.24, 0.12), (0.60, 0.59, 0.58),
 )  # fmt: skip
 IRISES: tuple[Colour, ...] = ((0.24, 0.14, 0.08), (0.36, 0.22, 0.12), (0.30, 0.36, 0.22), (0.30, 0.45, 0.56))
+FRAMES: tuple[Colour, ...] = ((0.08, 0.07, 0.07), (0.30, 0.18, 0.10), (0.55, 0.50, 0.42))  # of glasses
 CLOTHES: tuple[Colour, ...] = (
     (0.16, 0.19, 0.26), (0.55, 0.16, 0.18), (0.82, 0.82, 0.80), (0.22, 0.36, 0.32),
     (0.24, 0.34, 0.55), (0.60, 0.50, 0.34), (0.12, 0.12, 0.13), (0.48, 0.38, 0.52),
@@ -71,68 +73,84 @@ class Identity:
     articulation: float  # how far this person opens the mouth
 
 
+# Lengths and shares that are drawn evenly; where men and women differ, by the second and third table.
+_EVERYONE: dict[str, tuple[float, float]] = {
+    "ruddy": (0.2, 1.0),
+    "temple_width": (0.98, 1.08),
+    "cheek_width": (1.04, 1.14),
+    "eye_width": (0.215, 0.245),
+    "eye_height": (0.090, 0.120),
+    "eye_tilt": (-0.02, 0.10),
+    "brow_y": (-0.40, -0.33),
+    "brow_arch": (0.02, 0.09),
+    "nose_width": (0.15, 0.21),
+    "nose_y": (0.66, 0.74),
+    "mouth_y": (1.08, 1.17),
+    "mouth_width": (0.37, 0.43),
+    "upper_lip": (0.080, 0.130),
+    "lower_lip": (0.115, 0.170),
+    "bow": (0.1, 0.5),
+    "smile": (-0.01, 0.035),
+    "tooth": (0.82, 0.95),
+    "hair_thickness": (0.8, 1.3),
+    "hairline_y": (-1.12, -0.95),
+    "parting": (-0.5, 0.5),
+    "articulation": (0.88, 1.12),
+}
+_WOMEN = {
+    "jaw_width": (0.78, 0.90),
+    "chin_width": (0.30, 0.40),
+    "chin_y": (1.76, 1.94),
+    "brow_thickness": (0.030, 0.048),
+}
+_MEN = {"jaw_width": (0.84, 0.96), "chin_width": (0.35, 0.45), "chin_y": (1.81, 1.99), "brow_thickness": (0.045, 0.075)}
+_HAIR_STYLES: tuple[HairStyle, ...] = ("bald", "buzz", "short", "side", "curly", "afro", "bob", "long", "tied")
+_HAIR_OF_WOMEN = (0.0, 0.3, 1.0, 1.0, 1.0, 0.5, 2.5, 3.0, 2.0)  # how often each
+_HAIR_OF_MEN = (1.0, 1.5, 3.0, 3.0, 1.5, 0.7, 0.2, 0.5, 0.2)
+_BEARD_STYLES: tuple[BeardStyle, ...] = ("none", "stubble", "moustache", "goatee", "full")
+_BEARDS_OF_MEN = (5.0, 2.0, 1.0, 1.0, 1.5)
+_GLASSES_STYLES: tuple[GlassesStyle, ...] = ("none", "round", "square")
+
+
 def draw_identity(random: np.random.Generator, female: bool) -> Identity:
     """A person. The same generator state gives the same one."""
-
-    def between(low: float, high: float) -> float:
-        return float(random.uniform(low, high))
-
-    def one_of(options: tuple, weights: tuple[float, ...] | None = None) -> object:
-        chances = None if weights is None else np.array(weights) / sum(weights)
-        return options[int(random.choice(len(options), p=chances))]
-
-    tone = between(0, len(SKINS) - 1)
+    ranges = {**_EVERYONE, **(_WOMEN if female else _MEN)}
+    measures = {name: float(random.uniform(*ranges[name])) for name in sorted(ranges)}
+    tone = float(random.uniform(0, len(SKINS) - 1))
     skin = _mix(SKINS, tone)
     dark = tone > 3.5 or random.random() < 0.4
-    hair_colour = one_of(DARK_HAIR if dark else LIGHT_HAIR)
-    styles: tuple[HairStyle, ...] = ("bald", "buzz", "short", "side", "curly", "afro", "bob", "long", "tied")
-    hair = one_of(styles, (0, 0.3, 1, 1, 1, 0.5, 2.5, 3, 2) if female else (1, 1.5, 3, 3, 1.5, 0.7, 0.2, 0.5, 0.2))
-    beards: tuple[BeardStyle, ...] = ("none", "stubble", "moustache", "goatee", "full")
-    beard = one_of(beards, (1, 0, 0, 0, 0) if female else (5, 2, 1, 1, 1.5))
-    make_up = between(0.1, 0.55) if female else between(0.0, 0.12)
-    natural = np.array(skin) * (0.88, 0.62, 0.60)
-    lips = natural * (1 - make_up) + np.array([between(0.62, 0.78), 0.20, between(0.22, 0.32)]) * make_up
+    hair = _one_of(random, _HAIR_STYLES, _HAIR_OF_WOMEN if female else _HAIR_OF_MEN)
     return Identity(
+        **measures,
         texture_seed=int(random.integers(2**31)),
         skin=skin,
-        ruddy=between(0.2, 1.0),
-        freckles=between(0.4, 1.0) if tone < 2 and random.random() < 0.3 else 0.0,
-        wrinkles=between(0.0, 1.0) ** 2,
-        temple_width=between(0.98, 1.08),
-        cheek_width=between(1.04, 1.14),
-        jaw_width=between(0.78, 0.90) + (0.0 if female else 0.06),
-        chin_width=between(0.30, 0.40) + (0.0 if female else 0.05),
-        chin_y=between(1.76, 1.94) + (0.0 if female else 0.05),
-        eye_width=between(0.215, 0.245),
-        eye_height=between(0.090, 0.120),
-        eye_tilt=between(-0.02, 0.10),
-        iris=IRISES[0] if tone > 4 else one_of(IRISES),  # type: ignore[arg-type]
-        brow_y=between(-0.40, -0.33),
-        brow_thickness=between(0.030, 0.048) if female else between(0.045, 0.075),
-        brow_arch=between(0.02, 0.09),
-        nose_width=between(0.15, 0.20) + 0.01 * tone / 3,
-        nose_y=between(0.66, 0.74),
-        mouth_y=between(1.08, 1.17),
-        mouth_width=between(0.37, 0.43),
-        upper_lip=between(0.075, 0.115) + 0.003 * tone,
-        lower_lip=between(0.110, 0.155) + 0.003 * tone,
-        bow=between(0.1, 0.5),
-        smile=between(-0.01, 0.035),
-        lips=(float(lips[0]), float(lips[1]), float(lips[2])),
-        tooth=between(0.82, 0.95),
-        hair=hair,  # type: ignore[arg-type]
-        hair_colour=hair_colour,  # type: ignore[arg-type]
-        hair_thickness=between(0.8, 1.3),
-        hairline_y=between(-1.12, -0.95),
-        parting=between(-0.5, 0.5),
-        fringe=hair in ("bob", "long", "short") and random.random() < 0.35,
-        beard=beard,  # type: ignore[arg-type]
-        glasses=one_of(("none", "round", "square"), (7, 1.5, 1.5)),  # type: ignore[arg-type]
-        glasses_colour=one_of(((0.08, 0.07, 0.07), (0.30, 0.18, 0.10), (0.55, 0.50, 0.42))),  # type: ignore[arg-type]
-        clothes=one_of(CLOTHES),  # type: ignore[arg-type]
+        freckles=float(random.uniform(0.4, 1.0)) if tone < 2 and random.random() < 0.3 else 0.0,
+        wrinkles=float(random.random() ** 2),
+        iris=IRISES[0] if tone > 4 else _one_of(random, IRISES),
+        lips=_lips(random, skin, female),
+        hair=hair,
+        hair_colour=_one_of(random, DARK_HAIR if dark else LIGHT_HAIR),
+        fringe=hair in ("bob", "long", "short") and bool(random.random() < 0.35),
+        beard="none" if female else _one_of(random, _BEARD_STYLES, _BEARDS_OF_MEN),
+        glasses=_one_of(random, _GLASSES_STYLES, (7.0, 1.5, 1.5)),
+        glasses_colour=_one_of(random, FRAMES),
+        clothes=_one_of(random, CLOTHES),
         collar=bool(random.random() < 0.5),
-        articulation=between(0.88, 1.12),
     )
+
+
+def _one_of(random: np.random.Generator, options: tuple[T, ...], weights: tuple[float, ...] | None = None) -> T:
+    chances = None if weights is None else np.array(weights) / sum(weights)
+    return options[int(random.choice(len(options), p=chances))]
+
+
+def _lips(random: np.random.Generator, skin: Colour, female: bool) -> Colour:
+    """Redder than the skin, and redder still with make-up."""
+    natural = np.array(skin) * (0.88, 0.62, 0.60)
+    painted = np.array([random.uniform(0.62, 0.78), 0.20, random.uniform(0.22, 0.32)])
+    share = random.uniform(0.10, 0.55) if female else random.uniform(0.0, 0.12)
+    colour = natural + (painted - natural) * share
+    return (float(colour[0]), float(colour[1]), float(colour[2]))
 
 
 def _mix(palette: tuple[Colour, ...], position: float) -> Colour:

@@ -12,11 +12,11 @@ UPPER_SHARE = 0.20  # of the gap: the upper lip rises a little, the lower one do
 INNER_CORNER = 0.82  # of the half width: where the lips part
 TUCKED_GAP = 0.045  # what is seen of the upper teeth when the lower lip rests against them
 
-# dlib 48..59: where the outer points lie between the corners; 60..67: the inner ones.
-_UPPER_OUTER = (-1.0, -0.60, -0.22, 0.0, 0.22, 0.60, 1.0)
-_LOWER_OUTER = (0.64, 0.30, 0.0, -0.30, -0.64)
-_UPPER_INNER = (-INNER_CORNER, -0.34, 0.0, 0.34, INNER_CORNER)
-_LOWER_INNER = (0.34, 0.0, -0.34)
+# dlib 48..59: where the outer points lie between the corners; 60..67: the inner ones. Face Mesh puts them there too.
+_UPPER_OUTER = (-1.0, -0.72, -0.30, 0.0, 0.30, 0.72, 1.0)
+_LOWER_OUTER = (0.74, 0.31, 0.0, -0.31, -0.74)
+_UPPER_INNER = (-INNER_CORNER, -0.43, 0.0, 0.43, INNER_CORNER)
+_LOWER_INNER = (0.43, 0.0, -0.43)
 _POINTS = np.array(_UPPER_OUTER + _LOWER_OUTER + _UPPER_INNER + _LOWER_INNER)
 _CURVES = np.repeat([0, 3, 1, 2], [len(_UPPER_OUTER), len(_LOWER_OUTER), len(_UPPER_INNER), len(_LOWER_INNER)])
 
@@ -33,7 +33,6 @@ class Lips:
     jaw: float  # how far the chin hangs below its rest
     bow: float
     smile: float
-    pressed: float
 
     def curves(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Heights y, shaped as `x`: upper lip's outer and inner edge, lower lip's inner and outer edge.
@@ -76,5 +75,4 @@ def pose_lips(identity: Identity, shape: np.ndarray) -> Lips:
         jaw=jaw,
         bow=identity.bow * (1 - 0.5 * rounding),
         smile=identity.smile + 0.015 * spread,
-        pressed=closure,
     )
