@@ -29,6 +29,7 @@ from avcat.media.writer import VideoWriter
 
 Progress = Callable[[str, int, int], None]  # what is done, how many frames of it, of how many
 _ROUNDING = 1e-6  # of a tick
+_CRF, _PRESET = 17, "veryfast"  # a third of the time of x264's default, at the cost of larger files, not of pictures
 
 
 class CropRedrawer(Protocol):
@@ -106,6 +107,8 @@ class Dubber:
             fps=info.fps,
             time_base=info.time_base,
             audio=Path(audio),
+            crf=_CRF,
+            preset=_PRESET,
             colour=info.colour,
             pixel_aspect=info.pixel_aspect,
         ) as writer:

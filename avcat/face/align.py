@@ -23,15 +23,14 @@ def alignment(eyes: np.ndarray, times_s: np.ndarray, config: AlignConfig, size: 
 
     The eyes' midpoint and angle follow the head, smoothed over `position_sigma_s`; their distance, which shrinks when a
     head turns, is smoothed over `scale_sigma_s`, so that the crop keeps its size. Frames may be unevenly spaced, and
-    eyes NaN where there is no face: there the neighbours decide. At least one frame must have a face.
+    eyes NaN where there is no face: there a straight line from neighbour to neighbour stands for them. At least one
+    frame must have a face.
     """
-    seen = np.isfinite(eyes).all(axis=(1, 2))
-    assert seen.any(), "no face in any frame"
-    left, right = eyes[:, 0].astype(np.float64), eyes[:, 1].astype(np.float64)
-    distance = np.linalg.norm(right - left, axis=1)
-    middle = smooth((left + right) / 2, seen, times_s, config.position_sigma_s, follow_trend=True)
-    across = smooth(right - left, seen, times_s, config.position_sigma_s, follow_trend=True)
-    distance = smooth(distance[:, None], seen, times_s, config.scale_sigma_s, follow_trend=False)[:, 0]
+    left, right = _bridged(eyes, times_s).transpose(1, 0, 2)
+    middle = smooth((left + right) / 2, times_s, config.position_sigma_s, follow_trend=True)
+    across = smooth(right - left, times_s, config.position_sigma_s, follow_trend=True)
+    distance = np.linalg.norm(right - left, axis=1, keepdims=True)
+    distance = smooth(distance, times_s, config.scale_sigma_s, follow_trend=False)[:, 0]
 
     target_left, target_right = eye_targets(config, size)
     target = target_right - target_left
@@ -43,34 +42,38 @@ def alignment(eyes: np.ndarray, times_s: np.ndarray, config: AlignConfig, size: 
     return np.concatenate([linear, shift[:, :, None]], axis=2)
 
 
-def smooth(
-    values: np.ndarray, seen: np.ndarray, times_s: np.ndarray, sigma_s: float, *, follow_trend: bool
-) -> np.ndarray:
-    """Gaussian smoothing of [T, D] over uneven times, from the rows that are `seen` [T], for every row.
+def _bridged(eyes: np.ndarray, times_s: np.ndarray) -> np.ndarray:
+    """float64 [T, 2, 2] without NaN: interpolated over time, held at the ends."""
+    flat = eyes.reshape(len(eyes), 4).astype(np.float64)
+    seen = np.isfinite(flat).all(axis=1)
+    assert seen.any(), "no face in any frame"
+    columns = [np.interp(times_s, times_s[seen], column[seen]) for column in flat.T]
+    return np.stack(columns, axis=1).reshape(-1, 2, 2)
+
+
+def smooth(values: np.ndarray, times_s: np.ndarray, sigma_s: float, *, follow_trend: bool) -> np.ndarray:
+    """Gaussian smoothing of [T, D] over uneven times.
 
     With `follow_trend` a line is fitted under the Gaussian instead of a constant: the same in the middle of a clip, but
     at its ends, where the Gaussian is cut, a moving head is not pulled towards where it was.
     """
-    times, values = times_s[seen], values[seen]
-    first = np.searchsorted(times, times_s - _REACH * sigma_s, side="left")
-    last = np.searchsorted(times, times_s + _REACH * sigma_s, side="right")
-    out = np.empty((times_s.size, values.shape[1]), np.float64)
+    first = np.searchsorted(times_s, times_s - _REACH * sigma_s, side="left")
+    last = np.searchsorted(times_s, times_s + _REACH * sigma_s, side="right")
+    out = np.empty(values.shape, np.float64)
     for t, time_s in enumerate(times_s):
-        # far from any face its nearest neighbours decide
-        part = slice(first[t], last[t]) if first[t] < last[t] else slice(max(first[t] - 1, 0), last[t] + 1)
-        out[t] = _fit(times[part] - time_s, values[part], sigma_s, follow_trend)
+        part = slice(first[t], last[t])
+        out[t] = _fit(times_s[part] - time_s, values[part], sigma_s, follow_trend)
     return out
 
 
 def _fit(offset: np.ndarray, values: np.ndarray, sigma_s: float, follow_trend: bool) -> np.ndarray:
     """The Gaussian's mean, or its line's value at offset 0, of values [N, D] at time offsets [N]: [D]."""
-    exponent = -0.5 * np.square(offset / sigma_s)
-    weight = np.exp(exponent - exponent.max())
+    weight = np.exp(-0.5 * np.square(offset / sigma_s))
     weight /= weight.sum()
     mean_offset = weight @ offset
     centred = offset - mean_offset
     spread = weight @ np.square(centred)
-    if follow_trend and spread > _NO_SPREAD and offset[0] <= 0 <= offset[-1]:  # a line is never drawn beyond the faces
+    if follow_trend and spread > _NO_SPREAD:
         weight = weight * (1 - centred * mean_offset / spread)
     return weight @ values
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeVar
 import av
 import numpy as np
 from av.container import InputContainer
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from avcat.data.schema import FPS
@@ -153,13 +154,13 @@ def decode(path: str | Path, start_s: float = 0.0, end_s: float | None = None) -
 
     Raises InputError like `probe`, and where the stream breaks off.
     """
-    index = 0
+    index, converter = 0, VideoReformatter()
     for time_s, picture in _shown(path, start_s):
         if time_s < start_s - _TICK:
             continue
         if end_s is not None and time_s >= end_s - _TICK:
             return
-        yield Frame(index, time_s, to_rgb(picture))
+        yield Frame(index, time_s, _to_rgb(picture, converter))
         index += 1
 
 
@@ -173,11 +174,12 @@ def decode_at(
     """
     with open_media(path) as container:
         last_s = float(1 / _rate(_video_stream(container, path)))
+    converter = VideoReformatter()
     chosen: Any = None
     image = np.empty(0)
     for index, time_s, picture in nearest(_shown(path, start_s), fps, start_s, end_s, last_s):
         if picture is not chosen:
-            chosen, image = picture, to_rgb(picture)
+            chosen, image = picture, _to_rgb(picture, converter)
         yield GridFrame(index, time_s, image)
 
 
@@ -238,6 +240,7 @@ def _rate(stream: VideoStream) -> Fraction:
     return stream.average_rate or stream.guessed_rate or Fraction(FPS)
 
 
-def to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """uint8 [height, width, 3] RGB of a decoded frame, turned upright."""
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90) % 4))
+def _to_rgb(frame: av.VideoFrame, converter: VideoReformatter) -> np.ndarray:
+    """uint8 [height, width, 3] RGB of a decoded frame, turned upright. One converter a stream: it is dear to set up."""
+    image = converter.reformat(frame, format="rgb24").to_ndarray()
+    return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))

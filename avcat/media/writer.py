@@ -9,7 +9,7 @@ from typing import Self
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange
+from av.video.reformatter import ColorRange, VideoReformatter
 
 from avcat.data.schema import FPS
 from avcat.errors import InputError
@@ -52,6 +52,7 @@ class VideoWriter:
         self._audio = Path(audio) if isinstance(audio, str) else audio
         self._options = {"crf": str(crf), "preset": preset, "threads": str(threads)}
         self._colour, self._pixel_aspect = colour, pixel_aspect
+        self._converter = VideoReformatter()
         self._durations: dict[int, int] = {}  # of the frames inside the encoder, by pts: it forgets them
         self._next_pts = 0
 
@@ -87,8 +88,9 @@ class VideoWriter:
         odd = [(0, side % 2) for side in image.shape[:2]]
         if any(map(any, odd)):
             image = np.pad(image, [*odd, (0, 0)], mode="edge")
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(
-            format="yuv420p", dst_colorspace=self._colour.matrix, dst_color_range=ColorRange.MPEG
+        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        frame = self._converter.reformat(
+            rgb, format="yuv420p", dst_colorspace=self._colour.matrix, dst_color_range=ColorRange.MPEG
         )
         frame.pts, frame.time_base = pts, self._time_base
         self._mux(frame)

@@ -11,7 +11,7 @@ from avcat.config import AlignConfig, MelConfig
 from avcat.media.writer import VideoWriter
 
 MEL = MelConfig(sample_rate=16_000, fft_size=1280, hop_size=160, bands=80, low_hz=125.0, high_hz=7600.0, rms=0.1)
-ALIGN = AlignConfig(left_eye=(0.37, 0.31), right_eye=(0.63, 0.31), position_sigma_s=0.06, scale_sigma_s=0.5)
+ALIGN = AlignConfig(left_eye=(0.37, 0.31), right_eye=(0.63, 0.31), position_sigma_s=0.025, scale_sigma_s=0.5)
 PAINT = np.array([20, 220, 40], np.uint8)  # no face has this colour
 
 

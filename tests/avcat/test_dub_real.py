@@ -1,25 +1,29 @@
 """Dubbing real clips: what the result must keep of picture and sound. Runs where AVCAT_REAL names the folder."""
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from drawn import ALIGN
 from painter import Keeper, Painter, dub_with, images_of, painted
 
-from avcat.face.align import alignment, transform_points
+from avcat.face.align import alignment, transform_points, warp
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import track_faces
 from avcat.media.audio import audio_blocks, audio_duration
 from avcat.media.video import decode, probe
 
 REAL = Path(os.environ.get("AVCAT_REAL", ""))
-CLIPS = ["LipNetGRID_bbaf2n.mpg", "LatentSync_demo3.mp4", "video-retalking_face1.mp4"]
-
-pytestmark = [
-    pytest.mark.skipif(not os.environ.get("AVCAT_REAL"), reason="AVCAT_REAL names no folder of real clips"),
-    pytest.mark.slow,
+CLIPS = [
+    "LipNetGRID_bbaf2n.mpg",
+    "video-retalking_face1.mp4",
+    pytest.param("LatentSync_demo3.mp4", marks=pytest.mark.slow),  # 1080 x 1920
 ]
+
+pytestmark = pytest.mark.skipif(not os.environ.get("AVCAT_REAL"), reason="AVCAT_REAL names no folder of real clips")
 
 
 @pytest.fixture(scope="module")
@@ -44,32 +48,37 @@ def test_dubbed_as_promised(tmp_path: Path, detector: MediaPipeDetector, name: s
 
 
 def _check_pictures(video: Path, out: Path) -> None:
-    """PSNR outside the paint, and how the paint moves against the head."""
-    errors, pixels = 0.0, 0
+    """PSNR outside the paint, of every tenth frame."""
+    errors = []
     for frame, result in zip(decode(video, end_s=11.0), decode(out), strict=False):
-        paint = painted(result.image)
-        ys, xs = np.nonzero(paint)
-        margin = (ys.max() - ys.min()) // 5
-        far = np.ones_like(paint)
+        if frame.index % 10:
+            continue
+        ys, xs = np.nonzero(painted(result.image))
+        margin = (ys.max() - ys.min()) // 5  # the soft edge
+        far = np.ones(result.image.shape[:2], bool)
         far[max(0, ys.min() - margin) : ys.max() + margin, max(0, xs.min() - margin) : xs.max() + margin] = False
-        errors += float(np.square(result.image[far].astype(np.float32) - frame.image[far]).sum())
-        pixels += 3 * int(far.sum())
-    assert 10 * np.log10(255**2 * pixels / errors) >= 38
+        errors.append(np.square(result.image[far].astype(np.float32) - frame.image[far]).mean())
+    assert 10 * np.log10(255**2 / np.mean(errors)) >= 38
 
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_the_crop_sits_still_on_the_head(detector: MediaPipeDetector, name: str) -> None:
-    """Eyes in the crop: they move less from frame to frame than detection itself jitters in the source."""
-    timed = ((frame.time_s, frame.image) for frame in decode(REAL / "clips" / name, end_s=6.0))
-    track = track_faces(timed, detector)
-    painter = Painter()
-    matrices = alignment(track.eyes, track.times_s, painter.align, 256)
+    """Measured apart from the landmarks: how the upper face shifts from one crop to the next, by its texture."""
+    images = {frame.time_s: frame.image for frame in decode(REAL / "clips" / name, end_s=3.0)}
+    track = track_faces(iter(images.items()), detector)
+    matrices = alignment(track.eyes, track.times_s, ALIGN, 256)
     eyes = np.array([transform_points(matrix, pair) for matrix, pair in zip(matrices, track.eyes, strict=True)])
-    assert np.sqrt(np.square(eyes - eyes.mean(axis=0)).sum(axis=-1).mean()) < 3  # px of 256
-    corner = np.array([[0.0, 255.0]])
-    corners = np.array([np.linalg.solve(m[:, :2], corner[0] - m[:, 2]) for m in matrices])
-    shake = np.linalg.norm(np.diff(corners, 2, axis=0), axis=1) * np.hypot(matrices[1:-1, 0, 0], matrices[1:-1, 1, 0])
-    assert np.percentile(shake, 95) < 1.5  # px of 256, of acceleration from frame to frame
+    assert np.sqrt(np.square(eyes - eyes.mean(axis=0)).sum(axis=-1).mean()) < 1  # px of 256
+    crops = [
+        cv2.cvtColor(warp(image, m, 256), cv2.COLOR_RGB2GRAY)
+        for image, m in zip(images.values(), matrices, strict=True)
+    ]
+    brows = [crop[50:125, 60:196].astype(np.float32) for crop in crops]
+    window = cv2.createHanningWindow(brows[0].shape[::-1], cv2.CV_32F)
+    shifts = np.array([cv2.phaseCorrelate(a, b, window)[0] for a, b in pairwise(brows)])
+    jitter = np.linalg.norm(np.diff(shifts, axis=0), axis=1)
+    assert np.median(jitter) < 0.6  # px of 256
+    assert np.percentile(jitter, 95) < 1.6
 
 
 def test_a_kept_crop_is_hardly_seen(tmp_path: Path, detector: MediaPipeDetector) -> None:
