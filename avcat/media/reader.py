@@ -7,7 +7,7 @@ import numpy as np
 
 from avcat.media.video import Frame, decode
 
-_HELD_BYTES = 256 * 2**20  # of frames decoded ahead of a walk backwards
+_HELD_BYTES = 128 * 2**20  # of frames decoded ahead of a walk backwards
 _HELD_FRAMES = 64
 
 
@@ -39,5 +39,6 @@ class FrameReader:
     def _hold_up_to(self, number: int) -> None:
         frame_bytes = self._held[number + 1].nbytes
         first = max(0, number + 1 - min(_HELD_FRAMES, max(1, _HELD_BYTES // frame_bytes)))
+        self._held.clear()
         stretch = decode(self._path, self._times_s[first], self._times_s[number + 1])
         self._held = {first + frame.index: frame.image for frame in stretch}
