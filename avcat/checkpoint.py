@@ -1,6 +1,7 @@
 """Model files: weights, settings and format version in one file that loads with `weights_only=True`."""
 
 import pickle
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,8 @@ def _facts(content: dict[str, Any]) -> ModelFile:
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
+    if not zipfile.is_zipfile(path):  # what torch writes is a zip; other bytes make its reader fail in many ways
+        raise InputError(f"{path}: not a model file")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError) as error:

@@ -50,7 +50,13 @@ class VideoWriter:
         self._fps = Fraction(fps)
         self._time_base = time_base or 1 / self._fps
         self._audio = Path(audio) if isinstance(audio, str) else audio
-        self._options = {"crf": str(crf), "preset": preset, "threads": str(threads)}
+        # Without cpu-independent, x264's macroblock tree gives other bytes from run to run at some sizes.
+        self._options = {
+            "crf": str(crf),
+            "preset": preset,
+            "threads": str(threads),
+            "x264-params": "cpu-independent=1",
+        }
         self._colour, self._pixel_aspect = colour, pixel_aspect
         self._converter = VideoReformatter()
         self._durations: dict[int, int] = {}  # of the frames inside the encoder, by pts: it forgets them
