@@ -303,4 +303,5 @@ class TrainConfig:
     audio_from_syncnet: bool
     audio_frozen: bool
     min_reference_gap: int  # frames between the window and its reference at least
+    consecutive: bool  # False: five frames from anywhere in the clip, more to see in a step; the sync loss needs True
     augment: bool

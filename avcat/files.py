@@ -1,6 +1,5 @@
 """Writing files so that nobody ever sees half of one."""
 
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,6 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         yield part
-        os.replace(part, path)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -89,13 +89,22 @@ class WindowSampler:
     """Batches of windows: `clips` clips, `windows` windows of each, the starts at least `min_shift` frames apart.
 
     Clips come in epochs of seeded order. Where a clip is too short for its windows, the shift shrinks to what fits.
+    Without `consecutive` a window's five frames come from anywhere in the clip, in order.
     """
 
     def __init__(
-        self, store: ClipStore, *, seed: int, clips: int, windows: int = 1, min_shift: int = 1, min_gap: int = FRAMES
+        self,
+        store: ClipStore,
+        *,
+        seed: int,
+        clips: int,
+        windows: int = 1,
+        min_shift: int = 1,
+        min_gap: int = FRAMES,
+        consecutive: bool = True,
     ) -> None:
         self.store, self.seed, self.clips, self.windows = store, seed, clips, windows
-        self.min_shift, self.min_gap = min_shift, min_gap
+        self.min_shift, self.min_gap, self.consecutive = min_shift, min_gap, consecutive
         turns = [max(1, round(n / FRAMES_PER_TURN)) for n in store.lengths]
         self._turns = np.repeat(np.arange(len(store)), turns)
         self._epoch: tuple[int, np.ndarray] | None = None
@@ -124,17 +133,19 @@ class WindowSampler:
 
     def _windows(self, clip: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         length = self.store.lengths[clip]
-        starts = spaced_starts(length - FRAMES + 1, self.windows, self.min_shift, rng)
-        frames = self.store.frames(clip, (starts[:, None] + np.arange(FRAMES)).ravel())
-        references = self.store.frames(clip, [reference_for(int(s), length, self.min_gap, rng) for s in starts])
-        at = (starts[:, None] + np.arange(FRAMES)).ravel()
-        mels = mel_windows(self.store.mel(clip), at)
-        n = len(starts)
+        if self.consecutive:
+            starts = spaced_starts(length - FRAMES + 1, self.windows, self.min_shift, rng)
+            at = starts[:, None] + np.arange(FRAMES)
+        else:
+            at = np.stack([np.sort(rng.choice(length, FRAMES, replace=False)) for _ in range(self.windows)])
+        frames = self.store.frames(clip, at.ravel())
+        references = self.store.frames(clip, [reference_for(window, length, self.min_gap, rng) for window in at])
+        mels = mel_windows(self.store.mel(clip), at.ravel())
         return (
-            frames.reshape(n, FRAMES, *frames.shape[1:]),
+            frames.reshape(*at.shape, *frames.shape[1:]),
             references,
-            mels.reshape(n, FRAMES, *mels.shape[1:]),
-            np.full(n, clip),
+            mels.reshape(*at.shape, *mels.shape[1:]),
+            np.full(len(at), clip),
         )
 
 
@@ -145,9 +156,8 @@ def spaced_starts(places: int, count: int, min_shift: int, rng: np.random.Genera
     return np.sort(rng.integers(0, free, count)) + shift * np.arange(count)
 
 
-def reference_for(start: int, length: int, min_gap: int, rng: np.random.Generator) -> int:
-    """A frame at least `min_gap` frames from the window that starts at `start`; the farthest one if none is."""
-    at = np.arange(length)
-    distance = np.maximum(start - at, at - (start + FRAMES - 1))
+def reference_for(window: np.ndarray, length: int, min_gap: int, rng: np.random.Generator) -> int:
+    """A frame at least `min_gap` frames from all frames of the window; the farthest one if none is."""
+    distance = np.abs(np.arange(length)[:, None] - window).min(1)
     far = np.flatnonzero(distance >= min_gap)
     return int(rng.choice(far)) if len(far) else int(distance.argmax())

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from avcat.config import TrainConfig
 from avcat.data.windows import FRAMES, Batch, ClipStore, WindowSampler
+from avcat.errors import InputError
 from avcat.losses.gan import discriminator_loss, generator_loss
 from avcat.losses.sync import sync_loss
 from avcat.losses.vgg import VGGLoss
@@ -45,8 +46,14 @@ class AVCATTask:
             VGGLoss(config.vgg_weights, config.vgg_layer_weights).to(memory_format=torch.channels_last).to(device)
         )
         self.expert = expert.requires_grad_(False).eval().to(device) if expert is not None else None
+        if config.weights.sync and not config.consecutive:
+            raise InputError("train.consecutive: the sync loss judges consecutive frames; set it, or weights.sync to 0")
         self.sampler = WindowSampler(
-            train, seed=optimiser.seed, clips=optimiser.batch_clips, min_gap=config.min_reference_gap
+            train,
+            seed=optimiser.seed,
+            clips=optimiser.batch_clips,
+            min_gap=config.min_reference_gap,
+            consecutive=config.consecutive,
         )
         self._start_audio_branch()
         self.ema = ema_of(self.generator, optimiser.ema_decay)

@@ -81,6 +81,7 @@ TRAIN = TrainConfig(
     audio_from_syncnet=True,
     audio_frozen=True,
     min_reference_gap=5,
+    consecutive=True,
     augment=True,
 )
 INPUTS = InputConfig(

@@ -83,9 +83,19 @@ def test_windows_of_one_clip_keep_their_distance() -> None:
 
 def test_a_reference_from_as_far_as_the_clip_allows() -> None:
     rng = generator("test")
-    assert {reference_for(0, 12, 5, rng) for _ in range(50)} == {9, 10, 11}
-    assert reference_for(0, 7, 5, rng) == 6
-    assert FRAMES == 5
+    window = np.arange(FRAMES)
+    assert {reference_for(window, 12, 5, rng) for _ in range(50)} == {9, 10, 11}
+    assert reference_for(window, 7, 5, rng) == 6
+    assert reference_for(np.array([0, 9]), 10, 5, rng) in {4, 5}
+
+
+def test_frames_from_anywhere_come_in_order_with_their_own_sounds(shards: Path) -> None:
+    store = ClipStore(shards, image_size=SIZE, cache_bytes=1 << 30)
+    batch = WindowSampler(store, seed=1, clips=8, consecutive=False).batch(0)
+    t = batch.frames[:, :, 0, 0, 0].astype(int) // 4
+    assert (np.diff(t, axis=1) > 0).all()
+    assert (np.diff(t, axis=1) > 1).any()
+    np.testing.assert_allclose(batch.mels[:, :, 0, 8:12].mean(-1), t / 100, atol=1e-6)
 
 
 def test_halves_share_no_speaker(shards: Path) -> None:
