@@ -5,7 +5,6 @@ Shape suffixes:
     G: windows of one map                   N: tokens of one window    h: heads    d: channels of one head
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -14,6 +13,9 @@ from torch import Tensor, nn
 
 from avcat.errors import InputError
 from avcat.nn.init import linear
+
+# Tokens far inside the masked region start as zeros: dividing by their bare length would make gradients of any size.
+SOFTENING = 1e-2
 
 
 class Windows(NamedTuple):
@@ -81,14 +83,14 @@ class WindowAttention(nn.Module):
     """Attention inside windows, from the tokens of one map to those of the same or of another.
 
     Queries and keys come from L2-normalised tokens, values from raw ones, without relative position bias (MAT).
-    Normalised tokens are scaled by a learned gain that starts at sqrt(C): with it the logits start with a spread
-    of about one, where torch's default would leave attention uniform to within two per cent.
+    Normalised tokens are scaled to sqrt(C) times a learned gain: with it the logits start with a spread of about one,
+    where length one and torch's default weights would leave attention uniform to within two per cent.
     """
 
     def __init__(self, *, dim: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.gain = nn.Parameter(torch.tensor(math.sqrt(dim)))
+        self.gain = nn.Parameter(torch.ones(()))
         self.query, self.key = linear(dim, dim), linear(dim, dim)
         self.value, self.out = linear(dim, dim), linear(dim, dim)
 
@@ -112,7 +114,8 @@ class WindowAttention(nn.Module):
         return merge(self.out(y_BGNC), windows, height, width)
 
     def _normalised(self, x: Tensor) -> Tensor:
-        return F.normalize(x, dim=-1) * self.gain
+        mean_square = x.float().square().mean(-1, keepdim=True)
+        return x * (self.gain * torch.rsqrt(mean_square + SOFTENING)).to(x.dtype)
 
     def _split(self, x_BGNC: Tensor) -> Tensor:
         return x_BGNC.unflatten(-1, (self.heads, -1)).transpose(2, 3)

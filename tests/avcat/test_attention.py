@@ -4,10 +4,9 @@ import math
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from avcat.errors import InputError
-from avcat.nn.attention import WindowAttention, Windows, merge, partition, shift_mask, windows_for
+from avcat.nn.attention import SOFTENING, WindowAttention, Windows, merge, partition, shift_mask, windows_for
 
 SIDE, DIM, HEADS = 8, 12, 3
 CUTS = [Windows(8, 0), Windows(4, 0), Windows(4, 2)]
@@ -20,7 +19,10 @@ def slow_attention(attention: WindowAttention, x: torch.Tensor, y: torch.Tensor,
     share a window when their shifted coordinates fall into the same cell.
     """
     side, d = x.shape[1], DIM // HEADS
-    gain = attention.gain
+
+    def normalised(token: torch.Tensor) -> torch.Tensor:
+        length = (token.square().sum(-1, keepdim=True) + DIM * SOFTENING).sqrt()
+        return attention.gain * math.sqrt(DIM) * token / length
 
     def cell(i: int, j: int) -> tuple[int, int]:
         if windows.shift == 0:
@@ -32,10 +34,10 @@ def slow_attention(attention: WindowAttention, x: torch.Tensor, y: torch.Tensor,
     for b in range(x.shape[0]):
         for i in range(side):
             for j in range(side):
-                q = attention.query(F.normalize(x[b, i, j], dim=-1) * gain)
+                q = attention.query(normalised(x[b, i, j]))
                 near = [(m, n) for m in range(side) for n in range(side) if cell(m, n) == cell(i, j)]
                 tokens = torch.stack([y[b, m, n] for m, n in near])
-                k = attention.key(F.normalize(tokens, dim=-1) * gain)
+                k = attention.key(normalised(tokens))
                 v = attention.value(tokens)
                 heads = []
                 for h in range(HEADS):
@@ -82,6 +84,16 @@ def test_odd_blocks_shift_and_small_maps_are_one_window() -> None:
     assert windows_for(3, 16, 4) == Windows(4, 0)
     with pytest.raises(InputError, match="20 x 20"):
         windows_for(0, 8, 20)
+
+
+def test_a_token_of_zeros_has_a_small_gradient() -> None:
+    attention = WindowAttention(dim=DIM, heads=HEADS)
+    x = torch.zeros(1, 4, 4, DIM, requires_grad=True)
+    other = torch.randn(1, 4, 4, DIM)
+    windows = Windows(4, 0)
+    attention(x, attention.context(other, windows), windows, None).square().sum().backward()
+    assert x.grad is not None
+    assert 0 < x.grad.norm() < 1e3
 
 
 def test_one_context_serves_many_frames() -> None:
