@@ -51,15 +51,30 @@ def connect(runtime: RuntimeConfig) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its notes go to our stderr; exceptions still come through
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if "RAY_ADDRESS" in os.environ:
-        ray.init(**quiet)
-    else:
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one into the user's home
-        ray.init("local", num_cpus=runtime.num_cpus or cpu_count(), include_dashboard=False, **quiet)
+    with _silent_stderr():  # Ray announces that it will be silent; what goes wrong is an exception
+        if "RAY_ADDRESS" in os.environ:
+            ray.init(**quiet)
+        else:
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray writes one into the user's home
+            ray.init("local", num_cpus=runtime.num_cpus or cpu_count(), include_dashboard=False, **quiet)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Nothing that this process, its C++ part included, writes to stderr is seen."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def cpu_count() -> int:

@@ -80,7 +80,8 @@ def build_manifest(
     with atomic_path(path) as part:
         pq.write_table(pa.Table.from_pylist(assign_shards(rows, config.clips_per_shard), schema=schema.MANIFEST), part)
     write_outcomes(outcomes, ends)
-    return summary(ends) | {"seconds_of_video": sum(row["duration_s"] for row in rows)}
+    counts = summary(ends)
+    return {"clips": counts["clips"], "rejected": counts["rejected"], "video_s": sum(row["duration_s"] for row in rows)}
 
 
 def find_videos(corpus: str, root: str) -> list[Source]:
