@@ -25,7 +25,7 @@ from stages._params import FILE, ROOT, load
 
 PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
 TABLE_LINES = 14
-GRACE_S = 20  # for a stage to end when asked
+GRACE_S = 8  # for a stage to end when asked
 
 
 def set_profile(profile: str, path: Path) -> None:

@@ -107,19 +107,23 @@ class AVCATTask:
     def losses(
         self, names: list[str], redrawn: Redrawn, composite: Tensor, truth: Tensor, mels: Tensor
     ) -> dict[str, Tensor]:
-        """The losses `names`, unweighted. L1 sees the networks' whole pictures, the others what a viewer would see."""
+        """The losses `names`, unweighted. They see what a viewer would: redrawn pictures put together with kept ones.
+
+        L1 is the mean over the redrawn region: what lies outside cannot be wrong.
+        """
+        hidden = 1 - self.generator.mask.mean()
 
         def intermediate() -> Tensor:
             assert redrawn.intermediate is not None
-            return redrawn.intermediate
+            return self.generator.composite(truth, redrawn.intermediate)
 
         compute = {
-            "l1": lambda: F.l1_loss(redrawn.prediction.float(), truth),
+            "l1": lambda: F.l1_loss(composite.float(), truth) / hidden,
             "gan": lambda: generator_loss(self.discriminator(composite), self.config.gan_form),
             "vgg": lambda: self.vgg(composite, truth),
             "sync": lambda: self._sync(composite, mels),
-            "intermediate_l1": lambda: F.l1_loss(intermediate().float(), truth),
-            "intermediate_vgg": lambda: self.vgg(self.generator.composite(truth, intermediate()), truth),
+            "intermediate_l1": lambda: F.l1_loss(intermediate().float(), truth) / hidden,
+            "intermediate_vgg": lambda: self.vgg(intermediate(), truth),
         }
         return {name: compute[name]() for name in names}
 
@@ -151,7 +155,7 @@ class AVCATTask:
 
     @torch.inference_mode()
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """All losses (also of weight 0) and the masked region's L1 on fixed held-out windows, and a strip of clips."""
+        """All losses, also those of weight 0, on fixed held-out windows, and a strip of clips."""
         names = [n for n in self.weights(self.config.optimiser.steps) if n != "sync" or self.expert is not None]
         if self.config.model.backbone is None or self.config.model.refinement is None:
             names = [name for name in names if not name.startswith("intermediate")]
@@ -160,10 +164,8 @@ class AVCATTask:
         network = self.averaged
         with autocast(self.config.optimiser, self.device):
             redrawn = network(truth, network.encode_reference(references), mels.flatten(0, 1))
-            composite = network.composite(truth, redrawn.prediction).float()
+            composite = network.composite(truth, redrawn.prediction)
             figures = {k: v.item() for k, v in self.losses(names, redrawn, composite, truth, mels).items()}
-        hidden = 1 - network.mask.mean()
-        figures["masked_l1"] = (F.l1_loss(composite, truth) / hidden).item()
         return figures, {"held_out": strip(network, self.held_out, self.device)}
 
     @property

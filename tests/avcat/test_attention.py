@@ -86,6 +86,18 @@ def test_odd_blocks_shift_and_small_maps_are_one_window() -> None:
         windows_for(0, 8, 20)
 
 
+@pytest.mark.parametrize("windows", CUTS)
+def test_bf16_on_a_cpu_stays_near_float32(windows: Windows) -> None:
+    torch.manual_seed(0)
+    attention = WindowAttention(dim=DIM, heads=HEADS)
+    x, mask = torch.randn(2, SIDE, SIDE, DIM), shift_mask(windows, SIDE, SIDE)
+    exact = attention(x, attention.context(x, windows), windows, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = attention(x, attention.context(x, windows), windows, mask)
+    assert rounded.dtype == torch.bfloat16
+    torch.testing.assert_close(rounded.float(), exact, atol=0.03, rtol=0)
+
+
 def test_a_token_of_zeros_has_a_small_gradient() -> None:
     attention = WindowAttention(dim=DIM, heads=HEADS)
     x = torch.zeros(1, 4, 4, DIM, requires_grad=True)
