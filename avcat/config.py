@@ -206,6 +206,7 @@ class BackboneConfig:
     encoder_stride: int  # image side / side of F: 2 keeps a quarter of the area
     stage_strides: tuple[int, int, int, int, int]  # 2 halves the map's side before the stage, -2 doubles it, 1 keeps it
     audio_stages: tuple[int, ...]  # 1-based; the paper injects audio into 3, 4, 5
+    position_bias: bool  # a learned bias for each relative position, as Swin has it; equation 1 has none
     mutual_shares_projection: bool  # MMA takes q, k, v and output weights from the MSA instead of having its own
 
 

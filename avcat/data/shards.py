@@ -78,11 +78,10 @@ def stats_path(tar: Path) -> Path:
     return tar.with_name(f"{tar.stem}_stats.json")
 
 
-def write_shard(tar: Path, clips: Iterable[ShardClip], inputs: str = "") -> dict[str, Any]:
+def write_shard(tar: Path, clips: Iterable[ShardClip]) -> dict[str, Any]:
     """Writes the tar, its index and its stats, in this order and each atomically; returns the stats.
 
-    `inputs` is kept in the stats: a fingerprint of what the shard was made from. The clips are taken one at a time, in
-    the order given; an exception from the iterable leaves no tar behind.
+    The clips are taken one at a time, in the order given; an exception from the iterable leaves no tar behind.
     """
     from webdataset import TarWriter  # here alone: reading a shard needs no webdataset
 
@@ -97,7 +96,7 @@ def write_shard(tar: Path, clips: Iterable[ShardClip], inputs: str = "") -> dict
     with atomic_path(index_path(tar)) as part:
         pq.write_table(index, part)
     frames = sum(index["frames"].to_pylist())
-    stats = {"clips": index.num_rows, "frames": frames, "bytes": size, "sha256": sha256, "inputs": inputs}
+    stats = {"clips": index.num_rows, "frames": frames, "bytes": size, "sha256": sha256}
     with atomic_path(stats_path(tar)) as part:
         part.write_text(json.dumps(stats, indent=1) + "\n")
     return stats

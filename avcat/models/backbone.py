@@ -72,18 +72,19 @@ class Stage(nn.Module):
         at = number - 1
         self.side = side
         self.resample = _resample(config.dim, config.stage_strides[at])
+        self.windows = [windows_for(i, config.windows[at], side) for i in range(config.depths[at])]
         self.blocks = nn.ModuleList(
             Block(
                 dim=config.dim,
                 heads=config.heads,
                 mlp_ratio=config.mlp_ratio,
+                bias_side=windows.size if config.position_bias else None,
                 audio_dim=audio_dim if number in config.audio_stages else None,
                 mutual_shares=config.mutual_shares_projection,
             )
-            for _ in range(config.depths[at])
+            for windows in self.windows
         )
         self.end = conv(config.dim, config.dim, 3, gain=RESIDUAL)
-        self.windows: list[Windows] = [windows_for(i, config.windows[at], side) for i in range(config.depths[at])]
         for i, windows in enumerate(self.windows):
             self.register_buffer(f"mask{i}", shift_mask(windows, side, side), persistent=False)
 

@@ -82,14 +82,16 @@ def shift_mask(windows: Windows, height: int, width: int) -> Tensor | None:
 class WindowAttention(nn.Module):
     """Attention inside windows, from the tokens of one map to those of the same or of another.
 
-    Queries and keys come from L2-normalised tokens, values from raw ones, without relative position bias (MAT).
+    Queries and keys come from L2-normalised tokens, values from raw ones (MAT).
     Normalised tokens are scaled to sqrt(C) times a learned gain: with it the logits start with a spread of about one,
     where length one and torch's default weights would leave attention uniform to within two per cent.
     """
 
-    def __init__(self, *, dim: int, heads: int) -> None:
+    def __init__(self, *, dim: int, heads: int, bias_side: int | None = None) -> None:
+        """`bias_side` is the side of the windows whose tokens get a relative position bias; None for no bias."""
         super().__init__()
         self.heads = heads
+        self.position = PositionBias(heads, bias_side) if bias_side else None
         self.gain = nn.Parameter(torch.ones(()))
         self.query, self.key = linear(dim, dim), linear(dim, dim)
         self.value, self.out = linear(dim, dim), linear(dim, dim)
@@ -107,9 +109,11 @@ class WindowAttention(nn.Module):
         b, height, width, _ = x_BHWC.shape
         q_BGhNd = self._split(self.query(self._normalised(partition(x_BHWC, windows))))
         k, v = (t.repeat_interleave(b // t.shape[0], 0) if t.shape[0] != b else t for t in context)
+        bias = None if self.position is None else self.position()[None]
         if mask is not None:
-            mask = mask.expand(b, *mask.shape).flatten(0, 1)
-        y = _attend(q_BGhNd.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), mask)
+            outside = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -torch.inf)
+            bias = (outside if bias is None else outside + bias).repeat(b, 1, 1, 1)
+        y = _attend(q_BGhNd.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), bias)
         y_BGNC = y.transpose(1, 2).flatten(2).view(b, -1, y.shape[2], x_BHWC.shape[3])
         return merge(self.out(y_BGNC), windows, height, width)
 
@@ -121,9 +125,33 @@ class WindowAttention(nn.Module):
         return x_BGNC.unflatten(-1, (self.heads, -1)).transpose(2, 3)
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Equation 1. In bf16 on a CPU as plain products: torch's kernel takes eight times as long there (decision 0005)."""
+class PositionBias(nn.Module):
+    """What each head adds to its logits for each step from query to key, learned (Swin's B; equation 1 has none).
+
+    It starts at -slope x distance: the first head looks at its neighbourhood, the last one everywhere alike. Without
+    it a token deep inside the masked region cannot tell where it is, and looks for its place in the reference in vain.
+    """
+
+    index: Tensor
+
+    def __init__(self, heads: int, side: int) -> None:
+        super().__init__()
+        steps = torch.arange(1 - side, side)
+        distance = (steps[:, None].square() + steps[None].square()).float().sqrt().flatten()
+        slopes = torch.linspace(1.5, 0, heads)
+        self.table = nn.Parameter(-slopes[:, None] * distance)  # [h, (2 side - 1)^2]
+        at = torch.cartesian_prod(torch.arange(side), torch.arange(side))
+        step = at[None, :] - at[:, None] + side - 1
+        self.register_buffer("index", step[..., 0] * (2 * side - 1) + step[..., 1], persistent=False)
+
+    def forward(self) -> Tensor:
+        """`[h, N, N]`, queries by keys."""
+        return self.table[:, self.index]
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """Equation 1. In bf16 on a CPU as products: torch's kernel takes eight times as long there (decision 0005)."""
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
-        return (logits if mask is None else logits.masked_fill(~mask, -torch.inf)).softmax(-1) @ v
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return (logits if bias is None else logits + bias).softmax(-1).to(v.dtype) @ v
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias.to(q.dtype))

@@ -21,10 +21,19 @@ class Block(nn.Module):
     `forward` is the CCF block, equations 2 to 5. Maps are `[B, H, W, C]`, f_a is `[B, A]`.
     """
 
-    def __init__(self, *, dim: int, heads: int, mlp_ratio: float, audio_dim: int | None, mutual_shares: bool) -> None:
+    def __init__(
+        self,
+        *,
+        dim: int,
+        heads: int,
+        mlp_ratio: float,
+        bias_side: int | None,
+        audio_dim: int | None,
+        mutual_shares: bool,
+    ) -> None:
         super().__init__()
-        self.msa = WindowAttention(dim=dim, heads=heads)
-        self.own_mma = None if mutual_shares else WindowAttention(dim=dim, heads=heads)
+        self.msa = WindowAttention(dim=dim, heads=heads, bias_side=bias_side)
+        self.own_mma = None if mutual_shares else WindowAttention(dim=dim, heads=heads, bias_side=bias_side)
         self.mlp = MLP(dim, int(dim * mlp_ratio))
         self.fc1 = linear(2 * dim, dim, 1.0 if audio_dim else RESIDUAL)
         self.audio = None if audio_dim is None else linear(audio_dim, dim)

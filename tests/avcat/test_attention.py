@@ -42,7 +42,12 @@ def slow_attention(attention: WindowAttention, x: torch.Tensor, y: torch.Tensor,
                 heads = []
                 for h in range(HEADS):
                     part = slice(h * d, (h + 1) * d)
-                    weights = torch.softmax(k[:, part] @ q[part] / math.sqrt(d), 0)
+                    bias = torch.zeros(len(near))
+                    if attention.position is not None:
+                        table = attention.position.table[h].view(2 * windows.size - 1, -1)
+                        steps = [(m - i + windows.size - 1, n - j + windows.size - 1) for m, n in near]
+                        bias = torch.stack([table[step] for step in steps])
+                    weights = torch.softmax(k[:, part] @ q[part] / math.sqrt(d) + bias, 0)
                     heads.append(weights @ v[:, part])
                 out[b, i, j] = attention.out(torch.cat(heads))
     return out
@@ -50,9 +55,10 @@ def slow_attention(attention: WindowAttention, x: torch.Tensor, y: torch.Tensor,
 
 @pytest.mark.parametrize("windows", CUTS)
 @pytest.mark.parametrize("mutual", [False, True])
-def test_attention_equals_the_slow_one_forward_and_backward(windows: Windows, mutual: bool) -> None:
+@pytest.mark.parametrize("biased", [False, True])
+def test_attention_equals_the_slow_one_forward_and_backward(windows: Windows, mutual: bool, biased: bool) -> None:
     torch.manual_seed(0)
-    attention = WindowAttention(dim=DIM, heads=HEADS)
+    attention = WindowAttention(dim=DIM, heads=HEADS, bias_side=windows.size if biased else None)
     x = torch.randn(2, SIDE, SIDE, DIM, requires_grad=True)
     y = torch.randn(2, SIDE, SIDE, DIM) if mutual else x
     mask = shift_mask(windows, SIDE, SIDE)

@@ -21,6 +21,7 @@ BACKBONE = BackboneConfig(
     encoder_stride=2,
     stage_strides=(2, 2, 2, -2, -2),
     audio_stages=(3, 4, 5),
+    position_bias=False,
     mutual_shares_projection=False,
 )
 SMALL = ModelConfig(

@@ -67,7 +67,9 @@ TRAIN = TrainConfig(
     model=ModelConfig(
         image_size=SIZE,
         audio=AUDIO,
-        backbone=BackboneConfig(8, 2, (1, 1, 1, 1, 1), (8, 16, 16, 16, 8), 2.0, 2, (2, 2, 2, -2, -2), (3, 4, 5), False),
+        backbone=BackboneConfig(
+            8, 2, (1, 1, 1, 1, 1), (8, 16, 16, 16, 8), 2.0, 2, (2, 2, 2, -2, -2), (3, 4, 5), True, False
+        ),
         refinement=RefinementConfig(width=8, depth=2, max_width=16),
     ),
     discriminator=DiscriminatorConfig(width=4, layers=2, scales=2),

@@ -148,25 +148,31 @@ def test_bytes_do_not_depend_on_workers(done: tuple[Path, dict[str, Any]], corpu
     assert hashes(tmp_path) == hashes(done[0])
 
 
-def test_finished_work_is_kept(done: tuple[Path, dict[str, Any]], tmp_path: Path, ray_instance: None) -> None:
-    """A shard that is done is not made again; one that was made from something else is."""
+def test_an_interrupted_run_keeps_what_is_done(
+    done: tuple[Path, dict[str, Any]], tmp_path: Path, ray_instance: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped after all shards were made, before any was published: none is made again, but one made from other mels."""
     out = tmp_path / "again"
     shutil.copytree(done[0], out)
-    state = out / "state" / "shards"
-    state.mkdir(parents=True)
-    kept = done[0] / "shards" / "val"
-    for path in kept.iterdir():
-        shutil.copy(path, state / path.name.replace("shard-", "val-"))
-    shutil.copy(done[0] / "shards" / "outcomes.parquet", state / "val-000000.outcomes.parquet")
-    marked = (state / "val-000000.tar").stat()
-    os.utime(state / "val-000000.tar", ns=(1, 1))
-    stale = state / "test-000000.tar"
-    stale.write_bytes(b"half a shard")
     shutil.rmtree(out / "shards")
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.shards.check_failures", stop)
+        with pytest.raises(KeyboardInterrupt):
+            make_shards(out, runtime(2))
+    state = out / "state" / "shards"
+    for tar in state.glob("*.tar"):
+        os.utime(tar, ns=(1, 1))
+    stale = state / "test-000000.done"
+    stale.write_text("of something else")
     make_shards(out, runtime(2))
-    assert (out / "shards" / "val" / "shard-000000.tar").stat().st_mtime_ns == 1 != marked.st_mtime_ns
-    assert hashes(out / "shards" / "test") == hashes(done[0] / "shards" / "test")
-    assert hashes(out / "shards" / "train") == hashes(done[0] / "shards" / "train")
+    assert hashes(out / "shards") == hashes(done[0] / "shards")
+    made_again = {tar.parent.name for tar in (out / "shards").rglob("*.tar") if tar.stat().st_mtime_ns != 1}
+    assert made_again == {"test"}
+    assert not state.exists()
+
+
+def stop(*arguments: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_failing_clip_leaves_the_others(
