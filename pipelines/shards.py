@@ -1,6 +1,6 @@
 """Aligned crops, mels and landmarks, packed into shards: one task a shard, the same bytes whoever does it.
 
-A shard is written into the state folder first; its stats say what it was made from, so that an interrupted run keeps
+A shard is written into the state folder first, with a mark of what it was made from, so that an interrupted run keeps
 what is finished.
 """
 
@@ -16,6 +16,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import avcat.data
+import avcat.face
+import avcat.media
 from avcat.config import InputConfig, RuntimeConfig
 from avcat.data import schema
 from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, index_path, stats_path, write_shard
@@ -35,7 +38,7 @@ from pipelines.outcome import (
     write_outcomes,
 )
 from pipelines.parallel import Progress, parallel
-from pipelines.state import file_hash, fingerprint
+from pipelines.state import code_hash, file_hash, fingerprint, is_done, mark_done
 
 KEPT_FACTS = ("corpus", "path", "speaker", "split", "start_s", "end_s", "fps", "width", "height", "sha256")
 
@@ -113,18 +116,21 @@ class ShardWorker:
 
     def __init__(self, inputs: InputConfig, jpeg_quality: int) -> None:
         self._inputs, self._jpeg_quality = inputs, jpeg_quality
+        self._code = code_hash(avcat.data, avcat.face, avcat.media)
 
     def __call__(self, job: ShardJob) -> list[Outcome]:
         tracks = Tracks(job.tracks)
         rows = [row for row in job.rows if row["clip_id"] in tracks]
         mels = {row["clip_id"]: job.mels / f"{row['clip_id']}.npy" for row in rows}
         facts = [{name: row[name] for name in ("clip_id", *KEPT_FACTS)} for row in rows]
-        made_from = fingerprint(self._inputs, self._jpeg_quality, facts, *map(file_hash, (job.tracks, *mels.values())))
-        ends_path = job.tar.with_suffix(".outcomes.parquet")
-        if not (ends_path.exists() and stats_path(job.tar).exists() and _inputs_of(job.tar) == made_from):
+        sources = [file_hash(path) for path in (job.tracks, *mels.values())]
+        made_from = fingerprint(self._inputs, self._jpeg_quality, facts, sources, self._code)
+        ends_path, mark = job.tar.with_suffix(".outcomes.parquet"), job.tar.with_suffix(".done")
+        if not is_done(mark, made_from):
             ends: list[Outcome] = []
-            write_shard(job.tar, self._clips(rows, tracks, mels, ends), inputs=made_from)
+            write_shard(job.tar, self._clips(rows, tracks, mels, ends))
             write_outcomes(ends_path, ends)
+            mark_done(mark, made_from)
         return read_outcomes(ends_path)
 
     def _clips(
@@ -197,7 +203,3 @@ def fit_mel(mel: np.ndarray, frames: int) -> np.ndarray:
 
 def _array(column: pa.ChunkedArray) -> np.ndarray:
     return column.combine_chunks().flatten().to_numpy()
-
-
-def _inputs_of(tar: Path) -> str:
-    return str(json.loads(stats_path(tar).read_text())["inputs"])

@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import avcat.face
+import avcat.media
 from avcat.config import DataConfig, RuntimeConfig
 from avcat.data import schema
 from avcat.face.landmarks import MediaPipeDetector
@@ -31,7 +33,7 @@ from pipelines.outcome import (
     write_outcomes,
 )
 from pipelines.parallel import Progress, parallel
-from pipelines.state import INPUTS, fingerprint
+from pipelines.state import code_hash, fingerprint, is_done, mark_done
 
 OUTCOMES = "outcomes.parquet"
 
@@ -58,10 +60,12 @@ def track_clips(
     Raises InputError where too many clips fail.
     """
     groups = by_shard(read_manifest(manifest))
-    inputs = {name: fingerprint(rows, config) for name, rows in groups.items()}
-    waiting = {name: rows for name, rows in groups.items() if not _is_done(state / f"{name}.parquet", inputs[name])}
+    code = code_hash(avcat.face, avcat.media)
+    inputs = {name: fingerprint(rows, config, code) for name, rows in groups.items()}
+    waiting = {name: rows for name, rows in groups.items() if not is_done(state / f"{name}.done", inputs[name])}
     for name, rows, results in _tracked_groups(config, waiting, runtime, progress):
-        _write_group(state, name, inputs[name], rows, results)
+        _write_group(state, name, rows, results)
+        mark_done(state / f"{name}.done", inputs[name])
     outcomes = [outcome for name in groups for outcome in read_outcomes(state / f"{name}.{OUTCOMES}")]
     check_failures(outcomes, config.max_failed_fraction)
     out.mkdir(parents=True, exist_ok=True)
@@ -121,14 +125,7 @@ def reject_reason(track: Track, config: DataConfig) -> str:
     return "face too small" if np.median(distance) < config.min_eye_distance_px else ""
 
 
-def _is_done(path: Path, inputs: str) -> bool:
-    return path.exists() and (pq.read_schema(path).metadata or {}).get(INPUTS) == inputs.encode()
-
-
-def _write_group(
-    state: Path, name: str, inputs: str, rows: Sequence[Mapping[str, Any]], results: Sequence[Any]
-) -> None:
-    """The outcomes first: where the tracks are there, both are."""
+def _write_group(state: Path, name: str, rows: Sequence[Mapping[str, Any]], results: Sequence[Any]) -> None:
     write_outcomes(state / f"{name}.{OUTCOMES}", [_outcome(*pair) for pair in zip(rows, results, strict=True)])
     tables = [
         tracks_table(row["clip_id"], result.track)
@@ -137,7 +134,7 @@ def _write_group(
     ]
     table = pa.concat_tables(tables) if tables else schema.TRACKS.empty_table()
     with atomic_path(state / f"{name}.parquet") as part:
-        pq.write_table(table.replace_schema_metadata({INPUTS: inputs.encode()}), part)
+        pq.write_table(table, part)
 
 
 def _outcome(row: Mapping[str, Any], result: Any) -> Outcome:
