@@ -151,7 +151,7 @@ def test_bytes_do_not_depend_on_workers(done: tuple[Path, dict[str, Any]], corpu
 def test_an_interrupted_run_keeps_what_is_done(
     done: tuple[Path, dict[str, Any]], tmp_path: Path, ray_instance: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped when all shards were made and none published: none is made again, but the one that was of other things."""
+    """Stopped when all shards were made and none published: none is made again, but the one made of other things."""
     out = tmp_path / "again"
     shutil.copytree(done[0], out)
     shutil.rmtree(out / "shards")
