@@ -27,7 +27,7 @@ MIDDLE = FRAMES // 2
 CALIBRATION_WINDOWS = 512
 STRIP_CLIPS = 6
 STRIP_FRAMES = 8
-VALIDATION_WINDOWS = 24
+VALIDATION_WINDOWS = 8
 STATE = ("generator", "discriminator", "ema", "optimiser_g", "optimiser_d")
 
 
