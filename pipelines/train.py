@@ -61,8 +61,7 @@ def train_avcat(
         expert = network
     train = ClipStore(shards / "train", image_size=size, cache_bytes=CACHE_BYTES)
     task = AVCATTask(config, train, _held_out(shards, "val", size), expert, runtime.device)
-    run(task, config.optimiser, state, loggers, fingerprint=_fingerprint(config, inputs, shards))
-    metrics, _ = task.validate(config.optimiser.steps)
+    metrics = run(task, config.optimiser, state, loggers, fingerprint=_fingerprint(config, inputs, shards))
     facts = {"steps": config.optimiser.steps, **metrics}
     save_model(out / "model.pt", "avcat", task.averaged, config.model, inputs, facts)
     _finish(out, state, metrics)

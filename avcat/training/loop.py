@@ -67,10 +67,13 @@ def learning_rate_factor(step: int, config: OptimiserConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - config.warmup_steps) / span)))
 
 
-def run(task: Task, config: OptimiserConfig, state_dir: Path, loggers: Loggers, *, fingerprint: str) -> None:
+def run(
+    task: Task, config: OptimiserConfig, state_dir: Path, loggers: Loggers, *, fingerprint: str
+) -> dict[str, float]:
     """Trains to `config.steps`, going on from the newest readable checkpoint in `state_dir` if there is one.
 
     A checkpoint of other settings (another `fingerprint`) is not used. Curves are kept in `state_dir/curves.csv`.
+    Returns the figures of the last validation.
     """
     history = History(state_dir / "curves.csv")
     start = resume(task, state_dir, fingerprint)
@@ -97,6 +100,7 @@ def run(task: Task, config: OptimiserConfig, state_dir: Path, loggers: Loggers, 
         if done % config.checkpoint_every == 0 or done == config.steps:
             history.flush()
             save(task, state_dir, done, fingerprint, config.keep_checkpoints)
+    return {name.removeprefix("val_"): value for name, value in history.rows[-1].items() if name.startswith("val_")}
 
 
 class History:
