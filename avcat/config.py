@@ -206,6 +206,7 @@ class BackboneConfig:
     encoder_stride: int  # image side / side of F: 2 keeps a quarter of the area
     stage_strides: tuple[int, int, int, int, int]  # 2 halves the map's side before the stage, -2 doubles it, 1 keeps it
     audio_stages: tuple[int, ...]  # 1-based; the paper injects audio into 3, 4, 5
+    skips: bool  # from stages 1 and 2 to 5 and 4, as MAT has them; the paper names none
     position_bias: bool  # a learned bias for each relative position, as Swin has it; equation 1 has none
     mutual_shares_projection: bool  # MMA takes q, k, v and output weights from the MSA instead of having its own
 
@@ -284,6 +285,7 @@ class SyncNetTraining:
 @dataclass(frozen=True)
 class LossWeights:
     l1: float  # not in the paper (0 there)
+    l1_mouth: float  # how many times as much as elsewhere L1 counts where alignment puts the mouth; 1 counts all alike
     gan: float
     vgg: float
     sync: float

@@ -14,6 +14,7 @@ from avcat.nn.convs import ConvAct
 from avcat.nn.init import RESIDUAL, conv
 
 CONV_LAYERS = 4  # in the encoder E_e, and again in the decoder Net_d (section 3.2.1)
+SKIPS = {3: 1, 4: 0}  # MAT's: stages 4 and 5 (here from 0) also receive what stages 2 and 1 gave
 ReferenceFeatures = list[list[Context]]  # [stage][block]: keys and values of the reference frame
 
 
@@ -88,12 +89,15 @@ class Stage(nn.Module):
         for i, windows in enumerate(self.windows):
             self.register_buffer(f"mask{i}", shift_mask(windows, side, side), persistent=False)
 
+    def _start(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        return self.resample(x) if skip is None else self.resample(x) + skip
+
     def _cuts(self, i: int) -> tuple[Windows, Tensor | None]:
         return self.windows[i], getattr(self, f"mask{i}")
 
-    def basic(self, x: Tensor) -> tuple[Tensor, list[Context]]:
+    def basic(self, x: Tensor, skip: Tensor | None) -> tuple[Tensor, list[Context]]:
         """The reference branch's stage, and what each block offers to the main branch."""
-        start = self.resample(x)
+        start = self._start(x, skip)
         x = start.permute(0, 2, 3, 1)
         contexts = []
         for i, block in enumerate(cast(Iterable[Block], self.blocks)):
@@ -101,9 +105,9 @@ class Stage(nn.Module):
             contexts.append(context)
         return self.end(x.permute(0, 3, 1, 2)) + start, contexts
 
-    def forward(self, x: Tensor, reference: list[Context], f_a: Tensor) -> Tensor:
+    def forward(self, x: Tensor, skip: Tensor | None, reference: list[Context], f_a: Tensor) -> Tensor:
         """The main branch's stage."""
-        start = self.resample(x)
+        start = self._start(x, skip)
         x = start.permute(0, 2, 3, 1)
         for i, block in enumerate(self.blocks):
             x = block(x, reference[i], f_a, *self._cuts(i))
@@ -129,6 +133,9 @@ class Backbone(nn.Module):
     def __init__(self, config: BackboneConfig, *, image_size: int, audio_dim: int) -> None:
         super().__init__()
         sides = map_sides(config, image_size)
+        if config.skips and sides[:2] != sides[:2:-1]:
+            raise InputError(f"model.backbone.skips: stages 1 and 5, 2 and 4 need maps of one size, not {sides}")
+        self.skips = SKIPS if config.skips else {}
         self.encoder = Encoder(config.dim, config.encoder_stride)
         self.stages = nn.ModuleList(
             Stage(config=config, number=i + 1, side=side, audio_dim=audio_dim) for i, side in enumerate(sides)
@@ -137,15 +144,17 @@ class Backbone(nn.Module):
 
     def encode_reference(self, reference: Tensor) -> ReferenceFeatures:
         """`[R, 3, S, S]` -> keys and values of every block. They depend on the reference alone: once a clip will do."""
-        x, features = self.encoder(reference), []
-        for stage in cast(Iterable[Stage], self.stages):
-            x, contexts = stage.basic(x)
+        x, outputs, features = self.encoder(reference), [], []
+        for i, stage in enumerate(cast(Iterable[Stage], self.stages)):
+            x, contexts = stage.basic(x, outputs[self.skips[i]] if i in self.skips else None)
+            outputs.append(x)
             features.append(contexts)
         return features
 
     def forward(self, masked: Tensor, reference: ReferenceFeatures, f_a: Tensor) -> Tensor:
         """Masked frames `[B, 3, S, S]`, features of R references (R divides B), f_a `[B, A]` -> `[B, 3, S, S]`."""
-        x = self.encoder(masked)
-        for stage, contexts in zip(self.stages, reference, strict=True):
-            x = stage(x, contexts, f_a)
+        x, outputs = self.encoder(masked), []
+        for i, (stage, contexts) in enumerate(zip(self.stages, reference, strict=True)):
+            x = stage(x, outputs[self.skips[i]] if i in self.skips else None, contexts, f_a)
+            outputs.append(x)
         return self.decoder(x)

@@ -31,6 +31,8 @@ TINY = ModelConfig(
         encoder_stride=2,
         stage_strides=(2, 2, 2, -2, -2),
         audio_stages=(3, 4, 5),
+        skips=False,
+        position_bias=False,
         mutual_shares_projection=False,
     ),
     refinement=RefinementConfig(width=4, depth=2, max_width=8),

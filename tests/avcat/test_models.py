@@ -21,6 +21,7 @@ BACKBONE = BackboneConfig(
     encoder_stride=2,
     stage_strides=(2, 2, 2, -2, -2),
     audio_stages=(3, 4, 5),
+    skips=False,
     position_bias=False,
     mutual_shares_projection=False,
 )
@@ -133,6 +134,24 @@ def test_a_model_of_nothing_is_refused() -> None:
 def test_an_image_size_that_cannot_be_halved_is_refused() -> None:
     with pytest.raises(InputError, match="cannot be"):
         build_avcat(dataclasses.replace(SMALL, image_size=48, backbone=dataclasses.replace(BACKBONE, windows=(5,) * 5)))
+
+
+def test_skips_carry_detail_past_the_narrow_maps() -> None:
+    """With skips the reference reaches the last stage even where the way through the narrow maps is cut."""
+    network = build_avcat(dataclasses.replace(SMALL, backbone=dataclasses.replace(BACKBONE, skips=True))).eval()
+    assert network.backbone is not None
+    for stage in list(network.backbone.stages)[2:4]:
+        for parameter in stage.parameters():
+            torch.nn.init.zeros_(parameter)
+    random = torch.Generator().manual_seed(2)
+    one, two = (network.encode_reference(torch.rand(1, 3, 64, 64, generator=random)).features[4][0] for _ in range(2))
+    assert not torch.allclose(one.v_BGhNd, two.v_BGhNd)
+
+
+def test_skips_between_maps_of_different_size_are_refused() -> None:
+    uneven = dataclasses.replace(BACKBONE, skips=True, stage_strides=(2, 2, 1, 1, -2))
+    with pytest.raises(InputError, match="skips"):
+        build_avcat(dataclasses.replace(SMALL, backbone=dataclasses.replace(uneven, stage_strides=(2, 2, 2, -2, 1))))
 
 
 def test_discriminator_looks_at_every_scale() -> None:

@@ -68,14 +68,24 @@ TRAIN = TrainConfig(
         image_size=SIZE,
         audio=AUDIO,
         backbone=BackboneConfig(
-            8, 2, (1, 1, 1, 1, 1), (8, 16, 16, 16, 8), 2.0, 2, (2, 2, 2, -2, -2), (3, 4, 5), True, False
+            dim=8,
+            heads=2,
+            depths=(1, 1, 1, 1, 1),
+            windows=(8, 16, 16, 16, 8),
+            mlp_ratio=2.0,
+            encoder_stride=2,
+            stage_strides=(2, 2, 2, -2, -2),
+            audio_stages=(3, 4, 5),
+            skips=True,
+            position_bias=True,
+            mutual_shares_projection=False,
         ),
         refinement=RefinementConfig(width=8, depth=2, max_width=16),
     ),
     discriminator=DiscriminatorConfig(width=4, layers=2, scales=2),
     optimiser=OPTIMISER,
     discriminator_learning_rate=1e-3,
-    weights=LossWeights(l1=1.0, gan=0.01, vgg=0.1, sync=0.01, intermediate=1.0),
+    weights=LossWeights(l1=1.0, l1_mouth=4.0, gan=0.01, vgg=0.1, sync=0.01, intermediate=1.0),
     gan_form="log",
     gan_start_step=1,
     vgg_weights="random",
@@ -220,7 +230,7 @@ def test_syncnet_learns_who_speaks_when(store: ClipStore, tmp_path: Path) -> Non
 
 def test_av_cat_learns_to_open_the_mouth(store: ClipStore, tmp_path: Path) -> None:
     optimiser = dataclasses.replace(OPTIMISER, steps=80, batch_clips=4, learning_rate=1e-2, validate_every=80)
-    weights = LossWeights(l1=1.0, gan=0.0, vgg=0.0, sync=0.0, intermediate=1.0)
+    weights = LossWeights(l1=1.0, l1_mouth=1.0, gan=0.0, vgg=0.0, sync=0.0, intermediate=1.0)
     config = dataclasses.replace(
         TRAIN, optimiser=optimiser, weights=weights, audio_from_syncnet=False, audio_frozen=False
     )
@@ -239,6 +249,21 @@ def test_av_cat_learns_to_open_the_mouth(store: ClipStore, tmp_path: Path) -> No
     assert pictures["held_out"].dtype == np.uint8
     assert recorder.images == ["held_out"]
     assert "val_vgg" in recorder.rows[80], "a loss of weight 0 is still measured"
+
+
+def test_the_mouth_counts_more_and_the_kept_picture_not_at_all(store: ClipStore) -> None:
+    task = make_task("avcat", store)
+    truth = torch.zeros(1, 3, SIZE, SIZE)
+
+    def loss(row: int, column: int) -> float:
+        picture = truth.clone()
+        picture[..., row, column] = 1
+        return task._l1(picture, truth).item()
+
+    assert loss(5, 16) == 0
+    assert loss(SIZE - 1, 16) > 0
+    assert loss(20, 16) > 3 * loss(SIZE - 1, 4)
+    assert task._l1(truth + task.generator.composite(truth, truth + 1), truth).item() == pytest.approx(1)
 
 
 def test_learning_rate_warms_up_and_ends_at_nothing() -> None:
