@@ -144,7 +144,9 @@ class Backbone(nn.Module):
 
     def encode_reference(self, reference: Tensor) -> ReferenceFeatures:
         """`[R, 3, S, S]` -> keys and values of every block. They depend on the reference alone: once a clip will do."""
-        x, outputs, features = self.encoder(reference), [], []
+        outputs: list[Tensor] = []
+        features: ReferenceFeatures = []
+        x = self.encoder(reference)
         for i, stage in enumerate(cast(Iterable[Stage], self.stages)):
             x, contexts = stage.basic(x, outputs[self.skips[i]] if i in self.skips else None)
             outputs.append(x)
@@ -153,7 +155,8 @@ class Backbone(nn.Module):
 
     def forward(self, masked: Tensor, reference: ReferenceFeatures, f_a: Tensor) -> Tensor:
         """Masked frames `[B, 3, S, S]`, features of R references (R divides B), f_a `[B, A]` -> `[B, 3, S, S]`."""
-        x, outputs = self.encoder(masked), []
+        outputs: list[Tensor] = []
+        x = self.encoder(masked)
         for i, (stage, contexts) in enumerate(zip(self.stages, reference, strict=True)):
             x = stage(x, outputs[self.skips[i]] if i in self.skips else None, contexts, f_a)
             outputs.append(x)
