@@ -1,7 +1,6 @@
 """Training AV-CAT: generator against discriminator, with VGG, sync and, in small profiles, L1 losses (equation 10)."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from avcat.models.build import build_avcat
 from avcat.models.discriminator import Discriminator
 from avcat.models.syncnet import SyncNet
 from avcat.training.augment import mirror_and_light, to_network
-from avcat.training.common import adam, autocast, ema_of, step_generator, update
+from avcat.training.common import Resumable, adam, autocast, ema_of, step_generator, update
 from avcat.training.loop import learning_rate_factor
 
 MIDDLE = FRAMES // 2
@@ -29,11 +28,12 @@ STRIP_FRAMES = 8
 VALIDATION_WINDOWS = 8
 MOUTH_Y = 0.62  # a little below the closed lips: they open downwards
 MOUTH_SPREAD = (0.09, 0.07)  # of the bell around it, across and down, as fractions of the side
-STATE = ("generator", "discriminator", "ema", "optimiser_g", "optimiser_d")
 
 
-class AVCATTask:
+class AVCATTask(Resumable):
     """See `avcat.training.loop.Task`."""
+
+    parts = ("generator", "discriminator", "ema", "optimiser_g", "optimiser_d")
 
     def __init__(
         self, config: TrainConfig, train: ClipStore, held_out: ClipStore, expert: SyncNet | None, device: str
@@ -180,13 +180,6 @@ class AVCATTask:
         network = self.ema.module.eval()
         assert isinstance(network, AVCAT)
         return network
-
-    def state(self) -> dict[str, Any]:
-        return {name: getattr(self, name).state_dict() for name in STATE}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        for name in STATE:
-            getattr(self, name).load_state_dict(state[name])
 
 
 def mouth_map(size: int, peak: float) -> Tensor:

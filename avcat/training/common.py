@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,21 @@ from torch.optim.swa_utils import AveragedModel
 
 from avcat.config import OptimiserConfig
 from avcat.seeding import seed_of
+
+
+class Resumable:
+    """A task whose state is that of its `parts`, attributes that have a state dict."""
+
+    parts: tuple[str, ...]
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next step depends on."""
+        return {name: getattr(self, name).state_dict() for name in self.parts}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`."""
+        for name in self.parts:
+            getattr(self, name).load_state_dict(state[name])
 
 
 def autocast(config: OptimiserConfig, device: str) -> AbstractContextManager[None]:

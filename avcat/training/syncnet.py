@@ -1,7 +1,6 @@
 """Training SyncNet: every window finds its sound among those of other people and of other moments of its own clip."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,18 +13,19 @@ from avcat.metrics.sync import sync_scores
 from avcat.models.syncnet import SyncNet
 from avcat.seeding import generator
 from avcat.training.augment import mirror_and_light, misalign, to_network
-from avcat.training.common import adam, autocast, ema_of, step_generator, update
+from avcat.training.common import Resumable, adam, autocast, ema_of, step_generator, update
 from avcat.training.loop import learning_rate_factor
 
 MIDDLE = FRAMES // 2
 FAR_FRAMES = 5  # "another moment": so far away at least
-STATE = ("network", "ema", "optimiser")
 EMBED_WINDOWS = 64
 MAX_SHIFT = 15  # frames to each side, as the official tool searches
 
 
-class SyncNetTask:
+class SyncNetTask(Resumable):
     """See `avcat.training.loop.Task`."""
+
+    parts = ("network", "ema", "optimiser")
 
     def __init__(self, config: SyncNetTraining, train: ClipStore, held_out: ClipStore, device: str) -> None:
         self.config, self.device, self.held_out = config, device, held_out
@@ -68,13 +68,6 @@ class SyncNetTask:
         network = self.ema.module.eval()
         assert isinstance(network, SyncNet)
         return network
-
-    def state(self) -> dict[str, Any]:
-        return {name: getattr(self, name).state_dict() for name in STATE}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        for name in STATE:
-            getattr(self, name).load_state_dict(state[name])
 
 
 def shifted(mel: np.ndarray, frames: int) -> np.ndarray:
