@@ -162,10 +162,11 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """How the work is done. Never changes a result, so no stage depends on it."""
+    """How the work is done. Never changes a result (but by rounding, in training), so no stage depends on it."""
 
     num_cpus: int  # of a Ray instance that we start ourselves; 0 takes all
     workers: int  # actors of one pipeline; 0 takes one a CPU
+    train_workers: int  # processes that train together; 0 takes one a GPU, or a CPU, as far as a batch can be shared
     device: str  # of training: auto, cpu, cuda
     threads: int  # of a training process; 0 takes all
 
@@ -218,6 +219,7 @@ class RefinementConfig:
     width: int  # channels at full resolution
     depth: int  # how many times the side is halved
     max_width: int
+    reference: bool  # it sees the reference beside the picture to mend; the paper's does not, but for "RN only"
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ class ModelConfig:
 
     image_size: int
     audio: AudioEncoderConfig
-    backbone: BackboneConfig | None  # None: "RN only", the U-Net sees masked frame and reference side by side
+    backbone: BackboneConfig | None  # None: "RN only", the U-Net mends the masked frame
     refinement: RefinementConfig | None  # None: "w/o RN", the backbone's own output
 
 

@@ -183,10 +183,13 @@ class Dubber:
 
 
 def _last_duration(info: VideoInfo, last_pts: int) -> int:
-    """Ticks that the last frame lasts: up to the video's stated end, or as the average where that cannot be."""
+    """Ticks that the last frame lasts: to the video's stated end, if that is believable, else as long as the average.
+
+    A program stream states no end; what is guessed from its bytes falls inside the last frame as often as after it.
+    """
     usual = max(1, round(1 / (info.fps * info.time_base)))
     rest = round(info.duration_s / info.time_base) - last_pts
-    return rest if 0 < rest <= 2 * usual else usual
+    return rest if usual <= rest <= 2 * usual else usual
 
 
 def _reference_frame(track: Track, reference_s: float | None) -> int:

@@ -89,7 +89,8 @@ class WindowSampler:
     """Batches of windows: `clips` clips, `windows` windows of each, the starts at least `min_shift` frames apart.
 
     Clips come in epochs of seeded order. Where a clip is too short for its windows, the shift shrinks to what fits.
-    Without `consecutive` a window's five frames come from anywhere in the clip, in order.
+    Without `consecutive` a window's five frames come from anywhere in the clip, in order. `share` names the clips of
+    each batch that are made here, where other processes make the rest.
     """
 
     def __init__(
@@ -102,17 +103,21 @@ class WindowSampler:
         min_shift: int = 1,
         min_gap: int = FRAMES,
         consecutive: bool = True,
+        share: range | None = None,
     ) -> None:
         self.store, self.seed, self.clips, self.windows = store, seed, clips, windows
+        self.share = range(clips) if share is None else share
         self.min_shift, self.min_gap, self.consecutive = min_shift, min_gap, consecutive
         turns = [max(1, round(n / FRAMES_PER_TURN)) for n in store.lengths]
         self._turns = np.repeat(np.arange(len(store)), turns)
         self._epoch: tuple[int, np.ndarray] | None = None
 
     def batch(self, step: int) -> Batch:
-        """The batch of one step."""
-        rng = generator("windows", self.seed, step)
-        parts = [self._windows(self._clip(step * self.clips + i), rng) for i in range(self.clips)]
+        """The batch of one step, or our share of it."""
+        parts = [
+            self._windows(self._clip(step * self.clips + i), generator("windows", self.seed, step, i))
+            for i in self.share
+        ]
         return Batch(*(np.concatenate([part[j] for part in parts]) for j in range(4)))
 
     def prefetch(self, start: int, stop: int, ahead: int = 2) -> Iterator[Batch]:

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from avcat.config import ModelConfig
@@ -36,6 +35,8 @@ class AVCAT(nn.Module):
         super().__init__()
         if config.backbone is None and config.refinement is None:
             raise InputError("model: backbone and refinement are both null, nothing would be left")
+        if config.backbone is None and config.refinement is not None and not config.refinement.reference:
+            raise InputError("model.refinement.reference: without a backbone nothing else would see the reference")
         self.config = config
         self.register_buffer("mask", mask[None, None], persistent=False)
         self.audio = AudioBranch(config.audio)
@@ -43,8 +44,7 @@ class AVCAT(nn.Module):
         if config.backbone is not None:
             self.backbone = Backbone(config.backbone, image_size=config.image_size, audio_dim=config.audio.dim)
         if config.refinement is not None:
-            inputs = 3 if self.backbone is not None else 6
-            self.refinement = Refinement(config.refinement, inputs=inputs, style_dim=config.audio.dim)
+            self.refinement = Refinement(config.refinement, style_dim=config.audio.dim)
 
     def encode_reference(self, reference: Tensor) -> Reference:
         """`[R, 3, S, S]` in -1..1 -> what every frame that refers to it needs; it does not depend on the frame."""
@@ -54,17 +54,13 @@ class AVCAT(nn.Module):
     def forward(self, frames: Tensor, reference: Reference, mels: Tensor) -> Redrawn:
         """Frames `[B, 3, S, S]` in -1..1 (masked here: what lies under the mask is never read), mels `[B, 80, 20]`."""
         masked, f_a = self.mask * frames, self.audio(mels)
-        intermediate = None
-        if self.backbone is not None:
-            intermediate = self.backbone(masked, reference.features, f_a)
-            if self.refinement is None:
-                return Redrawn(intermediate, intermediate)
-            start = self.composite(frames, intermediate)
-        else:
-            images = reference.image
-            start = torch.cat((masked, images.repeat_interleave(len(frames) // len(images), 0)), 1)
-        assert self.refinement is not None
-        return Redrawn(self.refinement(start, f_a), intermediate)
+        if self.backbone is None:
+            assert self.refinement is not None
+            return Redrawn(self.refinement(masked, reference.image, f_a), None)
+        intermediate = self.backbone(masked, reference.features, f_a)
+        if self.refinement is None:
+            return Redrawn(intermediate, intermediate)
+        return Redrawn(self.refinement(self.composite(frames, intermediate), reference.image, f_a), intermediate)
 
     def composite(self, frames: Tensor, redrawn: Tensor) -> Tensor:
         """M I + (1 - M) I^p (section 3.3)."""

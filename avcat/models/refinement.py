@@ -26,8 +26,10 @@ class ModulatedPair(nn.Module):
 class Refinement(nn.Module):
     """I^p' = M I + (1 - M) I^p -> a better picture of the same size, as I^p' plus what the U-Net changes."""
 
-    def __init__(self, config: RefinementConfig, *, inputs: int, style_dim: int) -> None:
+    def __init__(self, config: RefinementConfig, *, style_dim: int) -> None:
         super().__init__()
+        self.sees_reference = config.reference
+        inputs = 6 if config.reference else 3
         widths = [min(config.width * 2**i, config.max_width) for i in range(config.depth + 1)]
         self.down = nn.ModuleList(
             ModulatedPair(
@@ -41,11 +43,13 @@ class Refinement(nn.Module):
         )
         self.rgb = ModulatedConv2d(widths[0], 3, 1, style_dim=style_dim)
         # Equation 6 fixes the size of what a convolution gives; a picture needs to choose its own.
-        self.rgb_gain = nn.Parameter(torch.full((3, 1, 1), 0.1))
+        self.rgb_gain = nn.Parameter(torch.full((3, 1, 1), 0.3))
 
-    def forward(self, x: Tensor, f_a: Tensor) -> Tensor:
-        """`[B, inputs, S, S]` (the picture to mend first) and f_a `[B, A]` -> `[B, 3, S, S]`."""
-        picture, skips = x[:, :3], []
+    def forward(self, picture: Tensor, references: Tensor, f_a: Tensor) -> Tensor:
+        """Pictures to mend `[B, 3, S, S]`, references `[R, 3, S, S]` (R divides B), f_a `[B, A]` -> `[B, 3, S, S]`."""
+        x, skips = picture, []
+        if self.sees_reference:
+            x = torch.cat((x, references.repeat_interleave(len(x) // len(references), 0)), 1)
         for pair in self.down:
             x = pair(x, f_a)
             skips.append(x)

@@ -128,7 +128,7 @@ class WindowAttention(nn.Module):
 class PositionBias(nn.Module):
     """What each head adds to its logits for each step from query to key, learned (Swin's B; equation 1 has none).
 
-    It starts at -slope x distance: the first head looks at its neighbourhood, the last one everywhere alike. Without
+    It starts at -slope x distance: the first head looks at its own place, the last one everywhere alike. Without
     it a token deep inside the masked region cannot tell where it is, and looks for its place in the reference in vain.
     """
 
@@ -138,7 +138,7 @@ class PositionBias(nn.Module):
         super().__init__()
         steps = torch.arange(1 - side, side)
         distance = (steps[:, None].square() + steps[None].square()).float().sqrt().flatten()
-        slopes = torch.linspace(1.5, 0, heads)
+        slopes = torch.linspace(4, 0, heads)
         self.table = nn.Parameter(-slopes[:, None] * distance)  # [h, (2 side - 1)^2]
         at = torch.cartesian_prod(torch.arange(side), torch.arange(side))
         step = at[None, :] - at[:, None] + side - 1

@@ -17,9 +17,11 @@ from avcat.models.avcat import AVCAT, Redrawn
 from avcat.models.build import build_avcat
 from avcat.models.discriminator import Discriminator
 from avcat.models.syncnet import SyncNet
-from avcat.training.augment import mirror_and_light, to_network
-from avcat.training.common import Resumable, adam, autocast, ema_of, step_generator, update
+from avcat.seeding import generator
+from avcat.training.augment import LIGHT_DRAWS, mirror_and_light, to_network
+from avcat.training.common import Resumable, adam, autocast, ema_of, step_draws, update
 from avcat.training.loop import learning_rate_factor
+from avcat.training.ranks import average, ranks
 
 MIDDLE = FRAMES // 2
 CALIBRATION_WINDOWS = 512
@@ -58,21 +60,23 @@ class AVCATTask(Resumable):
             clips=optimiser.batch_clips,
             min_gap=config.min_reference_gap,
             consecutive=config.consecutive,
+            share=ranks().share(optimiser.batch_clips),
         )
-        self._start_audio_branch()
+        self._start_audio_branch(train)
         self.ema = ema_of(self.generator, optimiser.ema_decay)
         self.optimiser_g = adam(self.generator.parameters(), optimiser.learning_rate, optimiser)
         self.optimiser_d = adam(self.discriminator.parameters(), config.discriminator_learning_rate, optimiser)
 
-    def _start_audio_branch(self) -> None:
-        """E_a from SyncNet and fixed, as the settings say, and its output's mean and spread from the first batches."""
+    def _start_audio_branch(self, train: ClipStore) -> None:
+        """E_a from SyncNet and fixed, as the settings say, and its output's mean and spread over some of the data."""
         audio = self.generator.audio
         if self.config.audio_from_syncnet:
             assert self.expert is not None, "audio_from_syncnet needs the expert"
             audio.encoder.load_state_dict(self.expert.audio.state_dict())
         audio.encoder.requires_grad_(not self.config.audio_frozen)
-        per_batch = self.config.optimiser.batch_clips * FRAMES
-        mels = [self.sampler.batch(i).mels.reshape(-1, 80, 20) for i in range(-(-CALIBRATION_WINDOWS // per_batch))]
+        rng = generator("calibration", self.config.optimiser.seed)
+        clips = rng.integers(0, len(train), CALIBRATION_WINDOWS)
+        mels = [mel_windows(train.mel(clip), rng.integers(0, train.lengths[clip], 1)) for clip in clips]
         audio.calibrate(torch.from_numpy(np.concatenate(mels)).to(self.device))
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
@@ -80,7 +84,7 @@ class AVCATTask(Resumable):
 
     def step(self, number: int, batch: Batch) -> dict[str, float]:
         optimiser, weights = self.config.optimiser, self.weights(number)
-        truth, references, mels = self._inputs(batch, step_generator(optimiser, number))
+        truth, references, mels = self._inputs(batch, step_draws(optimiser, number, self.sampler.share))
         with autocast(optimiser, self.device):
             redrawn = self.generator(truth, self.generator.encode_reference(references), mels.flatten(0, 1))
             composite = self.generator.composite(truth, redrawn.prediction)
@@ -91,7 +95,9 @@ class AVCATTask(Resumable):
         self.ema.update_parameters(self.generator)
         figures = {name: value.item() for name, value in losses.items()}
         figures |= {"total": total.item(), "gradient_norm": norm, "learning_rate": optimiser.learning_rate * factor}
-        return figures | (self._step_discriminator(truth, composite.detach(), factor) if weights["gan"] else {})
+        if weights["gan"]:
+            figures |= self._step_discriminator(truth, composite.detach(), factor)
+        return average(figures)
 
     def weights(self, number: int) -> dict[str, float]:
         """The factor of each loss in the total at a step (equation 10; L1 and the intermediate terms are ours)."""
@@ -145,12 +151,12 @@ class AVCATTask(Resumable):
         norm = update(self.optimiser_d, loss, rate, self.config.optimiser.gradient_clip)
         return {"discriminator": loss.item(), "discriminator_gradient_norm": norm}
 
-    def _inputs(self, batch: Batch, random: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Frames `[5 W, 3, S, S]`, references `[W, 3, S, S]`, mels `[W, 5, 80, 20]`; augmented if `random` is given."""
+    def _inputs(self, batch: Batch, draws: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Frames `[5 W, 3, S, S]`, references `[W, 3, S, S]`, mels `[W, 5, 80, 20]`; augmented if `draws` are given."""
         stack = torch.cat((torch.from_numpy(batch.frames), torch.from_numpy(batch.references[:, None])), 1)
         images = to_network(stack)
-        if random is not None and self.config.augment:
-            images = mirror_and_light(images, random)
+        if draws is not None and self.config.augment:
+            images = mirror_and_light(images, draws[:, :LIGHT_DRAWS])
         images = images.to(self.device)
         frames = images[:, :FRAMES].flatten(0, 1).contiguous(memory_format=torch.channels_last)
         return (

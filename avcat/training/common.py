@@ -11,6 +11,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from avcat.config import OptimiserConfig
 from avcat.seeding import seed_of
+from avcat.training.augment import LIGHT_DRAWS, MOVE_DRAWS
+from avcat.training.ranks import average_gradients
 
 
 class Resumable:
@@ -33,9 +35,11 @@ def autocast(config: OptimiserConfig, device: str) -> AbstractContextManager[Non
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.precision == "bf16")
 
 
-def step_generator(config: OptimiserConfig, step: int) -> torch.Generator:
-    """The random numbers of one step."""
-    return torch.Generator().manual_seed(seed_of("step", config.seed, step))
+def step_draws(config: OptimiserConfig, step: int, share: range, *, windows: int = 1) -> Tensor:
+    """Uniform numbers in 0..1 for the windows of our share of a step's batch, `[W, LIGHT_DRAWS + MOVE_DRAWS]`."""
+    random = torch.Generator().manual_seed(seed_of("step", config.seed, step))
+    draws = torch.rand(config.batch_clips, windows, LIGHT_DRAWS + MOVE_DRAWS, generator=random)
+    return draws[share.start : share.stop].flatten(0, 1)
 
 
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float, config: OptimiserConfig) -> torch.optim.Optimizer:
@@ -57,12 +61,16 @@ def ema_of(network: nn.Module, decay: float) -> AveragedModel:
 
 
 def update(optimiser: torch.optim.Optimizer, loss: Tensor, learning_rate: float, clip: float) -> float:
-    """Backward, clip, step; returns the gradient's norm before clipping. A gradient that is not finite is not used."""
+    """Backward, mean over all ranks, clip, step; returns the gradient's norm before clipping.
+
+    A gradient that is not finite is not used.
+    """
     for group in optimiser.param_groups:
         group["lr"] = learning_rate
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    average_gradients(parameters)
     norm = nn.utils.clip_grad_norm_(parameters, clip).item()
     if math.isfinite(norm):
         optimiser.step()

@@ -21,6 +21,7 @@ import torch
 from avcat.config import OptimiserConfig
 from avcat.data.windows import Batch
 from avcat.files import atomic_path
+from avcat.training.ranks import ranks
 
 LogScalars = Callable[[int, dict[str, float]], None]
 LogImage = Callable[[str, int, np.ndarray], None]
@@ -73,8 +74,10 @@ def run(
     """Trains to `config.steps`, going on from the newest readable checkpoint in `state_dir` if there is one.
 
     A checkpoint of other settings (another `fingerprint`) is not used. Curves are kept in `state_dir/curves.csv`.
-    Returns the figures of the last validation.
+    Where several ranks train together all call this with the same folder; the first one validates, logs and writes.
+    Returns the figures of the last validation; nothing on the other ranks.
     """
+    leads = ranks().leads
     history = History(state_dir / "curves.csv")
     start = resume(task, state_dir, fingerprint)
     history.cut(start)
@@ -89,11 +92,13 @@ def run(
         seconds = {"step_s": now - last, "data_wait_s": waited}
         last = now
         images: dict[str, np.ndarray] = {}
-        if done % config.validate_every == 0 or done == config.steps:
+        if leads and (done % config.validate_every == 0 or done == config.steps):
             held_out, images = task.validate(done)
             figures = {**figures, **{f"val_{name}": value for name, value in held_out.items()}}
             last = time.perf_counter()
         history.add(done, figures)
+        if not leads:
+            continue
         loggers.scalars(done, {**figures, **seconds})
         for name, image in images.items():
             loggers.image(name, done, image)

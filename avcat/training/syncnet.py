@@ -12,9 +12,10 @@ from avcat.metrics.embed import embed_clip
 from avcat.metrics.sync import sync_scores
 from avcat.models.syncnet import SyncNet
 from avcat.seeding import generator
-from avcat.training.augment import mirror_and_light, misalign, to_network
-from avcat.training.common import Resumable, adam, autocast, ema_of, step_generator, update
+from avcat.training.augment import LIGHT_DRAWS, mirror_and_light, misalign, to_network
+from avcat.training.common import Resumable, adam, autocast, ema_of, step_draws, update
 from avcat.training.loop import learning_rate_factor
+from avcat.training.ranks import gather, ranks
 
 MIDDLE = FRAMES // 2
 FAR_FRAMES = 5  # "another moment": so far away at least
@@ -40,6 +41,7 @@ class SyncNetTask(Resumable):
             clips=optimiser.batch_clips,
             windows=config.windows_per_clip,
             min_shift=config.min_shift,
+            share=ranks().share(optimiser.batch_clips),
         )
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
@@ -47,15 +49,15 @@ class SyncNetTask(Resumable):
 
     def step(self, number: int, batch: Batch) -> dict[str, float]:
         optimiser = self.config.optimiser
-        random = step_generator(optimiser, number)
         frames, mels = to_network(torch.from_numpy(batch.frames)), torch.from_numpy(batch.mels[:, MIDDLE])
         if self.config.augment:
-            frames = misalign(mirror_and_light(frames, random), random)
+            draws = step_draws(optimiser, number, self.sampler.share, windows=self.config.windows_per_clip)
+            frames = misalign(mirror_and_light(frames, draws[:, :LIGHT_DRAWS]), draws[:, LIGHT_DRAWS:])
         with autocast(optimiser, self.device):
             faces, sounds = self.network(frames.to(self.device), mels.to(self.device))
-        loss = contrastive_loss(faces, sounds, self.config.temperature)
+        loss = contrastive_loss(gather(faces), gather(sounds), self.config.temperature)
         rate = optimiser.learning_rate * learning_rate_factor(number, optimiser)
-        norm = update(self.optimiser, loss, rate, optimiser.gradient_clip)
+        norm = update(self.optimiser, loss * ranks().world, rate, optimiser.gradient_clip)
         self.ema.update_parameters(self.network)
         return {"loss": loss.item(), "gradient_norm": norm, "learning_rate": rate}
 

@@ -35,7 +35,7 @@ TINY = ModelConfig(
         position_bias=False,
         mutual_shares_projection=False,
     ),
-    refinement=RefinementConfig(width=4, depth=2, max_width=8),
+    refinement=RefinementConfig(width=4, depth=2, max_width=8, reference=False),
 )
 
 

@@ -1,6 +1,7 @@
 """The networks: the paper's sizes, what shares weights, what depends on what."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from avcat.models.avcat import AVCAT
 from avcat.models.backbone import map_sides
 from avcat.models.build import build_avcat
 from avcat.models.discriminator import Discriminator
+from avcat.models.refinement import Refinement
 
 BACKBONE = BackboneConfig(
     dim=16,
@@ -29,8 +31,9 @@ SMALL = ModelConfig(
     image_size=64,
     audio=AudioEncoderConfig(kind="small", width=4, dim=24),
     backbone=BACKBONE,
-    refinement=RefinementConfig(width=8, depth=2, max_width=16),
+    refinement=RefinementConfig(width=8, depth=2, max_width=16, reference=False),
 )
+SEEING = RefinementConfig(width=8, depth=2, max_width=16, reference=True)
 
 
 @pytest.fixture
@@ -117,13 +120,31 @@ def test_sound_changes_the_picture_and_only_through_f_a(small: AVCAT) -> None:
     assert not torch.equal(small(frames, kept, mels).prediction, small(frames, kept, 1 - mels).prediction)
 
 
-@pytest.mark.parametrize("missing", ["backbone", "refinement"])
-def test_ablations_run(missing: str) -> None:
-    network = build_avcat(dataclasses.replace(SMALL, **{missing: None}))
+@pytest.mark.parametrize(
+    "change", [{"backbone": None, "refinement": SEEING}, {"refinement": None}], ids=["RN only", "w/o RN"]
+)
+def test_ablations_run(change: dict[str, Any]) -> None:
+    network = build_avcat(dataclasses.replace(SMALL, **change))
     frames, reference, mels = inputs(2)
     redrawn = network(frames, network.encode_reference(reference), mels)
     assert redrawn.prediction.shape == frames.shape
-    assert (redrawn.intermediate is None) == (missing == "backbone")
+    assert (redrawn.intermediate is None) == ("backbone" in change)
+
+
+def test_a_refinement_alone_has_to_see_the_reference() -> None:
+    with pytest.raises(InputError, match=r"model\.refinement\.reference"):
+        build_avcat(dataclasses.replace(SMALL, backbone=None))
+
+
+def test_a_refinement_that_sees_references_sees_its_own() -> None:
+    """Two clips of two frames: another reference for the second clip leaves the first clip as it was."""
+    torch.manual_seed(0)
+    refinement = Refinement(SEEING, style_dim=8)
+    pictures, references, f_a = torch.randn(4, 3, 16, 16), torch.randn(2, 3, 16, 16), torch.randn(4, 8)
+    changed = torch.stack((references[0], references[1].flip(-1)))
+    before, after = refinement(pictures, references, f_a), refinement(pictures, changed, f_a)
+    assert torch.equal(before[:2], after[:2])
+    assert not torch.allclose(before[2:], after[2:])
 
 
 def test_a_model_of_nothing_is_refused() -> None:

@@ -1,0 +1,79 @@
+"""Training by several processes at once: each computes its share of every batch, and all take the same step.
+
+The process group is the caller's (Ray Train, torchrun); without one there is a single rank. Gradients are averaged here
+and not by DistributedDataParallel, which wants one forward call a step where AV-CAT has two (reference, then frames).
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from avcat.errors import InputError
+
+
+class Ranks(NamedTuple):
+    """This process, and how many train together."""
+
+    rank: int
+    world: int
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that validates, logs and writes."""
+        return self.rank == 0
+
+    def share(self, clips: int) -> range:
+        """Which clips of a batch are this process's. InputError where they cannot be shared evenly."""
+        if clips % self.world:
+            raise InputError(f"batch_clips: {clips} clips cannot be shared evenly by {self.world} workers")
+        each = clips // self.world
+        return range(self.rank * each, (self.rank + 1) * each)
+
+
+def ranks() -> Ranks:
+    """Of the default process group; one rank where there is none."""
+    if dist.is_available() and dist.is_initialized():
+        return Ranks(dist.get_rank(), dist.get_world_size())
+    return Ranks(0, 1)
+
+
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replaces each gradient by its mean over all ranks: with equal shares, that of the whole batch's mean loss."""
+    world = ranks().world
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if world == 1 or not gradients:
+        return
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= world
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+def average(figures: dict[str, float]) -> dict[str, float]:
+    """The means of figures that every rank has under the same names."""
+    world = ranks().world
+    if world == 1:
+        return figures
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    values = torch.tensor(list(figures.values()), dtype=torch.float64, device=device)
+    dist.all_reduce(values)
+    return dict(zip(figures, (values / world).tolist(), strict=True))
+
+
+def gather(rows: Tensor) -> Tensor:
+    """`[n, ...]` of each rank -> `[world n, ...]` in the order of ranks. Gradients reach this rank's own rows alone.
+
+    A loss of the gathered rows is the same on every rank, and each knows its derivative by its own rows. Averaged,
+    their gradients are `world` times too small: multiply such a loss by `world`.
+    """
+    rank, world = ranks()
+    if world == 1:
+        return rows
+    everyone = [torch.empty_like(rows) for _ in range(world)]
+    dist.all_gather(everyone, rows.detach().contiguous())
+    everyone[rank] = rows
+    return torch.cat(everyone)
