@@ -166,7 +166,7 @@ class RuntimeConfig:
 
     num_cpus: int  # of a Ray instance that we start ourselves; 0 takes all
     workers: int  # actors of one pipeline; 0 takes one a CPU
-    train_workers: int  # processes that train together; 0 takes one a GPU, or a CPU, as far as a batch can be shared
+    train_workers: int  # processes that train together; 0 takes one a GPU, without any one a node
     device: str  # of training: auto, cpu, cuda
     threads: int  # of a training process; 0 takes all
 

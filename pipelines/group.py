@@ -61,11 +61,16 @@ def train_together(
 
 
 def worker_count(runtime: RuntimeConfig, clips: int) -> int:
-    """`runtime.train_workers`, or one a GPU (a CPU where none is), as far as all can get the same share of a batch."""
+    """`runtime.train_workers`, or one a GPU, as far as all can get the same share of a batch.
+
+    Without a GPU one a node: threads of one process use its cores as well as processes do, and decode the data once.
+    """
     if runtime.train_workers:
         return runtime.train_workers
-    resources = ray.cluster_resources() if ray.is_initialized() else {}  # type: ignore[no-untyped-call]
-    most = int(resources.get("GPU" if runtime.device == "cuda" else "CPU", 1))
+    most = 1
+    if ray.is_initialized():
+        gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
+        most = gpus if runtime.device == "cuda" else sum(node["Alive"] for node in ray.nodes())
     return max(n for n in range(1, max(1, min(most, clips)) + 1) if clips % n == 0)
 
 
@@ -80,7 +85,10 @@ def _trainer(given: dict[str, Any], *, workers: int, gpu: bool, storage: Path) -
         train_loop_config=given,
         torch_config=ray.train.torch.TorchConfig(backend="nccl" if gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
-            num_workers=workers, use_gpu=gpu, resources_per_worker=None if gpu else {"CPU": 1}
+            num_workers=workers,
+            use_gpu=gpu,
+            resources_per_worker=None if gpu else {"CPU": 1},
+            placement_strategy="SPREAD",
         ),
         run_config=ray.train.RunConfig(
             name="run",

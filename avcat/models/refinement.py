@@ -1,26 +1,25 @@
 """The Refinement Network G_R: a U-Net in which the sound modulates every convolution (paper, section 3.3)."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avcat.config import RefinementConfig
 from avcat.nn.convs import ModulatedConv2d
+from avcat.nn.init import RELU
 
 
 class ModulatedPair(nn.Module):
-    """Two modulated 3 x 3 convolutions, each with a leaky ReLU that keeps the variance (gain sqrt 2)."""
+    """Two modulated 3 x 3 convolutions, each with a leaky ReLU."""
 
     def __init__(self, inputs: int, outputs: int, *, style_dim: int, stride: int = 1) -> None:
         super().__init__()
-        self.first = ModulatedConv2d(inputs, outputs, 3, style_dim=style_dim, stride=stride)
-        self.second = ModulatedConv2d(outputs, outputs, 3, style_dim=style_dim)
+        self.first = ModulatedConv2d(inputs, outputs, 3, style_dim=style_dim, stride=stride, gain=RELU)
+        self.second = ModulatedConv2d(outputs, outputs, 3, style_dim=style_dim, gain=RELU)
 
     def forward(self, x: Tensor, f_a: Tensor) -> Tensor:
-        x = F.leaky_relu(self.first(x, f_a), 0.2) * math.sqrt(2)
-        return F.leaky_relu(self.second(x, f_a), 0.2) * math.sqrt(2)
+        x = F.leaky_relu(self.first(x, f_a), 0.2)
+        return F.leaky_relu(self.second(x, f_a), 0.2)
 
 
 class Refinement(nn.Module):

@@ -152,6 +152,7 @@ class PositionBias(nn.Module):
 def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
     """Equation 1. In bf16 on a CPU as products: torch's kernel takes eight times as long there (decision 0005)."""
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
-        logits = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
-        return (logits if bias is None else logits + bias).softmax(-1).to(v.dtype) @ v
+        with torch.autocast("cpu", enabled=False):  # which would copy every map of logits to fp32 and back
+            logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+            return (logits if bias is None else logits + bias.to(q.dtype)).softmax(-1) @ v
     return F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias.to(q.dtype))

@@ -36,9 +36,12 @@ class ModulatedConv2d(nn.Module):
     input by s and its output by 1 / sqrt(...), which needs one ordinary convolution for the whole batch.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, *, style_dim: int, stride: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, *, style_dim: int, stride: int = 1, gain: float = 1.0
+    ) -> None:
+        """Equation 6 fixes the size of the result; `gain` times it leaves room for the activation that follows."""
         super().__init__()
-        self.stride, self.padding, self.eps = stride, kernel // 2, 1e-8
+        self.stride, self.padding, self.gain, self.eps = stride, kernel // 2, gain, 1e-8
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel) / math.sqrt(inputs * kernel * kernel))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.style = linear(style_dim, inputs, gain=0.5)
@@ -48,6 +51,7 @@ class ModulatedConv2d(nn.Module):
         """`[B, inputs, H, W]` and f_a `[B, A]` -> `[B, outputs, H / stride, W / stride]`."""
         s = self.style(f_a)
         energy = self.weight.float().square().sum((2, 3))  # [outputs, inputs]
-        scale = torch.rsqrt(s.float().square() @ energy.T + self.eps).to(s.dtype)
+        scale = self.gain * torch.rsqrt(s.float().square() @ energy.T + self.eps)
         y = F.conv2d(x * s[:, :, None, None], self.weight, stride=self.stride, padding=self.padding)
-        return y * scale[:, :, None, None] + self.bias[:, None, None]
+        # In one pass and in y's precision: at full resolution this costs as much as the convolution.
+        return torch.addcmul(self.bias.to(y.dtype)[:, None, None], y, scale.to(y.dtype)[:, :, None, None])
