@@ -257,6 +257,7 @@ class DiscriminatorConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
+    muon: bool  # matrices learn by Muon, all else by AdamW; else everything by AdamW
     steps: int
     batch_clips: int  # global batch: each clip contributes 5 consecutive frames
     learning_rate: float

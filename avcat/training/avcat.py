@@ -19,7 +19,7 @@ from avcat.models.discriminator import Discriminator
 from avcat.models.syncnet import SyncNet
 from avcat.seeding import generator
 from avcat.training.augment import LIGHT_DRAWS, mirror_and_light, to_network
-from avcat.training.common import Resumable, adam, autocast, ema_of, step_draws, update
+from avcat.training.common import Optimiser, Resumable, autocast, ema_of, step_draws, update
 from avcat.training.loop import learning_rate_factor
 from avcat.training.ranks import average, ranks
 
@@ -64,8 +64,8 @@ class AVCATTask(Resumable):
         )
         self._start_audio_branch(train)
         self.ema = ema_of(self.generator, optimiser.ema_decay)
-        self.optimiser_g = adam(self.generator.parameters(), optimiser.learning_rate, optimiser)
-        self.optimiser_d = adam(self.discriminator.parameters(), config.discriminator_learning_rate, optimiser)
+        self.optimiser_g = Optimiser(self.generator.parameters(), optimiser.learning_rate, optimiser)
+        self.optimiser_d = Optimiser(self.discriminator.parameters(), config.discriminator_learning_rate, optimiser)
 
     def _start_audio_branch(self, train: ClipStore) -> None:
         """E_a from SyncNet and fixed, as the settings say, and its output's mean and spread over some of the data."""

@@ -42,11 +42,51 @@ def step_draws(config: OptimiserConfig, step: int, share: range, *, windows: int
     return draws[share.start : share.stop].flatten(0, 1)
 
 
-def adam(parameters: Iterable[nn.Parameter], learning_rate: float, config: OptimiserConfig) -> torch.optim.Optimizer:
-    """AdamW over the parameters that learn."""
-    learning = [p for p in parameters if p.requires_grad]
-    betas = (config.beta1, config.beta2)
-    return torch.optim.AdamW(learning, learning_rate, betas=betas, weight_decay=config.weight_decay)
+class Optimiser:
+    """One or two torch optimisers that share out the parameters that learn: matrices to Muon if wanted, else AdamW.
+
+    Muon (Jordan et al., 2024) makes a matrix's step orthogonal, so that it learns in all directions alike; torch scales
+    it to the size that AdamW's would have, so both use one learning rate.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, config: OptimiserConfig) -> None:
+        learning = [p for p in parameters if p.requires_grad]
+        matrices = [p for p in learning if p.ndim == 2 and config.muon]
+        others = [p for p in learning if p.ndim != 2 or not config.muon]
+        betas, decay = (config.beta1, config.beta2), config.weight_decay
+        self.parts: list[torch.optim.Optimizer] = []
+        if others:
+            self.parts.append(torch.optim.AdamW(others, learning_rate, betas=betas, weight_decay=decay))
+        if matrices:
+            self.parts.append(
+                torch.optim.Muon(matrices, learning_rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+            )
+
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All that learn."""
+        return [p for part in self.parts for group in part.param_groups for p in group["params"]]
+
+    def step(self, learning_rate: float) -> None:
+        """One step with the gradients that are there."""
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = learning_rate
+            part.step()
+
+    def zero_grad(self) -> None:
+        """Forgets all gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=True)
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """Of each part."""
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, state: list[dict[str, Any]]) -> None:
+        """The inverse of `state_dict`."""
+        for part, content in zip(self.parts, state, strict=True):
+            part.load_state_dict(content)
 
 
 def ema_of(network: nn.Module, decay: float) -> AveragedModel:
@@ -60,18 +100,15 @@ def ema_of(network: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=average)
 
 
-def update(optimiser: torch.optim.Optimizer, loss: Tensor, learning_rate: float, clip: float) -> float:
+def update(optimiser: Optimiser, loss: Tensor, learning_rate: float, clip: float) -> float:
     """Backward, mean over all ranks, clip, step; returns the gradient's norm before clipping.
 
     A gradient that is not finite is not used.
     """
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate
-    optimiser.zero_grad(set_to_none=True)
+    optimiser.zero_grad()
     loss.backward()
-    parameters = [p for group in optimiser.param_groups for p in group["params"]]
-    average_gradients(parameters)
-    norm = nn.utils.clip_grad_norm_(parameters, clip).item()
+    average_gradients(optimiser.parameters)
+    norm = nn.utils.clip_grad_norm_(optimiser.parameters, clip).item()
     if math.isfinite(norm):
-        optimiser.step()
+        optimiser.step(learning_rate)
     return norm

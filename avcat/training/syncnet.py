@@ -13,7 +13,7 @@ from avcat.metrics.sync import sync_scores
 from avcat.models.syncnet import SyncNet
 from avcat.seeding import generator
 from avcat.training.augment import LIGHT_DRAWS, mirror_and_light, misalign, to_network
-from avcat.training.common import Resumable, adam, autocast, ema_of, step_draws, update
+from avcat.training.common import Optimiser, Resumable, autocast, ema_of, step_draws, update
 from avcat.training.loop import learning_rate_factor
 from avcat.training.ranks import gather, ranks
 
@@ -34,7 +34,7 @@ class SyncNetTask(Resumable):
         torch.manual_seed(optimiser.seed)
         self.network = SyncNet(config.model).to(memory_format=torch.channels_last).to(device)
         self.ema = ema_of(self.network, optimiser.ema_decay)
-        self.optimiser = adam(self.network.parameters(), optimiser.learning_rate, optimiser)
+        self.optimiser = Optimiser(self.network.parameters(), optimiser.learning_rate, optimiser)
         self.sampler = WindowSampler(
             train,
             seed=optimiser.seed,

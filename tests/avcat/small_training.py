@@ -30,6 +30,7 @@ from avcat.training.syncnet import SyncNetTask
 SIZE = 32
 AUDIO = AudioEncoderConfig(kind="small", width=4, dim=16)
 OPTIMISER = OptimiserConfig(
+    muon=True,
     steps=6,
     batch_clips=2,
     learning_rate=1e-3,

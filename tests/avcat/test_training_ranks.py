@@ -57,7 +57,8 @@ def test_two_workers_learn_what_one_learns(tmp_path: Path, kind: str) -> None:
     assert not second["rows"], "the first rank alone writes"
     for step, figures in alone["rows"].items():
         for name in figures.keys() - {"step_s", "data_wait_s"}:
-            assert first["rows"][step][name] == pytest.approx(figures[name], rel=2e-3, abs=1e-5), (step, name)
+            # Sums in another order differ by rounding, which Muon's bf16 arithmetic carries on.
+            assert first["rows"][step][name] == pytest.approx(figures[name], rel=1e-2, abs=1e-5), (step, name)
     for name, weight in first["weights"].items():
         assert torch.equal(weight, second["weights"][name]), name
     assert [p.name for p in checkpoints(tmp_path / "state-2")] == [p.name for p in checkpoints(tmp_path / "state-1")]
