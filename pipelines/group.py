@@ -45,19 +45,20 @@ def train_together(
         gpu=runtime.device == "cuda",
         storage=state / "ray-train",
     )
+    failure = None
     try:
         trainer.fit()
-    except ray.train.TrainingFailedError:
-        events.put((_END, ()))
-        reader.join()
-        if refusals:
-            raise InputError(refusals[0]) from None
-        raise
+    except ray.train.TrainingFailedError as error:
+        failure = error
     finally:
         shutil.rmtree(state / "ray-train", ignore_errors=True)
     events.put((_END, ()))
     reader.join()
     events.shutdown()
+    if refusals:
+        raise InputError(refusals[0])
+    if failure is not None:
+        raise failure
 
 
 def worker_count(runtime: RuntimeConfig, clips: int) -> int:
@@ -109,9 +110,8 @@ def _work(given: dict[str, Any]) -> None:
     )
     try:
         given["learn"](**given["settings"], device=str(ray.train.torch.get_device()), loggers=loggers)
-    except InputError as error:
+    except InputError as error:  # what Ray sees raised it tries again, and this will not get better
         events.put((_REFUSED, (str(error),)))
-        raise
 
 
 def _pass_on(events: Queue, loggers: Loggers, refusals: list[str]) -> None:

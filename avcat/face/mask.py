@@ -23,21 +23,17 @@ def keep_mask(size: int) -> np.ndarray:
     return mask
 
 
-def soft_redraw_mask(size: int, feather: float = 1 / 16) -> np.ndarray:
+def soft_redraw_mask(size: int, feather: float = 1 / 16, below: float = 3 / 16) -> np.ndarray:
     """How much of the redrawn crop to paste, float32 [size, size] in 0..1.
 
     0 outside the redrawn region and on its outermost pixels; inside, it rises smoothly to 1 over `feather` of the side,
-    from all four edges: the lower one too is a seam in the picture that the crop was taken from.
+    from the lower edge over `below` of it. There, under the chin, a neck goes on that the network cannot see.
     """
     rows, columns = redrawn_rows_and_columns(size)
     height, width = rows.stop - rows.start, columns.stop - columns.start
-    depth = np.minimum(_from_edges(height)[:, None], _from_edges(width)[None, :])
-    ramp = np.clip(depth / (feather * size), 0, 1)
+    down = np.minimum(np.arange(height) / feather, np.arange(height)[::-1] / below)
+    across = np.minimum(np.arange(width), np.arange(width)[::-1]) / feather
+    ramp = np.clip(np.minimum(down[:, None], across[None, :]) / size, 0, 1)
     mask = np.zeros((size, size), np.float32)
     mask[rows, columns] = ramp * ramp * (3 - 2 * ramp)
     return mask
-
-
-def _from_edges(length: int) -> np.ndarray:
-    """Distance of each of `length` pixels from the nearer end: 0, 1, .. 1, 0."""
-    return np.minimum(np.arange(length), np.arange(length)[::-1])
