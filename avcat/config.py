@@ -162,11 +162,10 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """How the work is done. Never changes a result (but by rounding, in training), so no stage depends on it."""
+    """How the work is done. Never changes a result, so no stage depends on it."""
 
     num_cpus: int  # of a Ray instance that we start ourselves; 0 takes all
     workers: int  # actors of one pipeline; 0 takes one a CPU
-    train_workers: int  # processes that train together; 0 takes one a GPU, without any one a node
     device: str  # of training: auto, cpu, cuda
     threads: int  # of a training process; 0 takes all
 

@@ -4,7 +4,6 @@ import argparse
 import sys
 
 from avcat.config import SyncNetTraining
-from pipelines.cluster import connect
 from pipelines.resources import with_device
 from pipelines.train import train_syncnet
 from stages._main import run_stage
@@ -17,7 +16,7 @@ def train(name: str, config: SyncNetTraining, params: Params) -> None:
     """Reads the shards, writes `out/<profile>/<name>/model.pt`, `metrics.json` and `curves.csv`."""
     shards = params.out / "shards"
     with tracked(name, {name: config}, [shards]) as run:
-        with connect(params.runtime), loggers(run, name, config.optimiser.steps) as where:
+        with loggers(run, name, config.optimiser.steps) as where:
             metrics = train_syncnet(
                 config,
                 params.inputs,

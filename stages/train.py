@@ -3,7 +3,6 @@
 import argparse
 import sys
 
-from pipelines.cluster import connect
 from pipelines.resources import with_device
 from pipelines.train import train_avcat
 from stages._main import run_stage
@@ -17,7 +16,7 @@ def work(variant: str) -> None:
     params = load(variant=variant)
     shards, syncnet = params.out / "shards", params.out / "syncnet" / "model.pt"
     with tracked(f"train-{variant}", {"variant": variant, "train": params.train}, [shards, syncnet]) as run:
-        with connect(params.runtime), loggers(run, f"train {variant}", params.train.optimiser.steps) as where:
+        with loggers(run, f"train {variant}", params.train.optimiser.steps) as where:
             metrics = train_avcat(
                 params.train,
                 params.inputs,

@@ -10,5 +10,5 @@ from pipelines.cluster import connect
 
 @pytest.fixture(scope="session")
 def ray_instance() -> Iterator[None]:
-    with connect(RuntimeConfig(num_cpus=2, workers=2, train_workers=1, device="cpu", threads=1)):
+    with connect(RuntimeConfig(num_cpus=2, workers=2, device="cpu", threads=1)):
         yield

@@ -85,7 +85,7 @@ def run(shards: Path, method: str, workers: int, evaluator: Path | None, checkpo
         evaluator=evaluator,
         config=CONFIG,
         max_failed_fraction=0.5,
-        runtime=RuntimeConfig(num_cpus=2, workers=workers, train_workers=1, device="cpu", threads=1),
+        runtime=RuntimeConfig(num_cpus=2, workers=workers, device="cpu", threads=1),
     )
 
 

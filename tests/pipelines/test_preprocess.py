@@ -66,7 +66,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def runtime(workers: int) -> RuntimeConfig:
-    return RuntimeConfig(num_cpus=2, workers=workers, train_workers=1, device="cpu", threads=1)
+    return RuntimeConfig(num_cpus=2, workers=workers, device="cpu", threads=1)
 
 
 def data_of(root: Path) -> DataConfig:
