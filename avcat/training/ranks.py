@@ -1,7 +1,8 @@
 """Training by several processes at once: each computes its share of every batch, and all take the same step.
 
-The process group is the caller's (Ray Train, torchrun); without one there is a single rank. Gradients are averaged here
-and not by DistributedDataParallel, which wants one forward call a step where AV-CAT has two (reference, then frames).
+The process group is the caller's; without one there is a single rank, which is all that the stages start so far.
+Gradients are averaged here and not by DistributedDataParallel, which wants one forward call a step where AV-CAT has two
+(reference, then frames).
 """
 
 from collections.abc import Iterable
