@@ -256,7 +256,7 @@ class DiscriminatorConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    muon: bool  # matrices learn by Muon, all else by AdamW; else everything by AdamW
+    muon: bool  # matrices and kernels learn by Muon, all else by AdamW; else everything by AdamW
     steps: int
     batch_clips: int  # global batch: each clip contributes 5 consecutive frames
     learning_rate: float
@@ -288,10 +288,11 @@ class SyncNetTraining:
 class LossWeights:
     l1: float  # not in the paper (0 there)
     l1_mouth: float  # how many times as much as elsewhere L1 counts where alignment puts the mouth; 1 counts all alike
+    edges: float  # not in the paper: L1 of the steps from pixel to pixel, so that lips do not stay blurred for long
     gan: float
     vgg: float
     sync: float
-    intermediate: float  # factor of l1 and vgg on the backbone's own output I^p
+    intermediate: float  # factor of l1, edges and vgg on the backbone's own output I^p
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,10 @@ from torch import Tensor, nn
 
 from avcat.nn.init import RELU, conv, linear
 
+# Spread of the styles around 1 at the start. Much of a picture is to be kept whatever is heard: where the sound shakes
+# every channel of every layer at first, that takes long to learn.
+STYLE_GAIN = 0.1
+
 
 class ConvAct(nn.Sequential):
     """A 3 x 3 convolution and a leaky ReLU."""
@@ -44,7 +48,7 @@ class ModulatedConv2d(nn.Module):
         self.stride, self.padding, self.gain, self.eps = stride, kernel // 2, gain, 1e-8
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel) / math.sqrt(inputs * kernel * kernel))
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.style = linear(style_dim, inputs, gain=0.5)
+        self.style = linear(style_dim, inputs, gain=STYLE_GAIN)
         nn.init.ones_(self.style.bias)  # an average style changes nothing
 
     def forward(self, x: Tensor, f_a: Tensor) -> Tensor:

@@ -100,17 +100,19 @@ class AVCATTask(Resumable):
         return average(figures)
 
     def weights(self, number: int) -> dict[str, float]:
-        """The factor of each loss in the total at a step (equation 10; L1 and the intermediate terms are ours)."""
+        """The factor of each loss in the total at a step (equation 10; L1, edges and the intermediate terms are ours)."""
         w = self.config.weights
         gan = w.gan if number >= self.config.gan_start_step else 0.0
         two_pictures = self.config.model.backbone is not None and self.config.model.refinement is not None
         intermediate = w.intermediate if two_pictures else 0.0
         return {
             "l1": w.l1,
+            "edges": w.edges,
             "gan": gan,
             "vgg": w.vgg,
             "sync": w.sync,
             "intermediate_l1": w.l1 * intermediate,
+            "intermediate_edges": w.edges * intermediate,
             "intermediate_vgg": w.vgg * intermediate,
         }
 
@@ -128,16 +130,25 @@ class AVCATTask(Resumable):
 
         compute = {
             "l1": lambda: self._l1(composite, truth),
+            "edges": lambda: self._edges(composite, truth),
             "gan": lambda: generator_loss(self.discriminator(composite), self.config.gan_form),
             "vgg": lambda: self.vgg(composite, truth),
             "sync": lambda: self._sync(composite, mels),
             "intermediate_l1": lambda: self._l1(intermediate(), truth),
+            "intermediate_edges": lambda: self._edges(intermediate(), truth),
             "intermediate_vgg": lambda: self.vgg(intermediate(), truth),
         }
         return {name: compute[name]() for name in names}
 
     def _l1(self, picture: Tensor, truth: Tensor) -> Tensor:
         return ((picture.float() - truth).abs() * self.l1_map).mean()
+
+    def _edges(self, picture: Tensor, truth: Tensor) -> Tensor:
+        """L1, over the same region, of each pixel's steps to its left and upper neighbour."""
+        error = picture.float() - truth
+        across = error.diff(dim=-1).abs() * self.l1_map[:, :, :, 1:]
+        down = error.diff(dim=-2).abs() * self.l1_map[:, :, 1:]
+        return across.mean() + down.mean()
 
     def _sync(self, composite: Tensor, mels: Tensor) -> Tensor:
         assert self.expert is not None, "the sync loss needs an expert"

@@ -46,13 +46,16 @@ class Optimiser:
     """One or two torch optimisers that share out the parameters that learn: matrices to Muon if wanted, else AdamW.
 
     Muon (Jordan et al., 2024) makes a matrix's step orthogonal, so that it learns in all directions alike; torch scales
-    it to the size that AdamW's would have, so both use one learning rate.
+    it to the size that AdamW's would have, so both use one learning rate. A convolution's kernel is a matrix from what
+    it sees at one place to what it says there.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, config: OptimiserConfig) -> None:
-        learning = [p for p in parameters if p.requires_grad]
-        matrices = [p for p in learning if p.ndim == 2 and config.muon]
-        others = [p for p in learning if p.ndim != 2 or not config.muon]
+        self.parameters = [p for p in parameters if p.requires_grad]
+        self._kernels = [p for p in self.parameters if p.ndim == 4 and config.muon]
+        self._views = [nn.Parameter(_as_matrix(p.detach())) for p in self._kernels]  # which share their memory
+        matrices = [p for p in self.parameters if p.ndim == 2 and config.muon] + self._views
+        others = [p for p in self.parameters if p.ndim not in (2, 4) or not config.muon]
         betas, decay = (config.beta1, config.beta2), config.weight_decay
         self.parts: list[torch.optim.Optimizer] = []
         if others:
@@ -62,13 +65,10 @@ class Optimiser:
                 torch.optim.Muon(matrices, learning_rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
             )
 
-    @property
-    def parameters(self) -> list[nn.Parameter]:
-        """All that learn."""
-        return [p for part in self.parts for group in part.param_groups for p in group["params"]]
-
     def step(self, learning_rate: float) -> None:
         """One step with the gradients that are there."""
+        for kernel, view in zip(self._kernels, self._views, strict=True):
+            view.grad = None if kernel.grad is None else _as_matrix(kernel.grad)
         for part in self.parts:
             for group in part.param_groups:
                 group["lr"] = learning_rate
@@ -76,8 +76,8 @@ class Optimiser:
 
     def zero_grad(self) -> None:
         """Forgets all gradients."""
-        for part in self.parts:
-            part.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def state_dict(self) -> list[dict[str, Any]]:
         """Of each part."""
@@ -87,6 +87,11 @@ class Optimiser:
         """The inverse of `state_dict`."""
         for part, content in zip(self.parts, state, strict=True):
             part.load_state_dict(content)
+
+
+def _as_matrix(kernel: Tensor) -> Tensor:
+    """`[outputs, inputs, h, w]` in channels_last order as `[outputs, h w inputs]`, in the same memory."""
+    return kernel.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).view(kernel.shape[0], -1)
 
 
 def ema_of(network: nn.Module, decay: float) -> AveragedModel:

@@ -1,5 +1,6 @@
 """Trainings small enough for tests: settings, clips that talk, tasks."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,7 @@ TRAIN = TrainConfig(
     discriminator=DiscriminatorConfig(width=4, layers=2, scales=2),
     optimiser=OPTIMISER,
     discriminator_learning_rate=1e-3,
-    weights=LossWeights(l1=1.0, l1_mouth=4.0, gan=0.01, vgg=0.1, sync=0.01, intermediate=1.0),
+    weights=LossWeights(l1=1.0, l1_mouth=4.0, edges=1.0, gan=0.01, vgg=0.1, sync=0.01, intermediate=1.0),
     gan_form="log",
     gan_start_step=1,
     vgg_weights="random",
@@ -123,8 +124,9 @@ def make_store(folder: Path) -> ClipStore:
     return ClipStore(folder, image_size=SIZE, cache_bytes=1 << 30)
 
 
-def make_task(kind: str, store: ClipStore) -> SyncNetTask | AVCATTask:
+def make_task(kind: str, store: ClipStore, *, muon: bool = True) -> SyncNetTask | AVCATTask:
+    optimiser = replace(OPTIMISER, muon=muon)
     if kind == "syncnet":
-        return SyncNetTask(SYNC, store, store, "cpu")
+        return SyncNetTask(replace(SYNC, optimiser=optimiser), store, store, "cpu")
     torch.manual_seed(5)
-    return AVCATTask(TRAIN, store, store, SyncNet(SYNC.model), "cpu")
+    return AVCATTask(replace(TRAIN, optimiser=optimiser), store, store, SyncNet(SYNC.model), "cpu")

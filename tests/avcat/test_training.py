@@ -18,6 +18,7 @@ from avcat.redraw import Redrawer
 from avcat.seeding import generator
 from avcat.training.augment import to_network
 from avcat.training.avcat import AVCATTask
+from avcat.training.common import Optimiser
 from avcat.training.loop import Loggers, checkpoints, learning_rate_factor, run
 from avcat.training.syncnet import SyncNetTask, judge, shifted
 
@@ -122,7 +123,7 @@ def test_av_cat_learns_to_open_the_mouth(store: ClipStore, tmp_path: Path) -> No
     optimiser = dataclasses.replace(
         OPTIMISER, steps=100, batch_clips=4, learning_rate=3e-3, warmup_steps=10, validate_every=100
     )
-    weights = LossWeights(l1=1.0, l1_mouth=1.0, gan=0.0, vgg=0.0, sync=0.0, intermediate=1.0)
+    weights = LossWeights(l1=1.0, l1_mouth=1.0, edges=0.0, gan=0.0, vgg=0.0, sync=0.0, intermediate=1.0)
     config = dataclasses.replace(
         TRAIN, optimiser=optimiser, weights=weights, audio_from_syncnet=False, audio_frozen=False, consecutive=False
     )
@@ -156,6 +157,35 @@ def test_the_mouth_counts_more_and_the_kept_picture_not_at_all(store: ClipStore)
     assert loss(SIZE - 1, 16) > 0
     assert loss(20, 16) > 3 * loss(SIZE - 1, 4)
     assert task._l1(truth + task.generator.composite(truth, truth + 1), truth).item() == pytest.approx(1)
+
+
+def test_edges_count_what_l1_of_colours_does_not_see(store: ClipStore) -> None:
+    task = make_task("avcat", store)
+    truth = torch.zeros(1, 3, SIZE, SIZE)
+    stripes = truth.clone()
+    stripes[..., ::2] = 1
+    everywhere = task._edges(truth + 1, truth).item()
+    assert everywhere == pytest.approx(0), "equal errors side by side make no edge"
+    columns = task.l1_map[..., 1:].sum() / task.l1_map[..., 1:].numel()
+    assert task._edges(stripes, truth).item() == pytest.approx(columns.item())
+    assert task._edges(stripes.mT, truth).item() == pytest.approx((task.l1_map[..., 1:, :].mean()).item())
+
+
+def test_muon_turns_a_kernel_alike_in_all_directions() -> None:
+    torch.manual_seed(0)
+    layer = torch.nn.Conv2d(4, 8, 3).to(memory_format=torch.channels_last)
+    before = layer.weight.detach().clone()
+    optimiser = Optimiser(layer.parameters(), 1e-3, OPTIMISER)
+    assert {id(p) for p in optimiser.parameters} == {id(p) for p in layer.parameters()}
+    scales = torch.logspace(0, -2, 8)[:, None, None, None]  # a gradient of very unequal rows
+    (layer.weight * torch.randn_like(before) * scales).sum().backward()
+    optimiser.step(1e-3)
+    step = (layer.weight.detach() - before).flatten(1) / (1e-3 * 0.2 * math.sqrt(36))  # as AdamW's size has it
+    singular = torch.linalg.svdvals(step)
+    assert singular.max() < 1.3
+    assert singular.min() > 0.6
+    optimiser.zero_grad()
+    assert layer.weight.grad is None
 
 
 def test_learning_rate_warms_up_and_ends_at_nothing() -> None:

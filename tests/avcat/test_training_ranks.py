@@ -39,9 +39,13 @@ def _joined(rank: int, port: int, work: Any, arguments: tuple[Any, ...]) -> None
 
 
 def train(kind: str, folder: Path, steps_done: Path) -> None:
-    """Trains, and leaves the losses and weights that this rank ended with."""
+    """Trains, and leaves the losses and weights that this rank ended with.
+
+    With AdamW: sums in another order differ by rounding, and Muon makes directions that hold nothing else as large as
+    any other.
+    """
     rows: dict[int, dict[str, float]] = {}
-    task = make_task(kind, make_store(folder / "shards"))
+    task = make_task(kind, make_store(folder / "shards"), muon=False)
     state = folder / f"state-{ranks().world}"
     run(task, task.config.optimiser, state, Loggers(rows.__setitem__, lambda *_: None), fingerprint="")
     torch.save({"rows": rows, "weights": task.averaged.state_dict()}, steps_done / f"{ranks().world}-{ranks().rank}.pt")
