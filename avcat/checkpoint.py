@@ -41,8 +41,8 @@ def save_model(
         "facts": facts,
         "weights": {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()},
     }
-    with atomic_path(path) as part:
-        torch.save(content, part)
+    with atomic_path(path) as part, part.open("wb") as file:  # of a path torch would write the name into the file
+        torch.save(content, file)
 
 
 def load_model(path: str | Path, kind: str, device: str = "cpu") -> tuple[nn.Module, ModelFile]:
@@ -53,23 +53,29 @@ def load_model(path: str | Path, kind: str, device: str = "cpu") -> tuple[nn.Mod
     content = _read(Path(path))
     if content["kind"] != kind:
         raise InputError(f"{path}: holds a {content['kind']} model, a {kind} model is needed")
-    network = build(kind, content["model"])
+    facts = _facts(path, content)
+    try:
+        network = build(kind, content["model"])
+    except InputError as error:
+        raise InputError(f"{path}: of another version of this program ({error})") from None
     try:
         network.load_state_dict(content["weights"])
     except RuntimeError as error:
         raise InputError(f"{path}: weights do not fit their own settings ({str(error).splitlines()[0]})") from None
-    return network.eval().to(device), _facts(content)
+    return network.eval().to(device), facts
 
 
 def read_facts(path: str | Path) -> ModelFile:
     """What a model file says of itself, without building it. Errors as `load_model`."""
-    return _facts(_read(Path(path)))
+    return _facts(path, _read(Path(path)))
 
 
-def _facts(content: dict[str, Any]) -> ModelFile:
-    return ModelFile(
-        content["kind"], content["model"], parse(InputConfig, content["inputs"], "inputs"), content["facts"]
-    )
+def _facts(path: str | Path, content: dict[str, Any]) -> ModelFile:
+    try:
+        inputs = parse(InputConfig, content["inputs"], "inputs")
+    except InputError as error:
+        raise InputError(f"{path}: of another version of this program ({error})") from None
+    return ModelFile(content["kind"], content["model"], inputs, content["facts"])
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -28,6 +29,7 @@ examples:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit code: 0, 2 for bad input, 130 when interrupted."""
     arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, it cleans up as on Ctrl-C
     try:
         arguments.run(arguments)
     except InputError as error:
@@ -149,8 +151,11 @@ def _model_path(given: Path | None) -> Path:
         raise InputError(
             f"no model: give --model or set {MODEL_VARIABLE} (`make demo` trains one: out/demo/train/full/model.pt)"
         )
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    try:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror})") from None
     if not zipfile.is_zipfile(path):  # which is what torch.save writes
         raise InputError(f"{path}: not a model file")
     return path
@@ -160,14 +165,14 @@ def _check_output(path: Path, inputs: tuple[Path, ...]) -> None:
     """Finds out, without leaving a trace, whether `path` can be written."""
     if path.suffix.lower() != ".mp4":
         raise InputError(f"{path}: the output is an MP4 file, so its name must end in .mp4")
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder")
-    if any(path.exists() and path.samefile(other) for other in inputs):
-        raise InputError(f"{path}: is one of the inputs")
-    folder = path.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
     try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder")
+        if any(path.exists() and path.samefile(other) for other in inputs):
+            raise InputError(f"{path}: is one of the inputs")
+        folder = path.absolute().parent
+        while not folder.exists():
+            folder = folder.parent
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:

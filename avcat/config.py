@@ -162,7 +162,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """How the work is done. Never changes a result, so no stage depends on it."""
+    """How the work is done. Never changes a result but by rounding, in training, so no stage depends on it."""
 
     num_cpus: int  # of a Ray instance that we start ourselves; 0 takes all
     workers: int  # actors of one pipeline; 0 takes one a CPU
@@ -189,7 +189,7 @@ class EvaluateConfig:
 class AudioEncoderConfig:
     """E_a: a ResNet-SE over one 80 x 20 mel window with attention pooling over time."""
 
-    kind: Literal["resnet_se", "small"]  # PC-AVS's ResNetSE-34, or four plain convolutions
+    kind: Literal["resnet_se", "small"]  # PC-AVS's ResNetSE-34, or five plain convolutions
     width: int  # channels of the first level
     dim: int  # of f_a
 
@@ -281,7 +281,7 @@ class SyncNetTraining:
     min_shift: int  # frames that two windows of one clip are apart at least
     temperature: float
     augment: bool
-    half: Literal["all", "even", "odd"]  # which half of the training speakers: loss and judge see different people
+    half: Literal["all", "even", "odd"]  # of the training speakers: so that loss and judge can see other people
 
 
 @dataclass(frozen=True)

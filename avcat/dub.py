@@ -91,12 +91,14 @@ class Dubber:
         *,
         fit: Fit = "pingpong",
         reference_s: float | None = None,
+        threads: int = 0,
         progress: Progress = lambda *_: None,
     ) -> DubSummary:
         """Writes `out` (MP4) with the size and time stamps of `video`, and the sound and length of `audio`.
 
         The reference frame, which shows the network who it draws, is the first one with a face, or the one nearest to
-        `reference_s`. Raises InputError where an input cannot be used, no frame has a face, or `out` cannot be written.
+        `reference_s`. The same bytes come out only where the encoder has the same `threads`; 0 takes what there is.
+        Raises InputError where an input cannot be used, no frame has a face, or `out` cannot be written.
         """
         clip = self._prepare(Path(video), Path(audio), fit, progress)
         info, redrawn = clip.info, 0
@@ -109,6 +111,7 @@ class Dubber:
             audio=Path(audio),
             crf=_CRF,
             preset=_PRESET,
+            threads=threads,
             colour=info.colour,
             pixel_aspect=info.pixel_aspect,
         ) as writer:
@@ -135,7 +138,10 @@ class Dubber:
             raise InputError(f"{video}: no face in any of its {track.found.size} frames")
         pts = np.rint(track.times_s / float(info.time_base)).astype(np.int64)
         total = math.ceil(duration_s / info.time_base - _ROUNDING)
-        shown = fit_to(pts, _last_duration(info, int(pts[-1])), total, fit)
+        try:
+            shown = fit_to(pts, _last_duration(info, int(pts[-1])), total, fit)
+        except InputError as error:
+            raise InputError(f"{video}: {error}") from None
         matrices = alignment(track.eyes, track.times_s, self._redrawer.align, self._redrawer.crop_size)
         return _Clip(info, track, matrices, shown, mel_spectrogram(sound, config))
 

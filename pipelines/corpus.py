@@ -1,4 +1,4 @@
-"""Rendering the two corpora on Ray: a clip an item, finished clips kept."""
+"""Rendering the two corpora on Ray: a clip an item, finished clips kept (but DVC empties the folder first)."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

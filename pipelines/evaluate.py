@@ -184,7 +184,7 @@ def first_of_each_speaker(jobs: Sequence[Job]) -> list[Job]:
 def corpus_metrics(
     method: str, corpus: str, rows: Sequence[dict[str, Any]], judge: str, config: EvaluateConfig
 ) -> dict[str, Any]:
-    """What `metrics.json` holds (`avcat.report.results`), from the rows of the clips."""
+    """What `metrics.json` holds (`avcat.metrics.results`), from the rows of the clips."""
     speakers = [row["speaker"] for row in rows]
     figures = {
         name: summarise([row[name] for row in rows], speakers, config.bootstrap_samples, config.seed)

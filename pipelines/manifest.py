@@ -71,7 +71,8 @@ def build_manifest(
     """
     sources = [source for name, root in sorted(config.corpora.items()) for source in find_videos(name, root)]
     rows, ends = [], []
-    for position, result in parallel(sources, Prober, {}, workers=runtime.workers, progress=progress):
+    here = {"here": Path.cwd()}  # roots stay as params name them; workers need not run where we do
+    for position, result in parallel(sources, Prober, here, workers=runtime.workers, progress=progress):
         source = sources[position]
         ends.append(outcome_of(source.clip_id, source.corpus, source.split, result))
         if ends[-1].status == "ok":
@@ -100,8 +101,11 @@ def find_videos(corpus: str, root: str) -> list[Source]:
 class Prober:
     """The worker: one row of the manifest for one source, without its shard."""
 
+    def __init__(self, here: Path) -> None:
+        self._here = here
+
     def __call__(self, source: Source) -> dict[str, Any]:
-        path = Path(source.root, source.path).resolve()
+        path = self._here / source.root / source.path
         info = probe(path)
         if not info.has_audio:
             raise Rejected("no sound")
@@ -146,6 +150,11 @@ def read_manifest(path: Path) -> list[dict[str, Any]]:
         return pq.read_table(path, schema=schema.MANIFEST).to_pylist()  # type: ignore[no-any-return]
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(f"{path}: cannot be read as a manifest: {error}".splitlines()[0]) from error
+
+
+def video_path(row: Mapping[str, Any], here: Path) -> Path:
+    """The absolute path of a row's video, `here` being the folder that its root counts from."""
+    return here / row["root"] / row["path"]
 
 
 def by_shard(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:

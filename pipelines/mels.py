@@ -10,7 +10,7 @@ from avcat.config import DataConfig, MelConfig, RuntimeConfig
 from avcat.files import atomic_path
 from avcat.media.audio import load_audio
 from avcat.media.mel import COLUMNS_PER_FRAME, mel_spectrogram
-from pipelines.manifest import read_manifest
+from pipelines.manifest import read_manifest, video_path
 from pipelines.outcome import check_failures, outcome_of, summary, write_outcomes
 from pipelines.parallel import Progress, parallel
 
@@ -29,7 +29,7 @@ def compute_mels(
     Raises InputError where more than `data.max_failed_fraction` fail.
     """
     rows = read_manifest(manifest)
-    settings = {"config": config, "out": out.resolve()}
+    settings = {"config": config, "out": out.resolve(), "here": Path.cwd()}
     outcomes = []
     for position, result in parallel(rows, MelWorker, settings, workers=runtime.workers, progress=progress):
         row = rows[position]
@@ -43,12 +43,12 @@ def compute_mels(
 class MelWorker:
     """The worker: writes one file, returns its number of frames."""
 
-    def __init__(self, config: MelConfig, out: Path) -> None:
-        self._config, self._out = config, out
+    def __init__(self, config: MelConfig, out: Path, here: Path) -> None:
+        self._config, self._out, self._here = config, out, here
 
     def __call__(self, row: Mapping[str, Any]) -> int:
         rate = self._config.sample_rate
-        samples = load_audio(Path(row["root"], row["path"]).resolve(), rate)
+        samples = load_audio(video_path(row, self._here), rate)
         clip = samples[round(row["start_s"] * rate) : round(row["end_s"] * rate)]
         mel = mel_spectrogram(clip, self._config)
         with atomic_path(self._out / f"{row['clip_id']}.npy") as part:

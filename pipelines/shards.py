@@ -26,7 +26,7 @@ from avcat.errors import InputError
 from avcat.face.align import alignment, transform_points, warp
 from avcat.media.mel import COLUMNS_PER_FRAME
 from avcat.media.video import decode_at
-from pipelines.manifest import SPLITS, by_shard, read_manifest
+from pipelines.manifest import SPLITS, by_shard, read_manifest, video_path
 from pipelines.outcome import (
     Failed,
     Outcome,
@@ -53,10 +53,13 @@ class ShardJob:
     mels: Path
     tar: Path
 
+    @property
+    def split(self) -> str:
+        return self.name.split("-")[0]
+
     def target(self, folder: Path) -> Path:
         """Where the tar belongs below a folder of shards."""
-        split, number = self.name.split("-")
-        return folder / split / f"shard-{number}.tar"
+        return folder / self.split / f"shard-{self.name.split('-')[1]}.tar"
 
 
 def build_shards(
@@ -80,20 +83,26 @@ def build_shards(
         ShardJob(name, rows, (tracks / f"{name}.parquet").resolve(), mels.resolve(), (state / f"{name}.tar").resolve())
         for name, rows in by_shard(read_manifest(manifest)).items()
     ]
-    settings = {"inputs": inputs, "jpeg_quality": jpeg_quality}
+    settings = {"inputs": inputs, "jpeg_quality": jpeg_quality, "here": Path.cwd()}
     outcomes: list[Outcome] = []
     for position, result in parallel(jobs, ShardWorker, settings, workers=runtime.workers, progress=progress):
         if isinstance(result, Failed):  # not one clip but the shard: the disk, or our fault
             raise InputError(f"{jobs[position].target(out)}: {result.reason}")
         outcomes += result
     check_failures(outcomes, max_failed_fraction)
-    write_outcomes(out / "outcomes.parquet", outcomes)
-    written = [_publish(job, out) for job in jobs if clips_in(job.tar)]
+    filled = [job for job in jobs if clips_in(job.tar)]
     for split in SPLITS:
-        if not (out / split).is_dir():
+        if split not in {job.split for job in filled}:
             raise InputError(f"{manifest}: no clip of the split {split!r} is left to train or to score with")
+    write_outcomes(out / "outcomes.parquet", outcomes)
+    written = [_publish(job, out) for job in filled]
     shutil.rmtree(state)
     return summary(outcomes) | {"shards": len(written), "megabytes": sum(written) / 1e6}
+
+
+def files_of(tar: Path) -> tuple[Path, Path, Path]:
+    """A shard's files, in the order in which they are put in place: the mark that it is done last."""
+    return tar, index_path(tar), stats_path(tar)
 
 
 def clips_in(tar: Path) -> int:
@@ -102,20 +111,20 @@ def clips_in(tar: Path) -> int:
 
 
 def _publish(job: ShardJob, out: Path) -> int:
-    """Moves a finished shard to its place, the mark that it is done last; returns its bytes."""
+    """Moves a finished shard to its place; returns its bytes."""
     target = job.target(out)
     target.parent.mkdir(parents=True, exist_ok=True)
     size = job.tar.stat().st_size
-    for path_of in (Path, index_path, stats_path):
-        shutil.move(path_of(job.tar), path_of(target))
+    for made, published in zip(files_of(job.tar), files_of(target), strict=True):
+        shutil.move(made, published)
     return size
 
 
 class ShardWorker:
     """The worker: makes one shard, returns the outcomes of its clips."""
 
-    def __init__(self, inputs: InputConfig, jpeg_quality: int) -> None:
-        self._inputs, self._jpeg_quality = inputs, jpeg_quality
+    def __init__(self, inputs: InputConfig, jpeg_quality: int, here: Path) -> None:
+        self._inputs, self._jpeg_quality, self._here = inputs, jpeg_quality, here
         self._code = code_hash(avcat.data, avcat.face, avcat.media)
 
     def __call__(self, job: ShardJob) -> list[Outcome]:
@@ -126,7 +135,7 @@ class ShardWorker:
         sources = [file_hash(path) for path in (job.tracks, *mels.values())]
         made_from = fingerprint(self._inputs, self._jpeg_quality, facts, sources, self._code)
         ends_path, mark = job.tar.with_suffix(".outcomes.parquet"), job.tar.with_suffix(".done")
-        if not is_done(mark, made_from):
+        if not is_done(mark, made_from, *files_of(job.tar), ends_path):
             ends: list[Outcome] = []
             write_shard(job.tar, self._clips(rows, tracks, mels, ends))
             write_outcomes(ends_path, ends)
@@ -152,7 +161,7 @@ class ShardWorker:
         size = self._inputs.crop_size
         eyes, mouth, found = tracks[row["clip_id"]]
         matrix = alignment(eyes, np.arange(len(eyes)) / schema.FPS, self._inputs.align, size)
-        path = Path(row["root"], row["path"]).resolve()
+        path = video_path(row, self._here)
         frames = decode_at(path, schema.FPS, row["start_s"], row["end_s"])
         jpegs = [
             encode_jpeg(warp(frame.image, matrix[frame.index], size), self._jpeg_quality)

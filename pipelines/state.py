@@ -33,9 +33,12 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def is_done(mark: Path, inputs: str) -> bool:
-    """Whether the work with this mark was finished, from these inputs."""
-    return mark.exists() and mark.read_text() == inputs
+def is_done(mark: Path, inputs: str, *files: Path) -> bool:
+    """Whether the work with this mark was finished, from these inputs, and its files are still there.
+
+    A run that is interrupted while it moves finished files to their place leaves marks without files.
+    """
+    return mark.exists() and mark.read_text() == inputs and all(file.exists() for file in files)
 
 
 def mark_done(mark: Path, inputs: str) -> None:

@@ -22,7 +22,7 @@ from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import Track, fill_gaps, longest_gap, track_faces
 from avcat.files import atomic_path
 from avcat.media.video import decode_at
-from pipelines.manifest import by_shard, read_manifest
+from pipelines.manifest import by_shard, read_manifest, video_path
 from pipelines.outcome import (
     Failed,
     Outcome,
@@ -62,7 +62,11 @@ def track_clips(
     groups = by_shard(read_manifest(manifest))
     code = code_hash(avcat.face, avcat.media)
     inputs = {name: fingerprint(rows, config, code) for name, rows in groups.items()}
-    waiting = {name: rows for name, rows in groups.items() if not is_done(state / f"{name}.done", inputs[name])}
+    waiting = {
+        name: rows
+        for name, rows in groups.items()
+        if not is_done(state / f"{name}.done", inputs[name], state / f"{name}.parquet", state / f"{name}.{OUTCOMES}")
+    }
     for name, rows, results in _tracked_groups(config, waiting, runtime, progress):
         _write_group(state, name, rows, results)
         mark_done(state / f"{name}.done", inputs[name])
@@ -83,7 +87,8 @@ def _tracked_groups(
     items = [(name, place, row) for name, rows in groups.items() for place, row in enumerate(rows)]
     results: dict[str, dict[int, Any]] = {name: {} for name in groups}
     clips = [row for _, _, row in items]
-    for position, result in parallel(clips, Tracker, {"config": config}, workers=runtime.workers, progress=progress):
+    settings = {"config": config, "here": Path.cwd()}
+    for position, result in parallel(clips, Tracker, settings, workers=runtime.workers, progress=progress):
         name, place, _ = items[position]
         results[name][place] = result
         if len(results[name]) == len(groups[name]):
@@ -94,12 +99,12 @@ def _tracked_groups(
 class Tracker:
     """The worker: follows the main face through one clip."""
 
-    def __init__(self, config: DataConfig) -> None:
-        self._config = config
+    def __init__(self, config: DataConfig, here: Path) -> None:
+        self._config, self._here = config, here
         self._detector = MediaPipeDetector()
 
     def __call__(self, row: Mapping[str, Any]) -> Tracked:
-        path = Path(row["root"], row["path"]).resolve()
+        path = video_path(row, self._here)
         pts_s: list[float] = []
 
         def images() -> Iterator[tuple[float, np.ndarray]]:

@@ -4,6 +4,10 @@ import json
 import shutil
 from pathlib import Path
 
+import avcat.losses
+import avcat.models
+import avcat.nn
+import avcat.training
 from avcat.checkpoint import load_model, save_model
 from avcat.config import InputConfig, RuntimeConfig, SyncNetTraining, TrainConfig, to_dict
 from avcat.data.windows import ClipStore
@@ -12,6 +16,7 @@ from avcat.models.syncnet import SyncNet
 from avcat.training.avcat import AVCATTask
 from avcat.training.loop import Loggers, fingerprint_of, run, set_threads
 from avcat.training.syncnet import SyncNetTask, judge
+from pipelines.state import code_hash, file_hash
 
 CACHE_BYTES = 4 << 30  # of decoded crops, held by one training
 
@@ -61,7 +66,8 @@ def train_avcat(
         expert = network
     train = ClipStore(shards / "train", image_size=size, cache_bytes=CACHE_BYTES)
     task = AVCATTask(config, train, _held_out(shards, "val", size), expert, runtime.device)
-    metrics = run(task, config.optimiser, state, loggers, fingerprint=_fingerprint(config, inputs, shards))
+    made_from = _fingerprint(config, inputs, shards, file_hash(syncnet) if syncnet else "")
+    metrics = run(task, config.optimiser, state, loggers, fingerprint=made_from)
     facts = {"steps": config.optimiser.steps, **metrics}
     save_model(out / "model.pt", "avcat", task.averaged, config.model, inputs, facts)
     _finish(out, state, metrics)
@@ -72,17 +78,19 @@ def _held_out(shards: Path, split: str, image_size: int) -> ClipStore:
     return ClipStore(shards / split, image_size=image_size, cache_bytes=CACHE_BYTES)
 
 
-def _fingerprint(config: SyncNetTraining | TrainConfig, inputs: InputConfig, shards: Path) -> str:
-    """Settings and data: a checkpoint goes on only with the same of both."""
+def _fingerprint(config: SyncNetTraining | TrainConfig, inputs: InputConfig, shards: Path, expert: str = "") -> str:
+    """Settings, data, the expert's hash and the code: a checkpoint goes on only with the same of all."""
     stats = {
         str(p.relative_to(shards)): json.loads(p.read_text())["sha256"] for p in sorted(shards.rglob("*_stats.json"))
     }
-    return fingerprint_of(to_dict(config), to_dict(inputs), stats)
+    code = code_hash(avcat.losses, avcat.models, avcat.nn, avcat.training)
+    return fingerprint_of(to_dict(config), to_dict(inputs), stats, expert, code)
 
 
 def _finish(out: Path, state: Path, metrics: dict[str, float]) -> None:
-    """Puts figures and curves beside the model."""
+    """Puts figures and curves beside the model; what was there to go on from is not needed any more."""
     with atomic_path(out / "metrics.json") as part:
         part.write_text(json.dumps({name: round(value, 6) for name, value in metrics.items()}, indent=1) + "\n")
     with atomic_path(out / "curves.csv") as part:
         shutil.copyfile(state / "curves.csv", part)
+    shutil.rmtree(state)

@@ -83,6 +83,8 @@ def _read(path: Path) -> dict[str, Any]:
         tree = yaml.safe_load(path.read_text())
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text ({error.reason})") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
     _check_keys(tree, ("profile", "reference", "profiles", "variants", "runtime"), FILE)
@@ -105,3 +107,5 @@ def _check_keys(section: Any, names: tuple[str, ...], where: str) -> None:
     for name in names:
         if name not in section:
             raise InputError(f"{where}.{name}: missing key, write {{}} where nothing differs")
+        if name != "profile" and not isinstance(section[name], Mapping):
+            raise InputError(f"{where}.{name}: expected a section with keys, got {section[name]!r}")

@@ -17,7 +17,7 @@ from avcat.media.video import decode_at, probe
 from avcat.redraw import Redrawer
 from pipelines.manifest import read_manifest
 from pipelines.resources import with_device
-from stages._main import run_stage
+from stages._main import bar, run_stage
 from stages._params import load
 from stages._track import tracked
 
@@ -59,7 +59,9 @@ def work() -> None:
     with tracked("dub", {"video": video, "sound": sound}, [manifest, model]) as run:
         device = with_device(params.runtime).device
         dubber = Dubber(Redrawer.from_checkpoint(model, device), MediaPipeDetector())
-        result = dubber.dub(video, sound, folder / "dubbed.mp4")
+        with bar("dub", "frame") as progress:
+            out = folder / "dubbed.mp4"
+            result = dubber.dub(video, sound, out, threads=1, progress=lambda _, done, total: progress(done, total))
         picture = strip(video, folder / "dubbed.mp4")
         with atomic_path(folder / "strip.png") as part:
             cv2.imwrite(str(part), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))

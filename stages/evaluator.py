@@ -1,4 +1,4 @@
-"""`python -m stages.evaluator`: trains a second SyncNet, other people and another seed, that only measures."""
+"""`python -m stages.evaluator`: trains a second SyncNet, of another seed, that only measures."""
 
 import argparse
 import sys

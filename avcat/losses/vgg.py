@@ -1,5 +1,6 @@
 """The VGG loss from the first layers on (paper, equation 8)."""
 
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,5 +67,8 @@ def _vgg19(weights: str) -> VGG:
     if weights != "random":
         if not Path(weights).is_file():
             raise InputError(f"train.vgg_weights: no such file: {weights}")
-        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        try:
+            network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, TypeError) as error:
+            raise InputError(f"train.vgg_weights: {weights}: no VGG19 ({str(error).splitlines()[0]})") from None
     return network

@@ -10,7 +10,7 @@ import soxr
 from av.audio.stream import AudioStream
 
 from avcat.errors import InputError
-from avcat.media.video import container_start_s, open_media
+from avcat.media.video import audio_stream, container_start_s, open_media
 
 _GAP_S = 0.1  # holes in the time stamps longer than this are silence; shorter ones are rounding
 
@@ -56,9 +56,9 @@ def audio_blocks(path: str | Path) -> Iterator[tuple[int, np.ndarray]]:
     Raises InputError like `load_audio`.
     """
     with open_media(path) as container:
-        if not container.streams.audio:
+        stream, origin, position = audio_stream(container), container_start_s(container), 0
+        if stream is None:
             raise InputError(f"{path}: no audio stream")
-        stream, origin, position = container.streams.audio[0], container_start_s(container), 0
         last: av.AudioFrame | None = None
         for frame in container.decode(stream):
             if last is not None:

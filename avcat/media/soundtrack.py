@@ -15,7 +15,7 @@ from av.container import OutputContainer
 
 from avcat.errors import InputError
 from avcat.media.audio import audio_blocks, resampled
-from avcat.media.video import container_start_s, open_media
+from avcat.media.video import audio_stream, container_start_s, open_media
 
 Samples = tuple[np.ndarray, int]  # float32 [n] or [channels, n] in -1..1, and its rate in Hz
 Packets = Iterator[tuple[float, av.Packet]]  # each with its time in seconds, rising
@@ -50,9 +50,10 @@ def add_sound(out: OutputContainer, source: Path | Samples) -> Packets:
 
 
 def _audio_stream(container: av.container.InputContainer, path: Path) -> AudioStream:
-    if not container.streams.audio:
+    stream = audio_stream(container)
+    if stream is None:
         raise InputError(f"{path}: no audio stream")
-    return container.streams.audio[0]
+    return stream
 
 
 def _copies(stream: AudioStream) -> bool:

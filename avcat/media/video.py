@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -78,12 +79,15 @@ class GridFrame(NamedTuple):
 def open_media(path: str | Path) -> Iterator[InputContainer]:
     """Opens a media file by its content, never by its name; what libav finds wrong becomes an InputError."""
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
-    if not path.is_file():
-        raise InputError(f"{path}: not a file")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty")
+    try:
+        if not path.exists():
+            raise InputError(f"{path}: no such file")
+        if not path.is_file():
+            raise InputError(f"{path}: not a file")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: the file is empty")
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
     try:
         with av.open(f"file:{path}") as container:  # "file:" keeps a colon in the name from being read as a protocol
             yield container
@@ -105,7 +109,7 @@ def probe(path: str | Path) -> VideoInfo:
     with open_media(path) as container:
         stream = _video_stream(container, path)
         codec = stream.codec_context
-        audio = container.streams.audio[0] if container.streams.audio else None
+        audio = audio_stream(container)
         first = next(container.decode(stream), None)
         if first is None:
             raise InputError(f"{path}: the video stream holds no frame")
@@ -128,6 +132,11 @@ def probe(path: str | Path) -> VideoInfo:
             audio_codec=audio.codec_context.name if audio else None,
             audio_rate=audio.codec_context.sample_rate if audio else None,
         )
+
+
+def audio_stream(container: InputContainer) -> AudioStream | None:
+    """The first sound that can be decoded; a stream of a codec that nobody here knows has no decoder."""
+    return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
 
 
 def _video_stream(container: InputContainer, path: str | Path) -> VideoStream:
@@ -228,8 +237,12 @@ def _shown(path: str | Path, from_s: float) -> Iterator[tuple[float, av.VideoFra
             first = next(frames, None)
             if seeks and (first is None or first.time is None or first.time - origin > from_s + _TICK):
                 continue
-            expected = 0.0
+            expected, size = 0.0, (first.width, first.height) if first else (0, 0)
             for frame in chain([first] if first else [], frames):
+                if (frame.width, frame.height) != size:
+                    raise InputError(
+                        f"{path}: changes its size from {size[0]} x {size[1]} to {frame.width} x {frame.height}"
+                    )
                 time_s = expected if frame.time is None else frame.time - origin  # raw streams carry no time stamps
                 expected = time_s + step
                 yield time_s, frame

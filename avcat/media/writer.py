@@ -1,5 +1,6 @@
 """Writing video: H.264 in MP4, every frame with its own time stamp, with or without sound."""
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
@@ -123,7 +124,8 @@ class VideoWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self._stack.__exit__(kind, error, trace)
+            with contextlib.suppress(av.error.FFmpegError):  # a file that is given up need not end well
+                self._stack.__exit__(kind, error, trace)
             return
         with self._stack:
             self._mux(None)

@@ -132,6 +132,8 @@ class Backbone(nn.Module):
 
     def __init__(self, config: BackboneConfig, *, image_size: int, audio_dim: int) -> None:
         super().__init__()
+        if config.dim % config.heads:
+            raise InputError(f"model.backbone: {config.dim} channels cannot be shared by {config.heads} heads")
         sides = map_sides(config, image_size)
         if config.skips and sides[:2] != sides[:2:-1]:
             raise InputError(f"model.backbone.skips: stages 1 and 5, 2 and 4 need maps of one size, not {sides}")

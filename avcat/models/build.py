@@ -14,8 +14,12 @@ from avcat.models.syncnet import SyncNet
 
 
 def build_avcat(config: ModelConfig) -> AVCAT:
-    """The generator with its mask."""
-    return AVCAT(config, torch.from_numpy(keep_mask(config.image_size)))
+    """The generator with its mask. Raises InputError where the settings cannot be built."""
+    try:
+        mask = keep_mask(config.image_size)
+    except ValueError as error:
+        raise InputError(f"model.image_size: {error}") from None
+    return AVCAT(config, torch.from_numpy(mask))
 
 
 def build(kind: str, settings: Mapping[str, Any]) -> nn.Module:

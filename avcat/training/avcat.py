@@ -1,5 +1,6 @@
 """Training AV-CAT: generator against discriminator, with VGG, sync and, in small profiles, L1 losses (equation 10)."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -92,7 +93,8 @@ class AVCATTask(Resumable):
         total = sum((weights[name] * loss for name, loss in losses.items()), truth.new_zeros(()))
         factor = learning_rate_factor(number, optimiser)
         norm = update(self.optimiser_g, total, optimiser.learning_rate * factor, optimiser.gradient_clip)
-        self.ema.update_parameters(self.generator)
+        if math.isfinite(norm):
+            self.ema.update_parameters(self.generator)
         figures = {name: value.item() for name, value in losses.items()}
         figures |= {"total": total.item(), "gradient_norm": norm, "learning_rate": optimiser.learning_rate * factor}
         if weights["gan"]:
@@ -100,7 +102,7 @@ class AVCATTask(Resumable):
         return average(figures)
 
     def weights(self, number: int) -> dict[str, float]:
-        """The factor of each loss in the total at a step (equation 10; L1, edges and the intermediate terms are ours)."""
+        """The factor of each loss in the total at a step (equation 10; L1, edges and intermediate are ours)."""
         w = self.config.weights
         gan = w.gan if number >= self.config.gan_start_step else 0.0
         two_pictures = self.config.model.backbone is not None and self.config.model.refinement is not None
@@ -185,10 +187,12 @@ class AVCATTask(Resumable):
         sampler = WindowSampler(self.held_out, seed=0, clips=VALIDATION_WINDOWS, min_gap=self.config.min_reference_gap)
         truth, references, mels = self._inputs(sampler.batch(0), None)
         network = self.averaged
+        self.discriminator.eval()  # or its spectral norms would learn from what they judge
         with autocast(self.config.optimiser, self.device):
             redrawn = network(truth, network.encode_reference(references), mels.flatten(0, 1))
             composite = network.composite(truth, redrawn.prediction)
             figures = {k: v.item() for k, v in self.losses(names, redrawn, composite, truth, mels).items()}
+        self.discriminator.train()
         return figures, {"held_out": strip(network, self.held_out, self.device)}
 
     @property

@@ -54,6 +54,7 @@ class Optimiser:
         self.parameters = [p for p in parameters if p.requires_grad]
         self._kernels = [p for p in self.parameters if p.ndim == 4 and config.muon]
         self._views = [nn.Parameter(_as_matrix(p.detach())) for p in self._kernels]  # which share their memory
+        assert all(view.data_ptr() == p.data_ptr() for view, p in zip(self._views, self._kernels, strict=True))
         matrices = [p for p in self.parameters if p.ndim == 2 and config.muon] + self._views
         others = [p for p in self.parameters if p.ndim not in (2, 4) or not config.muon]
         betas, decay = (config.beta1, config.beta2), config.weight_decay

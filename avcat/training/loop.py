@@ -148,7 +148,10 @@ def save(task: Task, state_dir: Path, done: int, fingerprint: str, keep: int) ->
 
 
 def resume(task: Task, state_dir: Path, fingerprint: str) -> int:
-    """Loads the newest readable checkpoint of the same settings; returns how many steps are done (0 without one)."""
+    """Loads the newest readable checkpoint of the same settings; returns how many steps are done.
+
+    Without one that is 0, and the others are deleted: `save` keeps the newest by their steps, whosever they are.
+    """
     for path in reversed(checkpoints(state_dir)):
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -159,6 +162,9 @@ def resume(task: Task, state_dir: Path, fingerprint: str) -> int:
             task.load_state(content["state"])
             print(f"going on from {path.name}", flush=True)
             return int(content["done"])
+    if ranks().leads:
+        for path in checkpoints(state_dir):
+            path.unlink()
     return 0
 
 

@@ -1,5 +1,6 @@
 """Training SyncNet: every window finds its sound among those of other people and of other moments of its own clip."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -58,7 +59,8 @@ class SyncNetTask(Resumable):
         loss = contrastive_loss(gather(faces), gather(sounds), self.config.temperature)
         rate = optimiser.learning_rate * learning_rate_factor(number, optimiser)
         norm = update(self.optimiser, loss * ranks().world, rate, optimiser.gradient_clip)
-        self.ema.update_parameters(self.network)
+        if math.isfinite(norm):
+            self.ema.update_parameters(self.network)
         return {"loss": loss.item(), "gradient_norm": norm, "learning_rate": rate}
 
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -85,8 +87,7 @@ def judge(network: SyncNet, store: ClipStore, *, planted: bool = False) -> dict[
 
     `two_way`: how often the right sound is closer than one of the same clip, at least 5 frames away (chance: 0.5).
     `offset_zero`: share of clips whose offset is found within one frame of 0. `planted_exact`: share of clips whose
-    sound was moved by 1 to 10 frames, to either side, and for which exactly that is found relative to what is found
-    unmoved (only with `planted`).
+    sound was moved by 1 to 10 frames, to either side, and for which exactly that is found (only with `planted`).
     """
     hits: list[float] = []
     zero: list[bool] = []

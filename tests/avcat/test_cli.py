@@ -1,5 +1,6 @@
 """The command: what it says, and how it ends."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -97,12 +98,15 @@ def test_the_model_may_come_from_the_environment_and_quiet_is_quiet(
         ({"audio": "none.wav"}, "none.wav: no such file"),
         ({"audio": "face.mp4"}, "face.mp4: no audio stream"),
         ({"audio": "text.mp4"}, "text.mp4: cannot be read"),
+        ({"model": "n" * 300 + ".pt"}, "cannot be opened (File name too long)"),
         ({"model": "none.pt"}, "none.pt: no such file"),
         ({"model": "future.pt"}, "future.pt: has format version 99"),
         ({"model": "foreign.pt"}, "foreign.pt: not a model file"),
         ({"model": "broken.pt"}, "broken.pt: not a model file"),
         ({"model": "sound.wav"}, "sound.wav: not a model file"),
         ({"out": "/proc/nowhere/out.mp4"}, "/proc/nowhere/out.mp4: cannot be written"),
+        ({"video": "n" * 300 + ".mp4"}, "cannot be opened (File name too long)"),
+        ({"out": "n" * 300 + ".mp4"}, "cannot be written (File name too long)"),
         ({"out": "out.avi"}, "its name must end in .mp4"),
         ({"out": "face.mp4"}, "face.mp4: is one of the inputs"),
         ({"out": "sound.wav/out.mp4"}, "out.mp4: cannot be written"),
@@ -135,12 +139,18 @@ def test_no_model_says_how_to_get_one(
     assert "make demo" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupting_leaves_nothing(
-    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    files: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
 ) -> None:
     class Interrupted(Painter):
         def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int) -> np.ndarray:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
+            return super().redraw(crops, mel_windows, reference)
 
     monkeypatch.setattr(avcat.redraw.Redrawer, "from_checkpoint", lambda *_: Interrupted())
     command = ["dub", str(files / "face.mp4"), str(files / "sound.wav"), "-o", str(tmp_path / "out.mp4"), "-q"]

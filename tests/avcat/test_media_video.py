@@ -3,6 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -148,3 +149,21 @@ def with_matrix(data: bytes, matrix: tuple[int, int, int, int]) -> bytes:
     one = (1 << 30).to_bytes(4, "big")
     at = data.index(b"tkhd") + 4 + 40
     return data[:at] + a + b + bytes(4) + c + d + bytes(4) + bytes(8) + one + data[at + 36 :]
+
+
+def test_a_video_that_changes_its_size_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.h264"
+    parts = []
+    for width in (64, 96):
+        part = tmp_path / f"{width}.h264"
+        with av.open(str(part), "w", format="h264") as container:
+            stream = container.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = width, 64, "yuv420p"
+            for _ in range(3):
+                frame = av.VideoFrame.from_ndarray(np.full((64, width, 3), 90, np.uint8), format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+        parts.append(part.read_bytes())
+    path.write_bytes(b"".join(parts))
+    with pytest.raises(InputError, match=r"a\.h264: changes its size from 64 x 64 to 96 x 64"):
+        list(decode(path))

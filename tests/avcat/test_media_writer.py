@@ -1,5 +1,7 @@
 """What is written is what was given: pictures, time stamps, and sound to the sample."""
 
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -171,3 +173,28 @@ def test_what_cannot_be_written_or_read_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=reason), VideoWriter(path, 64, 64, audio=audio):
             pass
     assert {path.name for path in tmp_path.iterdir()} == {"file", "silent.mp4"}
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk: writing fails in the middle, and again at the end."""
+    program = """
+import resource, signal, sys
+import numpy as np
+from avcat.errors import InputError
+from avcat.media.writer import VideoWriter
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+rng = np.random.default_rng(0)
+try:
+    with VideoWriter(sys.argv[1], 128, 128) as video:
+        for _ in range(100):
+            video.write(rng.integers(0, 256, (128, 128, 3), np.uint8))
+except InputError as error:
+    print(error)
+"""
+    out = tmp_path / "out.mp4"
+    done = subprocess.run([sys.executable, "-c", program, str(out)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{out}: cannot be written (")
+    assert done.stdout.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

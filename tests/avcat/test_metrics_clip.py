@@ -4,12 +4,14 @@ import math
 
 import numpy as np
 import pytest
+from painter import Painter
 
 from avcat.config import EvaluateConfig
 from avcat.data.schema import MOUTH_POINTS
 from avcat.face.landmarks import Face
+from avcat.media.mel import mel_windows
 from avcat.metrics.clip import FIGURES, ClipScorer, strip_frames
-from avcat.metrics.methods import CopyReference, GroundTruth, Method, build_method
+from avcat.metrics.methods import CopyReference, GroundTruth, Method, Trained, build_method
 
 SIZE, FRAMES = 64, 14
 CONFIG = EvaluateConfig(clips_per_corpus=0, batch_frames=8, sync_max_shift=3, bootstrap_samples=10, seed=0)
@@ -127,3 +129,15 @@ def test_strip_shows_the_widest_mouth_of_each_sixth() -> None:
 def test_unknown_methods_need_a_model() -> None:
     with pytest.raises(ValueError, match="rn-only: this method needs a trained model"):
         build_method("rn-only", None, 8, "cpu")
+
+
+def test_a_trained_method_gets_frame_0_as_reference_and_each_frame_its_own_sound() -> None:
+    painter, rng = Painter(SIZE, batch_frames=FRAMES), np.random.default_rng(0)
+    crops, mel = talking(GAPS), rng.random((80, 4 * FRAMES), np.float32)
+    drawn = Trained(painter).draw(crops, mel)  # type: ignore[arg-type]
+    assert len(painter.references) == 1
+    np.testing.assert_array_equal(painter.references[0], crops[0])
+    np.testing.assert_array_equal(np.stack(painter.crops), crops)
+    np.testing.assert_array_equal(np.stack(painter.windows), mel_windows(mel, np.arange(FRAMES)))
+    np.testing.assert_array_equal(painter.windows[6], mel[:, 4 * 4 : 4 * 9])  # frames 4 .. 8 around frame 6
+    assert not np.array_equal(drawn, crops)

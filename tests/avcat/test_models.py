@@ -13,6 +13,8 @@ from avcat.models.backbone import map_sides
 from avcat.models.build import build_avcat
 from avcat.models.discriminator import Discriminator
 from avcat.models.refinement import Refinement
+from avcat.nn.attention import Windows
+from avcat.nn.blocks import Block
 
 BACKBONE = BackboneConfig(
     dim=16,
@@ -118,6 +120,33 @@ def test_sound_changes_the_picture_and_only_through_f_a(small: AVCAT) -> None:
     frames, reference, mels = inputs(1)
     kept = small.encode_reference(reference)
     assert not torch.equal(small(frames, kept, mels).prediction, small(frames, kept, 1 - mels).prediction)
+    torch.nn.init.zeros_(small.audio.map[-1].weight)  # now f_a is the same whatever is heard
+    assert torch.equal(small(frames, kept, mels).prediction, small(frames, kept, 1 - mels).prediction)
+
+
+@pytest.mark.parametrize("hears", [False, True])
+def test_a_block_computes_equations_2_to_5(hears: bool) -> None:
+    torch.manual_seed(0)
+    c, side = 8, 8
+    block = Block(
+        dim=c, heads=2, mlp_ratio=2.0, bias_side=None, audio_dim=6 if hears else None, mutual_shares=False
+    ).eval()
+    windows = Windows(4, 0)
+    f_t, f_r, f_a = torch.randn(2, side, side, c), torch.randn(2, side, side, c), torch.randn(2, 6)
+    seen = block.mma.context(f_r, windows)
+    msa = block.msa(f_t, block.msa.context(f_t, windows), windows, None)
+    mma = block.mma(f_t, seen, windows, None)
+    z = torch.cat((msa, mma), -1) @ block.fc1.weight.T + block.fc1.bias  # (2)
+    if hears:
+        assert block.audio is not None
+        assert block.fc2 is not None
+        f_kl = f_a @ block.audio.weight.T + block.audio.bias
+        z = (f_kl[:, None, None] + z) @ block.fc2.weight.T + block.fc2.bias  # (3)
+    z = z + f_t  # (4)
+    first, _, second = block.mlp
+    hidden = z @ first.weight.T + first.bias
+    mlp = torch.where(hidden > 0, hidden, 0.2 * hidden) @ second.weight.T + second.bias
+    torch.testing.assert_close(block(f_t, seen, f_a, windows, None), mlp + z)  # (5)
 
 
 @pytest.mark.parametrize(
@@ -153,8 +182,20 @@ def test_a_model_of_nothing_is_refused() -> None:
 
 
 def test_an_image_size_that_cannot_be_halved_is_refused() -> None:
-    with pytest.raises(InputError, match="cannot be"):
-        build_avcat(dataclasses.replace(SMALL, image_size=48, backbone=dataclasses.replace(BACKBONE, windows=(5,) * 5)))
+    narrow = dataclasses.replace(BACKBONE, stage_strides=(2, 2, 2, 2, -2))
+    with pytest.raises(InputError, match="an image of 16 px cannot be halved"):
+        build_avcat(dataclasses.replace(SMALL, image_size=16, backbone=narrow))
+
+
+def test_what_cannot_be_shared_out_is_refused() -> None:
+    for backbone, message in (
+        (dataclasses.replace(BACKBONE, windows=(5,) * 5), "cannot be cut into windows of 5"),
+        (dataclasses.replace(BACKBONE, heads=3), "16 channels cannot be shared by 3 heads"),
+    ):
+        with pytest.raises(InputError, match=message):
+            build_avcat(dataclasses.replace(SMALL, backbone=backbone))
+    with pytest.raises(InputError, match="must be a multiple of 16, not 100"):
+        build_avcat(dataclasses.replace(SMALL, image_size=100))
 
 
 def test_skips_carry_detail_past_the_narrow_maps() -> None:

@@ -87,18 +87,21 @@ def test_an_unreadable_checkpoint_falls_back_to_the_one_before(store: ClipStore,
 def test_a_checkpoint_of_other_settings_is_not_used(store: ClipStore, tmp_path: Path) -> None:
     run(make_task("syncnet", store), OPTIMISER, tmp_path, Recorder().loggers, fingerprint="x")
     recorder = Recorder()
-    run(make_task("syncnet", store), OPTIMISER, tmp_path, recorder.loggers, fingerprint="y")
-    assert sorted(recorder.rows) == [1, 2, 3, 4, 5, 6]
+    config = dataclasses.replace(OPTIMISER, steps=2, checkpoint_every=1)
+    run(make_task("syncnet", store), config, tmp_path, recorder.loggers, fingerprint="y")
+    assert sorted(recorder.rows) == [1, 2]
+    assert [path.name for path in checkpoints(tmp_path)] == ["step-00000001.pt", "step-00000002.pt"], "later ones went"
 
 
 def test_a_step_whose_loss_is_not_finite_changes_nothing(store: ClipStore) -> None:
     task = make_task("syncnet", store)
-    before = [p.clone() for p in task.network.parameters()]
+    before = [p.clone() for p in (*task.network.parameters(), *task.ema.parameters(), task.ema.n_averaged)]
     batch = task.sampler.batch(0)
     batch.mels[:] = np.nan
     figures = task.step(0, batch)
     assert math.isnan(figures["gradient_norm"])
-    assert all(torch.equal(a, b) for a, b in zip(before, task.network.parameters(), strict=True))
+    after = (*task.network.parameters(), *task.ema.parameters(), task.ema.n_averaged)
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 def test_a_run_of_bad_steps_gives_up(store: ClipStore, tmp_path: Path) -> None:
@@ -214,6 +217,21 @@ def test_a_model_file_brings_back_the_network(model_file: Path, store: ClipStore
     assert file.inputs == INPUTS
     expected = make_task("avcat", store).averaged.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
+
+
+def test_the_same_model_is_the_same_bytes(store: ClipStore, tmp_path: Path) -> None:
+    network = make_task("avcat", store).averaged
+    for name in ("one.pt", "another.pt"):
+        save_model(tmp_path / name, "avcat", network, TRAIN.model, INPUTS, {"steps": 6})
+    assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "another.pt").read_bytes()
+
+
+def test_validation_leaves_the_discriminator_as_it_was(store: ClipStore) -> None:
+    task = make_task("avcat", store)
+    before = {name: value.clone() for name, value in task.discriminator.state_dict().items()}
+    task.validate(0)
+    assert all(torch.equal(before[name], value) for name, value in task.discriminator.state_dict().items())
+    assert task.discriminator.training
 
 
 def test_a_redrawer_changes_the_masked_region_alone(model_file: Path) -> None:

@@ -17,7 +17,6 @@ from avcat.training.loop import Loggers, checkpoints, run
 from avcat.training.ranks import Ranks, average, average_gradients, gather, ranks
 
 WORLD = 2
-PORT = "AVCAT_TEST_PORT"
 
 
 def together(work: Any, *arguments: Any) -> None:
