@@ -35,19 +35,27 @@ def parallel(
 
     `factory(**settings)` is called once in each of the `workers` actors (0: as many as fit) and what it returns once an
     item. Items, settings and results are pickled; big results belong into files. Ray must be connected. At most a few
-    items a worker are under way or waiting to be taken. A worker that dies is started again; an item that it died on is
-    tried once more, alone, before it counts as failed.
+    items a worker are under way or waiting to be taken. A worker that dies takes along what it worked on and what
+    waited for it. It is started again and these are tried again; what is lost a second time is tried alone, so that
+    only an item that really kills its worker counts as failed.
     """
     resources = resources or Resources()
     done = 0
     missing = set(range(len(items)))
-    for most_blocks in (MOST_BLOCKS, len(items)):
-        for position, result in _run(items, sorted(missing), factory, settings, workers, resources, most_blocks):
+
+    def run(positions: Sequence[int], most_blocks: int) -> Iterator[tuple[int, Any]]:
+        nonlocal done
+        for position, result in _run(items, positions, factory, settings, workers, resources, most_blocks):
             missing.discard(position)
             done += 1
             if progress:
                 progress(done, len(items))
             yield position, result
+
+    for most_blocks in (MOST_BLOCKS, len(items)):
+        yield from run(sorted(missing), most_blocks)
+    for position in sorted(missing):
+        yield from run([position], 1)
     for position in sorted(missing):
         done += 1
         if progress:

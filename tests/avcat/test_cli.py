@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -139,17 +140,22 @@ def test_no_model_says_how_to_get_one(
     assert "make demo" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def press_ctrl_c() -> None:
+    """What the signal does where it is not ignored, as in a shell's background."""
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("ask", [press_ctrl_c, lambda: signal.raise_signal(signal.SIGTERM)], ids=["Ctrl-C", "SIGTERM"])
 def test_interrupting_leaves_nothing(
     files: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-    number: signal.Signals,
+    ask: Callable[[], None],
 ) -> None:
     class Interrupted(Painter):
         def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int) -> np.ndarray:
-            signal.raise_signal(number)
+            ask()
             return super().redraw(crops, mel_windows, reference)
 
     monkeypatch.setattr(avcat.redraw.Redrawer, "from_checkpoint", lambda *_: Interrupted())
