@@ -146,28 +146,82 @@ class CorpusConfig:
 
 
 @dataclass(frozen=True)
+class SourceConfig:
+    """A corpus of video files."""
+
+    kind: Literal["folder", "lrw", "voxceleb"]  # how it is laid out: `pipelines/corpora.py`
+    root: str  # its folder; `{out}` stands for the profile's output folder
+    table: str | None  # a CSV with path, speaker and split, where the layout does not tell them
+
+
+@dataclass(frozen=True)
+class RetinaFaceConfig:
+    """The network of the detector `retinaface`."""
+
+    body: Literal["resnet50", "mobilenet0.25"]
+    weights: str  # file or URL
+    sha256: str  # of that file, or its first digits
+    max_side: int  # larger pictures are shrunk to it, in pixels
+    batch_frames: int
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """Who finds the faces."""
+
+    kind: Literal["mediapipe", "retinaface"]
+    max_faces: int  # in one picture, the largest
+    min_score: float  # 0..1, below it is no face
+    retinaface: RetinaFaceConfig
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """From raw videos to shards."""
 
-    corpora: dict[str, str]  # name -> folder of videos; `{out}` stands for the profile's output folder
+    corpora: dict[str, SourceConfig]  # by name
+    mix: dict[str, float]  # by name: the share of a corpus's training files that is used, 1 where it is not named
+    val_fraction: float  # of the speakers, where the corpus has no split of its own
+    test_fraction: float
+    max_clip_s: float  # longer videos are cut at their shots, and into clips no longer than this
+    cut_threshold: float  # PySceneDetect's, of its content detector: 27 is its default
     crop_size: int  # side of the stored crops; networks of another size resize them
     jpeg_quality: int
     clips_per_shard: int
+    detector: DetectorConfig
+    speaker: Literal["largest", "central"]  # which of several faces speaks
     min_frames: int  # shorter clips are rejected: "too short"
     max_gap_frames: int  # longer runs without a face reject the clip: "gap"
     min_found_fraction: float  # "face not found often enough"
     min_eye_distance_px: float  # "face too small"
+    min_loudness_db: float  # root mean square against full scale; quieter clips are rejected: "silent"
     max_failed_fraction: float  # of all clips: above it the run fails
+
+
+@dataclass(frozen=True)
+class OffsetsConfig:
+    """Clips whose sound is not that of their picture, or comes early or late, as SyncNet hears it."""
+
+    check: bool  # whether anybody looks at all
+    max_shift: int  # frames that are tried to each side
+    max_offset: int  # frames; more rejects the clip: "sound and picture apart"
+    min_confidence: float  # of SyncNet; less rejects the clip: "sound and picture do not fit"
+    correct: bool  # moves the sound of clips that stay to where it fits
 
 
 @dataclass(frozen=True)
 class RuntimeConfig:
     """How the work is done. Never changes a result but by rounding, in training, so no stage depends on it."""
 
+    storage: str  # where out/ and state/ lie: a folder, or a URL such as s3://bucket/folder (docs/cluster.md)
     num_cpus: int  # of a Ray instance that we start ourselves; 0 takes all
     workers: int  # actors of one pipeline; 0 takes one a CPU
-    device: str  # of training: auto, cpu, cuda
+    worker_gpus: float  # the share of a GPU that an actor gets whose detector can use one
+    clip_limit_s: float  # what decodes a clip for longer is ended, and the clip has failed
+    device: str  # of training, and of detectors that can use it: auto, cpu, cuda
     threads: int  # of a training process; 0 takes all
+    loader_threads: int  # that make its batches
+    broken_shards: Literal["stop", "skip"]  # what training does where one cannot be read; skipping changes the result
 
 
 @dataclass(frozen=True)

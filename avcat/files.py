@@ -1,18 +1,64 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Files here and elsewhere: a path on this machine, or one like `s3://bucket/folder` that fsspec reaches.
+
+Whoever takes a `Path` from `located` uses it as any other; the few things that differ are here. Nobody ever sees half
+of a file.
+"""
 
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from avcat.errors import InputError
+
+
+def located(name: str) -> Path:
+    """The path that a name stands for; a URL becomes universal_pathlib's path, which is used like pathlib's.
+
+    Raises InputError where what its protocol needs is not installed.
+    """
+    if "://" not in name:
+        return Path(name)
+    try:
+        from upath import UPath
+
+        path: Any = UPath(name)
+        path.fs  # noqa: B018  # imports what the protocol needs
+    except (ImportError, ValueError) as error:
+        raise InputError(f"{name}: cannot be reached ({error})") from error
+    return path  # type: ignore[no-any-return]
+
+
+def is_remote(path: Path) -> bool:
+    """Whether a path of `located` lies elsewhere."""
+    return not isinstance(path, Path)
+
+
+def absolute(path: Path) -> Path:
+    """The same file for a process that runs in another folder."""
+    return path if is_remote(path) else path.absolute()
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yields a fresh path beside `path`; renames it to `path` on success, deletes it on failure.
+    """Yields a fresh path on this machine; what is written there comes to be `path` on success, and is gone on failure.
 
     The suffix is kept, so that writers which look at it still work. The folder is made where it is missing.
     """
-    path = Path(path)
+    if isinstance(path, str):
+        path = Path(path)
+    if is_remote(path):
+        with tempfile.TemporaryDirectory(prefix="avcat-") as folder:
+            part = Path(folder, path.name)
+            yield part
+            path.fs.put_file(str(part), path.path)  # type: ignore[attr-defined]  # object stores show whole files alone
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
@@ -20,3 +66,55 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def local_copy(path: Path) -> Iterator[Path]:
+    """The file on this machine: itself, or a copy for the time being. An InputError names the file, not the copy."""
+    if not is_remote(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="avcat-") as folder:
+        copy = Path(folder, "copy" + path.suffix)
+        try:
+            path.fs.get_file(path.path, str(copy))  # type: ignore[attr-defined]
+        except OSError as error:
+            raise InputError(f"{path}: cannot be fetched ({error})") from error
+        try:
+            yield copy
+        except InputError as error:
+            raise InputError(str(error).replace(str(copy), str(path))) from error
+
+
+def move(source: Path, target: Path) -> None:
+    """Moves a file within one storage. The folder is made where it is missing."""
+    if is_remote(source):
+        source.fs.mv(source.path, target.path)  # type: ignore[attr-defined]
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(source, target)
+
+
+def remove_tree(folder: Path) -> None:
+    """Removes a folder with all that is in it, if it is there."""
+    if is_remote(folder):
+        if folder.exists():
+            folder.fs.rm(folder.path, recursive=True)  # type: ignore[attr-defined]
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_table(path: Path, **options: Any) -> pa.Table:
+    """A parquet file; raises what pyarrow raises."""
+    if is_remote(path):
+        return pq.read_table(path.path, filesystem=path.fs, **options)  # type: ignore[attr-defined]
+    return pq.read_table(path, **options)
+
+
+def read_range(path: Path, offset: int, size: int) -> bytes:
+    """`size` bytes from `offset` on, or fewer where the file ends."""
+    if is_remote(path):
+        return path.fs.cat_file(path.path, start=offset, end=offset + size)  # type: ignore[attr-defined,no-any-return]
+    with path.open("rb", buffering=0) as file:
+        file.seek(offset)
+        return file.read(size)

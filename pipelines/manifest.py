@@ -1,165 +1,121 @@
-"""The manifest: every clip of every corpus, probed but not decoded, with its split and its place among the shards.
+"""The manifest: every clip of every corpus, with its time range, its split and its place among the shards.
 
-A corpus is a folder of `<split>/<speaker>/.../<name>.<video>`. Clip ids come from the names, shards from the ids, so
-neither depends on who finishes first or where the folder lies.
+A short video is one clip. A long one is cut at its shots and into clips of even length. Clip ids come from names and
+frame numbers, shards from the ids, so neither depends on who finishes first or where a corpus lies.
 """
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from avcat.config import DataConfig, RuntimeConfig
 from avcat.data import schema
-from avcat.errors import InputError
 from avcat.files import atomic_path
-from avcat.media.video import probe
-from pipelines.outcome import Rejected, check_failures, outcome_of, summary, write_outcomes
-from pipelines.parallel import Progress, parallel
+from pipelines.clips import SPLITS
+from pipelines.corpora import Source, find_sources
+from pipelines.outcome import Failed, Outcome, check_failures, outcome_of, summary, write_outcomes
+from pipelines.parallel import Progress, Usage
+from pipelines.probe import probe_files
+from pipelines.state import alone
 
-SPLITS = ("train", "val", "test")
-VIDEO_SUFFIXES = (
-    ".3gp",
-    ".avi",
-    ".flv",
-    ".m4v",
-    ".mkv",
-    ".mov",
-    ".mp4",
-    ".mpeg",
-    ".mpg",
-    ".mts",
-    ".ogv",
-    ".webm",
-    ".wmv",
-)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A video file found in a corpus."""
-
-    corpus: str
-    root: str
-    path: str  # below the root, with forward slashes
-
-    @property
-    def split(self) -> str:
-        return self.path.split("/", 1)[0]
-
-    @property
-    def speaker(self) -> str:
-        return self.path.split("/")[1]
-
-    @property
-    def clip_id(self) -> str:
-        """16 hex digits: unique, and safe as a file name."""
-        return hashlib.blake2s(f"{self.corpus}/{self.path}".encode(), digest_size=8).hexdigest()
+STAGE = "manifest"
+FACTS = ("duration_s", "fps", "width", "height", "audio_rate", "sha256", "root", "path")  # of the file
 
 
 def build_manifest(
-    config: DataConfig, path: Path, outcomes: Path, *, runtime: RuntimeConfig, progress: Progress | None = None
+    config: DataConfig,
+    path: Path,
+    outcomes: Path,
+    state: Path,
+    *,
+    runtime: RuntimeConfig,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Writes `schema.MANIFEST` of the clips that can be used and `schema.OUTCOME` of all; returns the counts.
 
     Ray must be connected. Raises InputError where a corpus is missing or too many clips fail.
     """
-    sources = [source for name, root in sorted(config.corpora.items()) for source in find_videos(name, root)]
-    rows, ends = [], []
-    here = {"here": Path.cwd()}  # roots stay as params name them; workers need not run where we do
-    for position, result in parallel(sources, Prober, here, workers=runtime.workers, progress=progress):
-        source = sources[position]
-        ends.append(outcome_of(source.clip_id, source.corpus, source.split, result))
-        if ends[-1].status == "ok":
-            rows.append(result)
+    sources, usage = find_sources(config), Usage()
+    with alone(state):
+        probes = probe_files(sources, config, state, runtime=runtime, usage=usage, progress=progress)
+    table, ends = plan(sources, probes, config)
     check_failures(ends, config.max_failed_fraction)
     with atomic_path(path) as part:
-        pq.write_table(pa.Table.from_pylist(assign_shards(rows, config.clips_per_shard), schema=schema.MANIFEST), part)
+        pq.write_table(table, part)
     write_outcomes(outcomes, ends)
     counts = summary(ends)
-    return {"clips": counts["clips"], "rejected": counts["rejected"], "video_s": sum(row["duration_s"] for row in rows)}
+    video_s = float(np.sum(table["end_s"].to_numpy() - table["start_s"].to_numpy()))
+    return {
+        "files": len(sources),
+        "clips": counts["clips"],
+        "rejected": counts["rejected"],
+        "failed": counts["failed"],
+        "video_s": video_s,
+        "worker_cpu_s": usage.cpu_s,
+    }
 
 
-def find_videos(corpus: str, root: str) -> list[Source]:
-    """The videos of a corpus, sorted. Raises InputError where the folder is missing or holds none in its place."""
-    if not Path(root).is_dir():
-        raise InputError(f"{root}: no such folder (data.corpora.{corpus})")
-    paths = sorted(path.relative_to(root) for path in Path(root).rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    sources = [
-        Source(corpus, root, path.as_posix()) for path in paths if len(path.parts) > 2 and path.parts[0] in SPLITS
-    ]
-    if not sources:
-        raise InputError(f"{root}: no video at <{'|'.join(SPLITS)}>/<speaker>/<name>.mp4 (data.corpora.{corpus})")
-    return sources
+def plan(sources: Sequence[Source], probes: pa.Table, config: DataConfig) -> tuple[pa.Table, list[Outcome]]:
+    """The manifest and the outcomes of sources whose `schema.PROBES` are given, row by row."""
+    rows: list[int] = []  # of each clip: which source it comes from
+    ends: list[Outcome] = []
+    facts = (probes[name].to_pylist() for name in ("status", "reason", "duration_s", "cuts_s"))
+    for number, (source, status, reason, duration_s, cuts_s) in enumerate(zip(sources, *facts, strict=True)):
+        place = {"corpus": source.corpus, "path": source.path, "split": source.split}
+        if status != "ok":
+            whole = {**place, "clip_id": clip_id(source), "start_s": 0.0, "end_s": 0.0}
+            ends.append(outcome_of(STAGE, whole, Failed(reason, rejected=status == "rejected")))
+            continue
+        for start_s, end_s in time_ranges(duration_s, cuts_s, config.max_clip_s):
+            whole_file = (start_s, end_s) == (0.0, duration_s)
+            name = clip_id(source) if whole_file else clip_id(source, start_s, end_s)
+            ends.append(outcome_of(STAGE, {**place, "clip_id": name, "start_s": start_s, "end_s": end_s}, None))
+            rows.append(number)
+    clips = [end for end in ends if end.status == "ok"]
+    table = probes.select(FACTS).take(pa.array(rows, pa.int64()))
+    for name in ("clip_id", "corpus", "split", "start_s", "end_s"):
+        table = table.append_column(name, pa.array([getattr(clip, name) for clip in clips], type_of(name)))
+    table = table.append_column("speaker", pa.array([sources[row].speaker for row in rows], pa.string()))
+    return with_shards(table, config.clips_per_shard), ends
 
 
-class Prober:
-    """The worker: one row of the manifest for one source, without its shard."""
-
-    def __init__(self, here: Path) -> None:
-        self._here = here
-
-    def __call__(self, source: Source) -> dict[str, Any]:
-        path = self._here / source.root / source.path
-        info = probe(path)
-        if not info.has_audio:
-            raise Rejected("no sound")
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return {
-            "clip_id": source.clip_id,
-            "corpus": source.corpus,
-            "path": source.path,
-            "root": source.root,
-            "speaker": source.speaker,
-            "split": source.split,
-            "start_s": 0.0,
-            "end_s": info.duration_s,
-            "duration_s": info.duration_s,
-            "fps": float(info.fps),
-            "width": info.width,
-            "height": info.height,
-            "audio_rate": info.audio_rate,
-            "sha256": sha256,
-        }
+def type_of(column: str) -> pa.DataType:
+    """Of a column of the manifest."""
+    return schema.MANIFEST.field(column).type
 
 
-def assign_shards(rows: Sequence[Mapping[str, Any]], clips_per_shard: int) -> list[dict[str, Any]]:
-    """The rows by split and clip id, each with its shard: so many clips a shard, corpora and speakers mixed.
+def time_ranges(duration_s: float, cuts_s: Iterable[float], max_clip_s: float) -> Iterator[tuple[float, float]]:
+    """(start, end) in seconds of the clips that a video becomes: each shot, in even parts where it is longer.
 
-    Ids are hashes, so their order is a fixed shuffle.
+    Clips within a shot begin on the grid of 25 frames a second that starts with the shot.
     """
-    by_split: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: row["clip_id"]):
-        by_split[row["split"]].append(row)
-    return [
-        {**row, "shard": rank // clips_per_shard}
-        for split in SPLITS
-        for rank, row in enumerate(by_split.get(split, []))
-    ]
+    for start_s, end_s in pairwise((0.0, *cuts_s, duration_s)):
+        parts = max(1, ceil((end_s - start_s) / max_clip_s - 1e-9))
+        edges = [start_s + round(part * (end_s - start_s) / parts * schema.FPS) / schema.FPS for part in range(parts)]
+        yield from pairwise((*edges, end_s))
 
 
-def read_manifest(path: Path) -> list[dict[str, Any]]:
-    """The rows of a manifest. Raises InputError where there is none."""
-    try:
-        return pq.read_table(path, schema=schema.MANIFEST).to_pylist()  # type: ignore[no-any-return]
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: cannot be read as a manifest: {error}".splitlines()[0]) from error
+def clip_id(source: Source, *range_s: float) -> str:
+    """16 hex digits: unique, and safe as a file name."""
+    part = "".join(f"#{time_s:.3f}" for time_s in range_s)
+    return hashlib.blake2s(f"{source.corpus}/{source.path}{part}".encode(), digest_size=8).hexdigest()
 
 
-def video_path(row: Mapping[str, Any], here: Path) -> Path:
-    """The absolute path of a row's video, `here` being the folder that its root counts from."""
-    return here / row["root"] / row["path"]
+def with_shards(table: pa.Table, clips_per_shard: int) -> pa.Table:
+    """`schema.MANIFEST`: clips ordered by split and id, each with its shard, so many clips a shard.
 
-
-def by_shard(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each shard by its name, `train-000000`, both in order."""
-    groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        groups[f"{row['split']}-{row['shard']:06d}"].append(row)
-    return dict(groups)
+    Ids are hashes, so their order is a fixed shuffle that mixes corpora and speakers.
+    """
+    parts = []
+    for split in SPLITS:
+        part = table.filter(pa.compute.equal(table["split"], split)).sort_by("clip_id")
+        shards = pa.array(np.arange(part.num_rows, dtype=np.int32) // clips_per_shard)
+        parts.append(part.append_column("shard", shards).select(schema.MANIFEST.names).cast(schema.MANIFEST))
+    return pa.concat_tables(parts)

@@ -1,25 +1,35 @@
-"""Many independent items, spread over Ray actors; one that fails, or kills its process, is a row like the rest."""
+"""Many independent items, spread over Ray actors; one that fails, hangs or kills its process is a row like the rest."""
 
 import contextlib
 import logging
 import pickle
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 
+from pipelines.child import Child, cpu_s
 from pipelines.outcome import Failed, failed
 from pipelines.resources import Resources, use_one_thread
 
-__all__ = ["Failed", "Progress", "parallel"]
+__all__ = ["Failed", "Progress", "Usage", "parallel"]
 
 Worker = Callable[[Any], Any]  # called with an item, returns its result
 Progress = Callable[[int, int], None]  # how many are done, of how many
 
 MOST_BLOCKS = 1000  # Ray Data keeps books on every block; with more items than this a block holds several
+MOST_ITEMS = 50_000  # that Ray is given at once, so that its books do not grow with the corpus
+
+
+@dataclass
+class Usage:
+    """What the workers of one or several calls have computed."""
+
+    cpu_s: float = 0.0
 
 
 def parallel(
@@ -28,82 +38,105 @@ def parallel(
     settings: Mapping[str, Any],
     *,
     workers: int = 0,
+    limit_s: float = 0.0,
     resources: Resources | None = None,
     progress: Progress | None = None,
-) -> Iterator[tuple[int, Any]]:
+    usage: Usage | None = None,
+) -> Generator[tuple[int, Any], None, None]:
     """Yields (position of the item, result or `Failed`) for every item, in the order in which they get done.
 
     `factory(**settings)` is called once in each of the `workers` actors (0: as many as fit) and what it returns once an
     item. Items, settings and results are pickled; big results belong into files. Ray must be connected. At most a few
-    items a worker are under way or waiting to be taken. A worker that dies takes along what it worked on and what
-    waited for it. It is started again and these are tried again; what is lost a second time is tried alone, so that
-    only an item that really kills its worker counts as failed.
-    """
-    resources = resources or Resources()
-    done = 0
-    missing = set(range(len(items)))
+    items a worker are under way or waiting to be taken.
 
-    def run(positions: Sequence[int], most_blocks: int) -> Iterator[tuple[int, Any]]:
-        nonlocal done
-        for position, result in _run(items, positions, factory, settings, workers, resources, most_blocks):
-            missing.discard(position)
+    With a limit, the worker lives in a process of its own below the actor; an item that takes longer, or takes that
+    process down, has failed, at once and for good. The actor itself can still be lost, with its machine: it is started
+    again, and what it worked on and what waited for it is tried again; what is lost twice is tried alone, so that only
+    an item that really takes down its actor counts as failed. `usage` is added to as results come.
+
+    Whoever may stop before the end closes the generator (`contextlib.closing`): that ends the workers.
+    """
+    pool = _Pool(factory, settings, workers, limit_s, resources or Resources(), usage or Usage())
+    done = 0
+    for start in range(0, len(items), MOST_ITEMS):
+        missing = set(range(start, min(start + MOST_ITEMS, len(items))))
+        for position, result in _with_second_chances(pool, items, missing):
             done += 1
             if progress:
                 progress(done, len(items))
             yield position, result
 
-    for most_blocks in (MOST_BLOCKS, len(items)):
+
+def _with_second_chances(pool: "_Pool", items: Sequence[Any], missing: set[int]) -> Iterator[tuple[int, Any]]:
+    """A result for each of the missing items."""
+
+    def run(positions: Sequence[int], most_blocks: int) -> Iterator[tuple[int, Any]]:
+        for position, result in pool.run(items, positions, most_blocks):
+            missing.discard(position)
+            yield position, result
+
+    for most_blocks in (MOST_BLOCKS, MOST_ITEMS):  # then one item a block, so that few are lost together
         yield from run(sorted(missing), most_blocks)
     for position in sorted(missing):
         yield from run([position], 1)
     for position in sorted(missing):
-        done += 1
-        if progress:
-            progress(done, len(items))
         yield position, Failed("its worker process died")
 
 
-def _run(
-    items: Sequence[Any],
-    positions: Sequence[int],
-    factory: Callable[..., Worker],
-    settings: Mapping[str, Any],
-    workers: int,
-    resources: Resources,
-    most_blocks: int,
-) -> Iterator[tuple[int, Any]]:
-    """One pass of Ray Data over some of the items; what a dying worker held in its hands is left out."""
-    if not positions:
-        return
-    rows = [{"position": position, "item": pickle.dumps(items[position])} for position in positions]
-    fitting = max(1, int(ray.cluster_resources().get("CPU", 1) / resources.num_cpus))  # type: ignore[no-untyped-call]
-    pool = ActorPoolStrategy(size=min(workers or fitting, fitting, len(rows)))
-    with _quiet_data():
-        results = ray.data.from_items(rows, override_num_blocks=min(len(rows), most_blocks)).map(
-            _Guarded,  # type: ignore[arg-type]
-            fn_constructor_args=(factory, dict(settings)),
-            compute=pool,
-            num_cpus=resources.num_cpus,
-            num_gpus=resources.num_gpus,
-            max_task_retries=0,  # else an item that kills its worker is tried for ever
-        )
-        for row in results.iter_rows():
-            yield row["position"], pickle.loads(row["result"])
+class _Pool:
+    """How the items of one call are worked on."""
+
+    def __init__(
+        self,
+        factory: Callable[..., Worker],
+        settings: Mapping[str, Any],
+        workers: int,
+        limit_s: float,
+        resources: Resources,
+        usage: Usage,
+    ) -> None:
+        self._recipe = (factory, dict(settings), limit_s)
+        self._workers, self._resources, self._usage = workers, resources, usage
+
+    def run(self, items: Sequence[Any], positions: Sequence[int], most_blocks: int) -> Iterator[tuple[int, Any]]:
+        """One pass of Ray Data over some of the items; what a lost actor held in its hands is left out."""
+        if not positions:
+            return
+        rows = [{"position": position, "item": pickle.dumps(items[position])} for position in positions]
+        cpus = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
+        fitting = max(1, int(cpus / self._resources.num_cpus))
+        with _quiet_data():
+            results = ray.data.from_items(rows, override_num_blocks=min(len(rows), most_blocks)).map(
+                _Guarded,  # type: ignore[arg-type]
+                fn_constructor_args=self._recipe,
+                compute=ActorPoolStrategy(size=min(self._workers or fitting, fitting, len(rows))),
+                num_cpus=self._resources.num_cpus,
+                num_gpus=self._resources.num_gpus,
+                max_task_retries=0,  # else an item that kills its actor is tried for ever
+            )
+            for row in results.iter_rows():
+                self._usage.cpu_s += row["cpu_s"]
+                yield row["position"], pickle.loads(row["result"])
 
 
 class _Guarded:
     """The actor: one worker, whose exceptions become results."""
 
-    def __init__(self, factory: Callable[..., Worker], settings: dict[str, Any]) -> None:
+    def __init__(self, factory: Callable[..., Worker], settings: dict[str, Any], limit_s: float) -> None:
         use_one_thread()
-        self._work = factory(**settings)
+        if limit_s:
+            child = Child(factory, settings)
+            self._work: Worker = lambda item: child(item, limit_s)
+        else:
+            self._work = factory(**settings)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        before = cpu_s()
         try:
             result = self._work(pickle.loads(row["item"]))
         except Exception as error:
             result = failed(error)
-        return {"position": row["position"], "result": pickle.dumps(result)}
+        return {"position": row["position"], "result": pickle.dumps(result), "cpu_s": cpu_s() - before}
 
 
 @contextlib.contextmanager

@@ -1,20 +1,19 @@
 """Aligned crops, mels and landmarks, packed into shards: one task a shard, the same bytes whoever does it.
 
 A shard is written into the state folder first, with a mark of what it was made from, so that an interrupted run keeps
-what is finished.
+what is finished. Each clip is decoded in a process that can be ended.
 """
 
 import itertools
 import json
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import avcat.data
 import avcat.face
@@ -24,9 +23,12 @@ from avcat.data import schema
 from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, index_path, stats_path, write_shard
 from avcat.errors import InputError
 from avcat.face.align import alignment, transform_points, warp
+from avcat.files import absolute, move, read_table, remove_tree
 from avcat.media.mel import COLUMNS_PER_FRAME
 from avcat.media.video import decode_at
-from pipelines.manifest import SPLITS, by_shard, read_manifest, video_path
+from pipelines.child import Child
+from pipelines.clips import SPLITS, Rows, by_shard, read_manifest, reading
+from pipelines.grouped import OUTCOMES
 from pipelines.outcome import (
     Failed,
     Outcome,
@@ -37,9 +39,10 @@ from pipelines.outcome import (
     summary,
     write_outcomes,
 )
-from pipelines.parallel import Progress, parallel
-from pipelines.state import code_hash, file_hash, fingerprint, is_done, mark_done
+from pipelines.parallel import Progress, Usage, parallel
+from pipelines.state import alone, code_hash, file_hash, fingerprint, is_done, mark_done
 
+STAGE = "shards"
 KEPT_FACTS = ("corpus", "path", "speaker", "split", "start_s", "end_s", "fps", "width", "height", "sha256")
 
 
@@ -48,8 +51,8 @@ class ShardJob:
     """One shard to be made. Paths are absolute."""
 
     name: str  # train-000000
-    rows: list[dict[str, Any]]  # of the manifest
-    tracks: Path
+    rows: Rows  # of the manifest
+    tracks: Path  # files of this shard's clips
     mels: Path
     tar: Path
 
@@ -60,6 +63,27 @@ class ShardJob:
     def target(self, folder: Path) -> Path:
         """Where the tar belongs below a folder of shards."""
         return folder / self.split / f"shard-{self.name.split('-')[1]}.tar"
+
+
+class _Jobs(Sequence[ShardJob]):
+    """The jobs of a manifest, each made when it is asked for."""
+
+    def __init__(self, clips: Rows, tracks: Path, mels: Path, state: Path) -> None:
+        self._groups = list(by_shard(clips).items())
+        self._tracks, self._mels, self._state = absolute(tracks), absolute(mels), absolute(state)
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, number: int) -> ShardJob:  # type: ignore[override]
+        name, rows = self._groups[number]
+        return ShardJob(
+            name,
+            rows,
+            self._tracks / f"{name}.parquet",
+            self._mels / f"{name}.npz",
+            self._state / f"{name}.tar",
+        )
 
 
 def build_shards(
@@ -79,25 +103,40 @@ def build_shards(
 
     Raises InputError where too many clips fail or a split ends up empty.
     """
-    jobs = [
-        ShardJob(name, rows, (tracks / f"{name}.parquet").resolve(), mels.resolve(), (state / f"{name}.tar").resolve())
-        for name, rows in by_shard(read_manifest(manifest)).items()
-    ]
-    settings = {"inputs": inputs, "jpeg_quality": jpeg_quality, "here": Path.cwd()}
-    outcomes: list[Outcome] = []
-    for position, result in parallel(jobs, ShardWorker, settings, workers=runtime.workers, progress=progress):
-        if isinstance(result, Failed):  # not one clip but the shard: the disk, or our fault
-            raise InputError(f"{jobs[position].target(out)}: {result.reason}")
-        outcomes += result
-    check_failures(outcomes, max_failed_fraction)
-    filled = [job for job in jobs if clips_in(job.tar)]
-    for split in SPLITS:
-        if split not in {job.split for job in filled}:
-            raise InputError(f"{manifest}: no clip of the split {split!r} is left to train or to score with")
-    write_outcomes(out / "outcomes.parquet", outcomes)
-    written = [_publish(job, out) for job in filled]
-    shutil.rmtree(state)
-    return summary(outcomes) | {"shards": len(written), "megabytes": sum(written) / 1e6}
+    jobs = _Jobs(read_manifest(manifest), tracks, mels, state)
+    settings = {
+        "inputs": inputs,
+        "jpeg_quality": jpeg_quality,
+        "clip_limit_s": runtime.clip_limit_s,
+        "here": Path.cwd(),
+    }
+    with alone(state):
+        outcomes, usage = _earlier(tracks, mels), Usage()
+        results = parallel(jobs, ShardWorker, settings, workers=runtime.workers, progress=progress, usage=usage)
+        with closing(results):
+            for position, result in results:
+                if isinstance(result, Failed):  # not one clip but the shard: the disk, or our fault
+                    raise InputError(f"{jobs[position].target(out)}: {result.reason}")
+                outcomes += result
+        check_failures(outcomes, max_failed_fraction)
+        filled = [job for job in jobs if clips_in(job.tar)]
+        splits = {job.split for job in filled}
+        for split in SPLITS:
+            if split not in splits:
+                raise InputError(f"{manifest}: no clip of the split {split!r} is left to train or to score with")
+        write_outcomes(out / OUTCOMES, outcomes)
+        written = [_publish(job, out) for job in filled]
+        remove_tree(state)
+    facts = {"shards": len(written), "megabytes": sum(written) / 1e6, "worker_cpu_s": usage.cpu_s}
+    return summary(outcomes) | facts
+
+
+def _earlier(tracks: Path, mels: Path) -> list[Outcome]:
+    """The outcomes of the clips that did not come this far: what tracks say of a clip goes before what mels say."""
+    ends: dict[str, Outcome] = {}
+    for folder in (mels, tracks):
+        ends |= {end.clip_id: end for end in read_outcomes(folder / OUTCOMES) if end.status != "ok"}
+    return list(ends.values())
 
 
 def files_of(tar: Path) -> tuple[Path, Path, Path]:
@@ -113,27 +152,25 @@ def clips_in(tar: Path) -> int:
 def _publish(job: ShardJob, out: Path) -> int:
     """Moves a finished shard to its place; returns its bytes."""
     target = job.target(out)
-    target.parent.mkdir(parents=True, exist_ok=True)
     size = job.tar.stat().st_size
     for made, published in zip(files_of(job.tar), files_of(target), strict=True):
-        shutil.move(made, published)
+        move(made, published)
     return size
 
 
 class ShardWorker:
     """The worker: makes one shard, returns the outcomes of its clips."""
 
-    def __init__(self, inputs: InputConfig, jpeg_quality: int, here: Path) -> None:
-        self._inputs, self._jpeg_quality, self._here = inputs, jpeg_quality, here
-        self._code = code_hash(avcat.data, avcat.face, avcat.media)
+    def __init__(self, inputs: InputConfig, jpeg_quality: int, clip_limit_s: float, here: Path) -> None:
+        self._made_of = (inputs, jpeg_quality, code_hash(avcat.data, avcat.face, avcat.media))
+        self._limit_s = clip_limit_s
+        self._cut = Child(ClipCutter, {"inputs": inputs, "jpeg_quality": jpeg_quality, "here": here})
 
     def __call__(self, job: ShardJob) -> list[Outcome]:
-        tracks = Tracks(job.tracks)
-        rows = [row for row in job.rows if row["clip_id"] in tracks]
-        mels = {row["clip_id"]: job.mels / f"{row['clip_id']}.npy" for row in rows}
+        tracks, mels = Tracks(job.tracks), read_mels(job.mels)
+        rows = [row for row in job.rows.table.to_pylist() if row["clip_id"] in tracks and row["clip_id"] in mels]
         facts = [{name: row[name] for name in ("clip_id", *KEPT_FACTS)} for row in rows]
-        sources = [file_hash(path) for path in (job.tracks, *mels.values())]
-        made_from = fingerprint(self._inputs, self._jpeg_quality, facts, sources, self._code)
+        made_from = fingerprint(*self._made_of, facts, file_hash(job.tracks), file_hash(job.mels))
         ends_path, mark = job.tar.with_suffix(".outcomes.parquet"), job.tar.with_suffix(".done")
         if not is_done(mark, made_from, *files_of(job.tar), ends_path):
             ends: list[Outcome] = []
@@ -143,56 +180,58 @@ class ShardWorker:
         return read_outcomes(ends_path)
 
     def _clips(
-        self, rows: Sequence[Mapping[str, Any]], tracks: "Tracks", mels: Mapping[str, Path], ends: list[Outcome]
+        self, rows: Sequence[Mapping[str, Any]], tracks: "Tracks", mels: Mapping[str, np.ndarray], ends: list[Outcome]
     ) -> Iterator[ShardClip]:
         """The clips that can be made; what becomes of each is added to `ends`."""
         for row in rows:
-            result: Any
             try:
-                result = self._clip(row, tracks, mels[row["clip_id"]])
+                result = self._cut((row, *tracks[row["clip_id"]], mels[row["clip_id"]]), self._limit_s)
             except Exception as error:
                 result = failed(error)
             frames = 0 if isinstance(result, Failed) else len(result.jpegs)
-            ends.append(outcome_of(row["clip_id"], row["corpus"], row["split"], result, frames, frames))
+            ends.append(outcome_of(STAGE, row, result, frames, frames))
             if isinstance(result, ShardClip):
                 yield result
 
-    def _clip(self, row: Mapping[str, Any], tracks: "Tracks", mel: Path) -> ShardClip:
+
+class ClipCutter:
+    """Cuts the crops out of one clip; lives in a child."""
+
+    def __init__(self, inputs: InputConfig, jpeg_quality: int, here: Path) -> None:
+        self._inputs, self._jpeg_quality, self._here = inputs, jpeg_quality, here
+
+    def __call__(self, item: tuple[Mapping[str, Any], np.ndarray, np.ndarray, np.ndarray, np.ndarray]) -> ShardClip:
+        row, eyes, mouth, found, mel = item
         size = self._inputs.crop_size
-        eyes, mouth, found = tracks[row["clip_id"]]
         matrix = alignment(eyes, np.arange(len(eyes)) / schema.FPS, self._inputs.align, size)
-        path = video_path(row, self._here)
-        frames = decode_at(path, schema.FPS, row["start_s"], row["end_s"])
-        jpegs = [
-            encode_jpeg(warp(frame.image, matrix[frame.index], size), self._jpeg_quality)
-            for frame in itertools.islice(frames, len(eyes))
-        ]
-        landmarks = Landmarks(
-            eyes=np.stack([transform_points(m, points) for m, points in zip(matrix, eyes, strict=True)]).astype(
-                np.float32
-            ),
-            mouth=np.stack([transform_points(m, points) for m, points in zip(matrix, mouth, strict=True)]).astype(
-                np.float32
-            ),
-            found=found,
-            matrix=matrix,
-        )
+        with reading(row, self._here) as path:
+            frames = decode_at(path, schema.FPS, row["start_s"], row["end_s"])
+            jpegs = [
+                encode_jpeg(warp(frame.image, matrix[frame.index], size), self._jpeg_quality)
+                for frame in itertools.islice(frames, len(eyes))
+            ]
+        landmarks = Landmarks(eyes=_moved(matrix, eyes), mouth=_moved(matrix, mouth), found=found, matrix=matrix)
         meta = {name: row[name] for name in KEPT_FACTS}
-        return ShardClip(row["clip_id"], meta, jpegs, fit_mel(np.load(mel), len(jpegs)), landmarks)
+        return ShardClip(row["clip_id"], meta, jpegs, fit_mel(mel, len(jpegs)), landmarks)
+
+
+def _moved(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points float32 [T, P, 2] of the source in pixels of the crop."""
+    return np.stack([transform_points(m, p) for m, p in zip(matrix, points, strict=True)]).astype(np.float32)
 
 
 class Tracks:
     """The tracks of one shard, by clip id: eyes float32 [T, 2, 2], mouth [T, 20, 2], found bool [T]."""
 
     def __init__(self, path: Path) -> None:
-        table = pq.read_table(path, columns=["clip_id", "eyes", "mouth", "found"])
+        table = read_table(path, columns=["clip_id", "eyes", "mouth", "found"])
         self._eyes = _array(table["eyes"]).reshape(-1, 2, 2)
         self._mouth = _array(table["mouth"]).reshape(-1, schema.MOUTH_POINTS, 2)
         self._found = table["found"].to_numpy()
         clips, starts = np.unique(table["clip_id"].to_numpy().astype(str), return_index=True)
         order = np.argsort(starts)
-        stops = np.append(starts[order][1:], table.num_rows)
-        self._ranges = {str(clips[i]): slice(starts[i], stop) for i, stop in zip(order, stops, strict=True)}
+        stops = [*starts[order][1:], table.num_rows]  # one too many where all clips were rejected
+        self._ranges = {str(clips[i]): slice(starts[i], stop) for i, stop in zip(order, stops, strict=False)}
 
     def __contains__(self, clip_id: str) -> bool:
         return clip_id in self._ranges
@@ -200,6 +239,12 @@ class Tracks:
     def __getitem__(self, clip_id: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         rows = self._ranges[clip_id]
         return self._eyes[rows], self._mouth[rows], self._found[rows]
+
+
+def read_mels(path: Path) -> dict[str, np.ndarray]:
+    """The mels of one shard, by clip id: float32 [80, 4 T]."""
+    with path.open("rb") as file, np.load(file) as arrays:
+        return dict(arrays)
 
 
 def fit_mel(mel: np.ndarray, frames: int) -> np.ndarray:

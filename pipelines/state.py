@@ -3,14 +3,18 @@
 The marks stay out of the outputs: what other code made with the same result must not look new to later stages.
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from avcat.files import atomic_path
+from avcat.errors import InputError
+from avcat.files import atomic_path, is_remote
 
 
 def fingerprint(*inputs: Any) -> str:
@@ -30,7 +34,25 @@ def file_hash(path: Path) -> str:
     if not path.exists():
         return ""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def alone(state: Path) -> Iterator[None]:
+    """Holds a state folder for one run; whoever comes second gets an InputError. Ends with the process, however.
+
+    Object stores have no such locks: there, two runs do the same work twice.
+    """
+    if is_remote(state):
+        yield
+        return
+    state.parent.mkdir(parents=True, exist_ok=True)
+    with (state.parent / f".{state.name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"{state}: another run is at work here") from error
+        yield
 
 
 def is_done(mark: Path, inputs: str, *files: Path) -> bool:

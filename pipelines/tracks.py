@@ -1,10 +1,8 @@
-"""Where the face is in every frame of every clip. A frame never leaves the actor that decoded it.
+"""Where the speaker's face is in every frame of every clip. A frame never leaves the process that decoded it.
 
-One parquet file for each shard (`train-000000.parquet`, `schema.TRACKS`) and `outcomes.parquet` for all clips. A file
-is written as soon as all its clips are done, first into the state folder: an interrupted run goes on from there.
+One parquet file for each shard (`train-000000.parquet`, `schema.TRACKS`) and `outcomes.parquet` for all clips.
 """
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,24 +16,19 @@ import avcat.face
 import avcat.media
 from avcat.config import DataConfig, RuntimeConfig
 from avcat.data import schema
-from avcat.face.landmarks import MediaPipeDetector
-from avcat.face.track import Track, fill_gaps, longest_gap, track_faces
+from avcat.face.detector import build_detector
+from avcat.face.track import Sightings, Track, fill_gaps, find_people, longest_gap, speaker, track_of
 from avcat.files import atomic_path
+from avcat.media.shots import CutFinder
 from avcat.media.video import decode_at
-from pipelines.manifest import by_shard, read_manifest, video_path
-from pipelines.outcome import (
-    Failed,
-    Outcome,
-    check_failures,
-    outcome_of,
-    read_outcomes,
-    summary,
-    write_outcomes,
-)
-from pipelines.parallel import Progress, parallel
-from pipelines.state import code_hash, fingerprint, is_done, mark_done
+from pipelines.clips import read_manifest, reading
+from pipelines.grouped import publish, work_grouped
+from pipelines.outcome import Failed, Outcome, after, check_failures, outcome_of, read_outcomes, summary
+from pipelines.parallel import Progress, Usage
+from pipelines.resources import Resources
+from pipelines.state import alone, code_hash, fingerprint
 
-OUTCOMES = "outcomes.parquet"
+STAGE = "tracks"
 
 
 @dataclass(frozen=True)
@@ -49,6 +42,7 @@ class Tracked:
 def track_clips(
     config: DataConfig,
     manifest: Path,
+    before: Path,
     out: Path,
     state: Path,
     *,
@@ -57,54 +51,43 @@ def track_clips(
 ) -> dict[str, Any]:
     """Writes the tracks of all clips of the manifest to the folder `out`; returns the counts. Ray must be connected.
 
-    Raises InputError where too many clips fail.
+    `before` are the outcomes that came with the manifest. Raises InputError where too many clips fail.
     """
-    groups = by_shard(read_manifest(manifest))
-    code = code_hash(avcat.face, avcat.media)
-    inputs = {name: fingerprint(rows, config, code) for name, rows in groups.items()}
-    waiting = {
-        name: rows
-        for name, rows in groups.items()
-        if not is_done(state / f"{name}.done", inputs[name], state / f"{name}.parquet", state / f"{name}.{OUTCOMES}")
-    }
-    for name, rows, results in _tracked_groups(config, waiting, runtime, progress):
-        _write_group(state, name, rows, results)
-        mark_done(state / f"{name}.done", inputs[name])
-    outcomes = [outcome for name in groups for outcome in read_outcomes(state / f"{name}.{OUTCOMES}")]
-    check_failures(outcomes, config.max_failed_fraction)
-    out.mkdir(parents=True, exist_ok=True)
-    for name in groups:
-        shutil.move(state / f"{name}.parquet", out / f"{name}.parquet")
-    write_outcomes(out / OUTCOMES, outcomes)
-    shutil.rmtree(state)
-    return summary(outcomes)
-
-
-def _tracked_groups(
-    config: DataConfig, groups: Mapping[str, list[dict[str, Any]]], runtime: RuntimeConfig, progress: Progress | None
-) -> Iterator[tuple[str, list[dict[str, Any]], list[Any]]]:
-    """(name, rows, results in the order of the rows) of each group, as soon as its last clip is done."""
-    items = [(name, place, row) for name, rows in groups.items() for place, row in enumerate(rows)]
-    results: dict[str, dict[int, Any]] = {name: {} for name in groups}
-    clips = [row for _, _, row in items]
-    settings = {"config": config, "here": Path.cwd()}
-    for position, result in parallel(clips, Tracker, settings, workers=runtime.workers, progress=progress):
-        name, place, _ = items[position]
-        results[name][place] = result
-        if len(results[name]) == len(groups[name]):
-            done = results.pop(name)
-            yield name, groups[name], [done[place] for place in range(len(done))]
+    clips, usage = read_manifest(manifest), Usage()
+    on_gpu = config.detector.kind == "retinaface" and runtime.device == "cuda"
+    with alone(state):
+        outcomes = work_grouped(
+            clips,
+            Tracker,
+            {"config": config, "here": Path.cwd(), "device": "cuda" if on_gpu else "cpu"},
+            _write_group,
+            suffix=".parquet",
+            state=state,
+            made_of=fingerprint(config, code_hash(avcat.face, avcat.media)),
+            workers=runtime.workers,
+            limit_s=runtime.clip_limit_s,
+            resources=Resources(num_gpus=runtime.worker_gpus if on_gpu else 0),
+            usage=usage,
+            progress=progress,
+        )
+        outcomes = after(read_outcomes(before), outcomes)
+        check_failures(outcomes, config.max_failed_fraction)
+        publish(clips, outcomes, suffix=".parquet", state=state, out=out)
+    return summary(outcomes) | {"worker_cpu_s": usage.cpu_s}
 
 
 class Tracker:
-    """The worker: follows the main face through one clip."""
+    """The worker: follows everybody through one clip, and chooses who speaks."""
 
-    def __init__(self, config: DataConfig, here: Path) -> None:
+    def __init__(self, config: DataConfig, here: Path, device: str) -> None:
         self._config, self._here = config, here
-        self._detector = MediaPipeDetector()
+        self._detector = build_detector(config.detector, device)
 
     def __call__(self, row: Mapping[str, Any]) -> Tracked:
-        path = video_path(row, self._here)
+        with reading(row, self._here) as path:
+            return self._track(path, row)
+
+    def _track(self, path: Path, row: Mapping[str, Any]) -> Tracked:
         pts_s: list[float] = []
 
         def images() -> Iterator[tuple[float, np.ndarray]]:
@@ -112,43 +95,46 @@ class Tracker:
                 pts_s.append(time_s)
                 yield index / schema.FPS, image
 
-        track = fill_gaps(track_faces(images(), self._detector), self._config.max_gap_frames)
-        return Tracked(replace(track, times_s=np.array(pts_s)), reject_reason(track, self._config))
+        seen = find_people(images(), self._detector, CutFinder(self._config.cut_threshold))
+        track = track_of(seen, *([speaker(seen, self._config.speaker)] if seen.people else []))
+        filled = fill_gaps(track, self._config.max_gap_frames)
+        return Tracked(replace(filled, times_s=np.array(pts_s)), reject_reason(seen, track, self._config))
 
 
-def reject_reason(track: Track, config: DataConfig) -> str:
+def reject_reason(seen: Sightings, track: Track, config: DataConfig) -> str:
     """Why a clip is not wanted, or nothing."""
     if track.found.size < config.min_frames:
         return "too short"
     if not track.found.any():
         return "no face"
+    if seen.cuts:
+        return "cut"
     if track.found.mean() < config.min_found_fraction:
         return "face not found often enough"
     if longest_gap(track.found) > config.max_gap_frames:
         return "gap"
     distance = np.linalg.norm(track.eyes[:, 1] - track.eyes[:, 0], axis=1)
-    return "face too small" if np.median(distance) < config.min_eye_distance_px else ""
+    return "face too small" if np.nanmedian(distance) < config.min_eye_distance_px else ""
 
 
-def _write_group(state: Path, name: str, rows: Sequence[Mapping[str, Any]], results: Sequence[Any]) -> None:
-    write_outcomes(state / f"{name}.{OUTCOMES}", [_outcome(*pair) for pair in zip(rows, results, strict=True)])
+def _write_group(path: Path, rows: Sequence[Mapping[str, Any]], results: Sequence[Any]) -> list[Outcome]:
     tables = [
         tracks_table(row["clip_id"], result.track)
         for row, result in zip(rows, results, strict=True)
         if isinstance(result, Tracked) and not result.reason
     ]
     table = pa.concat_tables(tables) if tables else schema.TRACKS.empty_table()
-    with atomic_path(state / f"{name}.parquet") as part:
+    with atomic_path(path) as part:
         pq.write_table(table, part)
+    return [_outcome(row, result) for row, result in zip(rows, results, strict=True)]
 
 
 def _outcome(row: Mapping[str, Any], result: Any) -> Outcome:
     if isinstance(result, Failed):
-        return outcome_of(row["clip_id"], row["corpus"], row["split"], result)
-    status = Failed(result.reason, rejected=True) if result.reason else None
+        return outcome_of(STAGE, row, result)
     found = result.track.found
-    outcome = outcome_of(row["clip_id"], row["corpus"], row["split"], status)
-    return replace(outcome, frames=found.size, found=int(found.sum()))
+    status = Failed(result.reason, rejected=True) if result.reason else None
+    return replace(outcome_of(STAGE, row, status), frames=found.size, found=int(found.sum()))
 
 
 def tracks_table(clip_id: str, track: Track) -> pa.Table:

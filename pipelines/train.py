@@ -34,10 +34,10 @@ def train_syncnet(
     """Trains a SyncNet on `shards/train`, writes `out/model.pt`, and judges it on `shards/test`, people never seen."""
     set_threads(runtime.threads)
     size = config.model.image_size
-    train = ClipStore(shards / "train", image_size=size, cache_bytes=CACHE_BYTES, half=config.half)
-    task = SyncNetTask(config, train, _held_out(shards, "val", size), runtime.device)
+    train = _store(shards / "train", size, runtime, config.half)
+    task = SyncNetTask(config, train, _store(shards / "val", size, runtime), runtime.device)
     run(task, config.optimiser, state, loggers, fingerprint=_fingerprint(config, inputs, shards))
-    metrics = judge(task.averaged, _held_out(shards, "test", size), planted=True)
+    metrics = judge(task.averaged, _store(shards / "test", size, runtime), planted=True)
     save_model(
         out / "model.pt", "syncnet", task.averaged, config.model, inputs, {**metrics, "steps": config.optimiser.steps}
     )
@@ -51,12 +51,16 @@ def train_avcat(
     *,
     syncnet: Path | None,
     shards: Path,
+    offsets: Path | None,
     out: Path,
     state: Path,
     runtime: RuntimeConfig,
     loggers: Loggers,
 ) -> dict[str, float]:
-    """Trains AV-CAT on `shards/train` with the expert `syncnet`, and writes `out/model.pt`, the averaged weights."""
+    """Trains AV-CAT on `shards/train` with the expert `syncnet`, and writes `out/model.pt`, the averaged weights.
+
+    `offsets` (`schema.OFFSETS`) say which clips to leave out, and which sounds to move.
+    """
     set_threads(runtime.threads)
     size = config.model.image_size
     expert = None
@@ -64,9 +68,9 @@ def train_avcat(
         network, _ = load_model(syncnet, "syncnet")
         assert isinstance(network, SyncNet)
         expert = network
-    train = ClipStore(shards / "train", image_size=size, cache_bytes=CACHE_BYTES)
-    task = AVCATTask(config, train, _held_out(shards, "val", size), expert, runtime.device)
-    made_from = _fingerprint(config, inputs, shards, file_hash(syncnet) if syncnet else "")
+    train, held_out = (_store(shards / split, size, runtime, offsets=offsets) for split in ("train", "val"))
+    task = AVCATTask(config, train, held_out, expert, runtime.device)
+    made_from = _fingerprint(config, inputs, shards, *(file_hash(path) for path in (syncnet, offsets) if path))
     metrics = run(task, config.optimiser, state, loggers, fingerprint=made_from)
     facts = {"steps": config.optimiser.steps, **metrics}
     save_model(out / "model.pt", "avcat", task.averaged, config.model, inputs, facts)
@@ -74,17 +78,27 @@ def train_avcat(
     return metrics
 
 
-def _held_out(shards: Path, split: str, image_size: int) -> ClipStore:
-    return ClipStore(shards / split, image_size=image_size, cache_bytes=CACHE_BYTES)
+def _store(
+    shards: Path, image_size: int, runtime: RuntimeConfig, half: str = "all", offsets: Path | None = None
+) -> ClipStore:
+    return ClipStore(
+        shards,
+        image_size=image_size,
+        cache_bytes=CACHE_BYTES,
+        half=half,
+        offsets=offsets,
+        threads=runtime.loader_threads,
+        skip_broken=runtime.broken_shards == "skip",
+    )
 
 
-def _fingerprint(config: SyncNetTraining | TrainConfig, inputs: InputConfig, shards: Path, expert: str = "") -> str:
-    """Settings, data, the expert's hash and the code: a checkpoint goes on only with the same of all."""
+def _fingerprint(config: SyncNetTraining | TrainConfig, inputs: InputConfig, shards: Path, *others: str) -> str:
+    """Settings, data, hashes of what else went in, and the code: a checkpoint goes on only with the same of all."""
     stats = {
         str(p.relative_to(shards)): json.loads(p.read_text())["sha256"] for p in sorted(shards.rglob("*_stats.json"))
     }
     code = code_hash(avcat.losses, avcat.models, avcat.nn, avcat.training)
-    return fingerprint_of(to_dict(config), to_dict(inputs), stats, expert, code)
+    return fingerprint_of(to_dict(config), to_dict(inputs), stats, others, code)
 
 
 def _finish(out: Path, state: Path, metrics: dict[str, float]) -> None:

@@ -14,13 +14,16 @@ from stages._params import ROOT
 def run_stage(work: Callable[[], None]) -> int:
     """Runs `work` in the project's root; returns the exit code.
 
-    What the user can mend is one line on stderr and code 2; an interrupt is code 130.
+    What the user can mend, disks and networks included, is one line on stderr and code 2; an interrupt is code 130.
     """
     os.chdir(ROOT)
     try:
         work()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk, a share that is gone
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -1,7 +1,7 @@
 """params.yaml, composed and parsed: reference, then the profile's differences, then the variant's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,11 @@ import yaml
 
 from avcat import config
 from avcat.errors import InputError
+from avcat.files import located
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = "params.yaml"
-SECTIONS = ("corpus", "data", "mel", "align", "model", "syncnet", "evaluator", "train", "evaluate")
+SECTIONS = ("corpus", "data", "mel", "align", "model", "syncnet", "evaluator", "offsets", "train", "evaluate")
 VARIANT_SECTIONS = ("model", "train")
 
 
@@ -28,6 +29,7 @@ class Params:
     align: config.AlignConfig
     syncnet: config.SyncNetTraining
     evaluator: config.SyncNetTraining
+    offsets: config.OffsetsConfig
     train: config.TrainConfig
     evaluate: config.EvaluateConfig
     runtime: config.RuntimeConfig
@@ -40,12 +42,12 @@ class Params:
     @property
     def out(self) -> Path:
         """What DVC keeps."""
-        return Path("out") / self.profile
+        return located(self.runtime.storage) / "out" / self.profile
 
     @property
     def state(self) -> Path:
         """What lets an interrupted stage go on; DVC does not know it."""
-        return Path("state") / self.profile
+        return located(self.runtime.storage) / "state" / self.profile
 
 
 def merge(base: Any, over: Any) -> Any:
@@ -67,14 +69,13 @@ def load(profile: str | None = None, variant: str = "full", path: str | Path | N
     ablation = _pick(tree, "variants", variant, VARIANT_SECTIONS)
     _check_keys(tree["reference"], SECTIONS, f"{FILE}: reference")
     sections = merge(merge(tree["reference"], over), ablation)
-    out = f"out/{profile}"
     sections["evaluator"] = merge(sections["syncnet"], sections["evaluator"])
     sections["train"] = {"model": sections.pop("model"), **sections["train"]}
     params = config.parse(
         Params, {"profile": profile, "variant": variant, "runtime": tree["runtime"], **sections}, FILE
     )
-    for name, folder in params.data.corpora.items():
-        params.data.corpora[name] = folder.replace("{out}", out)
+    for name, source in params.data.corpora.items():
+        params.data.corpora[name] = replace(source, root=source.root.replace("{out}", str(params.out)))
     return params
 
 

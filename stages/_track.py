@@ -44,6 +44,22 @@ class Run:
         """A uint8 [H, W, 3] RGB picture, kept for each step."""
         mlflow.log_image(image, key=name, step=step)
 
+    def log_outcomes(self, counts: Mapping[str, Any]) -> None:
+        """A picture of what became of the clips: `clips` by status, `rejected` and `failed` by reason."""
+        from matplotlib.figure import Figure  # slow to import
+
+        bars = {"ok": counts["clips"]["ok"]}
+        for status in ("rejected", "failed"):
+            bars |= {f"{status}: {reason}": count for reason, count in counts[status].items()}
+        figure = Figure(figsize=(8, 1 + 0.35 * len(bars)), layout="constrained")
+        axes = figure.subplots()
+        axes.bar_label(axes.barh(list(bars), list(bars.values()), color="#4477aa"), padding=3)
+        axes.invert_yaxis()
+        axes.spines[["top", "right", "bottom"]].set_visible(False)
+        axes.set_xticks([])
+        axes.set_title(f"{counts['clips']['in']} clips", loc="left")
+        mlflow.log_figure(figure, "outcomes.png")
+
     def summarise(self, values: Mapping[str, Any]) -> None:
         """Prints the stage's figures and its time, one a line, and keeps the numbers; names are joined by dots."""
         flat = {**dict(flatten(values)), "stage_s": round(time.monotonic() - self._started, 1)}

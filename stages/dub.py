@@ -15,7 +15,7 @@ from avcat.face.landmarks import MediaPipeDetector
 from avcat.files import atomic_path
 from avcat.media.video import decode_at, probe
 from avcat.redraw import Redrawer
-from pipelines.manifest import read_manifest
+from pipelines.clips import read_manifest
 from pipelines.resources import with_device
 from stages._main import bar, run_stage
 from stages._params import load

@@ -14,17 +14,20 @@ def work() -> None:
     """Reads the manifest, writes the folder `mels`."""
     params = load()
     manifest = params.out / "manifest.parquet"
-    with tracked("mels", {"mel": params.mel}, [manifest]) as run:
+    with tracked("mels", {"mel": params.mel, "data": params.data}, [manifest]) as run:
         with connect(params.runtime), bar("mels") as progress:
             counts = compute_mels(
                 params.mel,
                 params.data,
                 manifest,
+                params.out / "manifest-outcomes.parquet",
                 params.out / "mels",
+                params.state / "mels",
                 runtime=params.runtime,
                 progress=progress,
             )
         run.summarise(counts)
+        run.log_outcomes(counts)
 
 
 def main() -> int:

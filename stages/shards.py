@@ -31,6 +31,7 @@ def work() -> None:
                 progress=progress,
             )
         run.summarise(counts)
+        run.log_outcomes(counts)
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from pipelines.cluster import connect
+from pipelines.resources import with_device
 from pipelines.tracks import track_clips
 from stages._main import bar, run_stage
 from stages._params import load
@@ -19,12 +20,14 @@ def work() -> None:
             counts = track_clips(
                 params.data,
                 manifest,
+                params.out / "manifest-outcomes.parquet",
                 params.out / "tracks",
                 params.state / "tracks",
-                runtime=params.runtime,
+                runtime=with_device(params.runtime) if params.data.detector.kind == "retinaface" else params.runtime,
                 progress=progress,
             )
         run.summarise(counts)
+        run.log_outcomes(counts)
 
 
 def main() -> int:

@@ -14,14 +14,15 @@ from stages._training import loggers
 def work(variant: str) -> None:
     """Reads shards and SyncNet, writes `out/<profile>/train/<variant>/`."""
     params = load(variant=variant)
-    shards, syncnet = params.out / "shards", params.out / "syncnet" / "model.pt"
-    with tracked(f"train-{variant}", {"variant": variant, "train": params.train}, [shards, syncnet]) as run:
+    shards, syncnet, offsets = (params.out / name for name in ("shards", "syncnet/model.pt", "offsets.parquet"))
+    with tracked(f"train-{variant}", {"variant": variant, "train": params.train}, [shards, syncnet, offsets]) as run:
         with loggers(run, f"train {variant}", params.train.optimiser.steps) as where:
             metrics = train_avcat(
                 params.train,
                 params.inputs,
                 syncnet=syncnet,
                 shards=shards,
+                offsets=offsets,
                 out=params.out / "train" / variant,
                 state=params.state / "train" / variant,
                 runtime=with_device(params.runtime),

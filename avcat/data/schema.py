@@ -25,6 +25,24 @@ MANIFEST = pa.schema(
     ]
 )
 
+PROBES = pa.schema(
+    [
+        ("root", pa.string()),
+        ("path", pa.string()),
+        ("size", pa.int64()),  # bytes; with the time of its last change it says whether the file is still the same
+        ("mtime_ns", pa.int64()),
+        ("status", pa.string()),  # ok, rejected, failed
+        ("reason", pa.string()),
+        ("duration_s", pa.float64()),
+        ("fps", pa.float64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("audio_rate", pa.int32()),
+        ("sha256", pa.string()),
+        ("cuts_s", pa.list_(pa.float64())),  # where shots begin, but the first; looked for in long videos alone
+    ]
+)
+
 TRACKS = pa.schema(
     [
         ("clip_id", pa.string()),
@@ -42,11 +60,27 @@ OUTCOME = pa.schema(
     [
         ("clip_id", pa.string()),
         ("corpus", pa.string()),
+        ("path", pa.string()),  # of the file, as in the manifest
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),  # 0 where the file never became clips
         ("split", pa.string()),
+        ("stage", pa.string()),  # the last one that had it
         ("status", pa.string()),  # ok, rejected, failed
         ("reason", pa.string()),  # empty where ok
         ("frames", pa.int32()),
         ("found", pa.int32()),
+    ]
+)
+
+OFFSETS = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("split", pa.string()),
+        ("offset", pa.int32()),  # frames by which the sound leads
+        ("confidence", pa.float32()),
+        ("windows", pa.int32()),  # that were compared: few say little
+        ("move", pa.int32()),  # frames by which training moves the sound to the right
+        ("reason", pa.string()),  # why training leaves the clip out; empty where it does not
     ]
 )
 

@@ -2,14 +2,14 @@
 
 `shard-000000.tar` holds, for each clip, one JPEG a frame, the mel, the landmarks and a JSON of facts; a clip is one
 WebDataset sample, its key is the clip id. `shard-000000.parquet` (`schema.SHARD_INDEX`) says where each member's bytes
-lie, so that any frame is one `pread` away. `shard-000000_stats.json` is written last: its presence means done.
+lie, so that any frame is one read away. `shard-000000_stats.json` is written last: its presence means done.
 The same clips give the same bytes.
 """
 
 import hashlib
 import io
 import json
-import os
+import logging
 import tarfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,15 +23,11 @@ import pyarrow.parquet as pq
 
 from avcat.data import schema
 from avcat.errors import InputError
-from avcat.files import atomic_path
+from avcat.files import atomic_path, located, read_range, read_table
+
+log = logging.getLogger(__name__)
 
 MEL, LANDMARKS, META = "mel.npy", "landmarks.npz", "json"
-REDUCED = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
-}
 
 
 @dataclass(frozen=True)
@@ -62,9 +58,9 @@ def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
     return data.tobytes()
 
 
-def decode_jpeg(data: bytes | memoryview, reduce: int = 1) -> np.ndarray:
-    """The uint8 [H / reduce, W / reduce, 3] RGB image; `reduce` is 1, 2, 4 or 8. ValueError where it is no JPEG."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), REDUCED[reduce]) if len(data) else None
+def decode_jpeg(data: bytes | memoryview) -> np.ndarray:
+    """The uint8 [H, W, 3] RGB image. ValueError where it is no JPEG."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if len(data) else None
     if image is None:
         raise ValueError("not a JPEG image")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -148,17 +144,23 @@ class ShardReader:
     """
 
     def __init__(self, tar: str | Path) -> None:
-        self.path = Path(tar)
-        self._file = -1
+        self.path = Path(tar) if isinstance(tar, str) else tar
         try:
-            self.clips = pq.read_table(index_path(self.path), schema=schema.SHARD_INDEX)
-            self._file = os.open(self.path, os.O_RDONLY)
+            self.clips = read_table(index_path(self.path), schema=schema.SHARD_INDEX)
+            size = self.path.stat().st_size
         except (OSError, pa.ArrowInvalid) as error:
             raise InputError(f"{self.path}: cannot be read as a shard: {error}".splitlines()[0]) from error
+        end = self._end()
+        if size < end:
+            raise InputError(f"{self.path}: the file ends early: {end} bytes expected, {size} found")
 
-    def __del__(self) -> None:
-        if getattr(self, "_file", -1) >= 0:
-            os.close(self._file)
+    def _end(self) -> int:
+        """Where the last member of the last clip ends."""
+        if not len(self):
+            return 0
+        row = self.clips.slice(len(self) - 1).to_pylist()[0]
+        members = [(row[name]["offset"], row[name]["size"]) for name in ("meta", "mel", "landmarks")]
+        return max(sum(member) for member in [*members, (row["jpeg_offsets"][-1], row["jpeg_sizes"][-1])])
 
     def __reduce__(self) -> tuple[type["ShardReader"], tuple[Path]]:
         return ShardReader, (self.path,)
@@ -169,11 +171,8 @@ class ShardReader:
     def frame_count(self, clip: int) -> int:
         return int(self.clips["frames"][clip].as_py())
 
-    def frames(self, clip: int, start: int = 0, stop: int | None = None, reduce: int = 1) -> np.ndarray:
-        """Frames start .. stop - 1 as uint8 [n, S, S, 3] RGB.
-
-        `reduce` 2, 4 or 8 decodes at that fraction of the side, which is faster than decoding and shrinking.
-        """
+    def frames(self, clip: int, start: int = 0, stop: int | None = None) -> np.ndarray:
+        """Frames start .. stop - 1 as uint8 [n, S, S, 3] RGB."""
         stop = self.frame_count(clip) if stop is None else stop
         assert 0 <= start < stop <= self.frame_count(clip), (start, stop, self.frame_count(clip))
         offsets = self.clips["jpeg_offsets"][clip].values.to_numpy()[start:stop]
@@ -182,7 +181,7 @@ class ShardReader:
         block = memoryview(self._read(first, int(offsets[-1] + sizes[-1]) - first))
         try:
             return np.stack(
-                [decode_jpeg(block[o - first : o - first + n], reduce) for o, n in zip(offsets, sizes, strict=True)]
+                [decode_jpeg(block[o - first : o - first + n]) for o, n in zip(offsets, sizes, strict=True)]
             )
         except (ValueError, cv2.error) as error:
             raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken frame") from error
@@ -211,21 +210,36 @@ class ShardReader:
             raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken {name}") from error
 
     def _read(self, offset: int, size: int) -> bytes:
-        data = os.pread(self._file, size, offset)
+        try:
+            data = read_range(self.path, offset, size)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be read ({error})") from error
         if len(data) != size:
             raise InputError(f"{self.path}: the file ends early: {offset + size} bytes expected")
         return data
 
 
-def open_shards(folder: str | Path) -> list[ShardReader]:
+def open_shards(folder: str | Path, *, skip_broken: bool = False) -> list[ShardReader]:
     """Readers of all finished shards of a folder (one split), in the order of their names.
 
-    Raises InputError where there are none, or where a tar has no stats: its writing was interrupted.
+    Raises InputError where there are none, and where one is broken or has no stats, as its writing was interrupted;
+    with `skip_broken` the latter are left out, and said so in the log.
     """
-    tars = sorted(Path(folder).glob("shard-*.tar"))
+    tars = sorted((located(folder) if isinstance(folder, str) else folder).glob("shard-*.tar"))
     if not tars:
         raise InputError(f"{folder}: no shards here")
+    readers = []
     for tar in tars:
-        if not stats_path(tar).exists():
-            raise InputError(f"{tar}: not finished, {stats_path(tar).name} is missing")
-    return [ShardReader(tar) for tar in tars]
+        try:
+            readers.append(_open_finished(tar))
+        except InputError as error:
+            if not skip_broken:
+                raise
+            log.warning("%s; left out", error)
+    return readers
+
+
+def _open_finished(tar: Path) -> ShardReader:
+    if not stats_path(tar).exists():
+        raise InputError(f"{tar}: not finished, {stats_path(tar).name} is missing")
+    return ShardReader(tar)

@@ -3,18 +3,24 @@
 A batch is a pure function of the seed and the step, so training resumes exactly wherever it stopped.
 """
 
+import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import numpy as np
 
 from avcat.data.shards import open_shards
 from avcat.errors import InputError
-from avcat.media.mel import mel_windows
+from avcat.files import read_table
+from avcat.media.mel import mel_windows, shifted
 from avcat.seeding import generator
+
+log = logging.getLogger(__name__)
 
 FRAMES = 5  # consecutive frames of one window (paper, section 3.4)
 FRAMES_PER_TURN = 50  # a clip comes up once an epoch for each two seconds it lasts, at least once
@@ -31,16 +37,39 @@ class Batch:
 
 
 class ClipStore:
-    """All clips of some shards, as crops of `image_size` and mels, decoded once while `cache_bytes` last."""
+    """All clips of some shards, as crops of `image_size` and mels, decoded once while `cache_bytes` last.
 
-    def __init__(self, shards: Path, *, image_size: int, cache_bytes: int, half: str = "all") -> None:
-        """`half` keeps all speakers, or those of even or odd rank among the sorted speakers."""
+    Threads may share it.
+    """
+
+    def __init__(
+        self,
+        shards: Path,
+        *,
+        image_size: int,
+        cache_bytes: int,
+        half: str = "all",
+        offsets: Path | None = None,
+        threads: int = 1,
+        skip_broken: bool = False,
+    ) -> None:
+        """`half` keeps all speakers, or those of even or odd rank among the sorted speakers. `offsets` name clips to
+        leave out and sounds to move (`schema.OFFSETS`). `threads` make batches ahead.
+
+        A shard that is broken raises InputError with its name, now or when a frame of it is asked for; with
+        `skip_broken` it is left out, and said so in the log.
+        """
         self.image_size, self._left = image_size, cache_bytes
-        columns = ["corpus", "speaker", "frames"]
+        self.threads, self.skip_broken = threads, skip_broken
+        said = {row["clip_id"]: row for row in read_table(offsets).to_pylist()} if offsets else {}
+        unwanted = {clip_id for clip_id, row in said.items() if row["reason"]}
+        self._moves = {clip_id: row["move"] for clip_id, row in said.items() if row["move"]}
+        columns = ["clip_id", "corpus", "speaker", "frames"]
         table = [
             (row, reader, i)
-            for reader in open_shards(shards)
+            for reader in open_shards(shards, skip_broken=skip_broken)
             for i, row in enumerate(reader.clips.select(columns).to_pylist())
+            if row["clip_id"] not in unwanted
         ]
         speakers = sorted({(row["corpus"], row["speaker"]) for row, _, _ in table})
         kept = set({"all": speakers, "even": speakers[::2], "odd": speakers[1::2]}[half])
@@ -54,27 +83,37 @@ class ClipStore:
         self.lengths = [row["frames"] for row, _, _ in self.rows]
         self._cache: dict[int, np.ndarray] = {}
         self._mels: dict[int, np.ndarray] = {}
+        self._lock = Lock()
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def frames(self, clip: int, at: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames number `at` of a clip, `uint8 [n, S, S, 3]`."""
-        if clip not in self._cache:
-            length = self.lengths[clip]
-            size = length * self.image_size**2 * 3
-            if size > self._left:
-                return np.concatenate([self._decode(clip, int(t), int(t) + 1) for t in at])
-            self._left -= size
-            self._cache[clip] = self._decode(clip, 0, length)
+        if clip in self._cache:
+            return self._cache[clip][np.asarray(at)]
+        length = self.lengths[clip]
+        if not self._take(length * self.image_size**2 * 3):
+            return np.concatenate([self._decode(clip, int(t), int(t) + 1) for t in at])
+        self._cache[clip] = self._decode(clip, 0, length)
         return self._cache[clip][np.asarray(at)]
 
     def mel(self, clip: int) -> np.ndarray:
         """`float32 [80, 4 T]`."""
-        if clip not in self._mels:
-            _, reader, i = self.rows[clip]
-            self._mels[clip] = reader.mel(i)
-        return self._mels[clip]
+        if clip in self._mels:
+            return self._mels[clip]
+        row, reader, i = self.rows[clip]
+        mel = shifted(reader.mel(i), self._moves.get(row["clip_id"], 0))
+        if self._take(mel.nbytes):
+            self._mels[clip] = mel
+        return mel
+
+    def _take(self, size: int) -> bool:
+        """Whether so many bytes of the cache were left, and now are taken."""
+        with self._lock:
+            fits = size <= self._left
+            self._left -= size if fits else 0
+            return fits
 
     def _decode(self, clip: int, start: int, stop: int) -> np.ndarray:
         _, reader, i = self.rows[clip]
@@ -115,26 +154,38 @@ class WindowSampler:
     def batch(self, step: int) -> Batch:
         """The batch of one step, or our share of it."""
         parts = [
-            self._windows(self._clip(step * self.clips + i), generator("windows", self.seed, step, i))
-            for i in self.share
+            self._readable_windows(step * self.clips + i, generator("windows", self.seed, step, i)) for i in self.share
         ]
         return Batch(*(np.concatenate([part[j] for part in parts]) for j in range(4)))
 
-    def prefetch(self, start: int, stop: int, ahead: int = 2) -> Iterator[Batch]:
-        """The batches of steps start .. stop - 1, made in a thread while the caller works."""
-        with ThreadPoolExecutor(1, "batches") as pool:
-            waiting = [pool.submit(self.batch, step) for step in range(start, min(start + ahead, stop))]
+    def prefetch(self, start: int, stop: int) -> Iterator[Batch]:
+        """The batches of steps start .. stop - 1, made in the store's threads while the caller works."""
+        ahead = self.store.threads + 1
+        with ThreadPoolExecutor(self.store.threads, "batches") as pool:
+            waiting = deque(pool.submit(self.batch, step) for step in range(start, min(start + ahead, stop)))
             for step in range(start, stop):
-                done = waiting.pop(0)
+                done = waiting.popleft()
                 if step + ahead < stop:
                     waiting.append(pool.submit(self.batch, step + ahead))
                 yield done.result()
 
+    def _readable_windows(self, number: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """The windows of a turn's clip or, where broken ones may be skipped, of the first after it that can be read."""
+        for later in range(len(self._turns) if self.store.skip_broken else 1):
+            try:
+                return self._windows(self._clip(number + later), rng)
+            except InputError as error:
+                broken = error
+                if self.store.skip_broken:
+                    log.warning("%s; another clip takes its place", error)
+        raise broken
+
     def _clip(self, number: int) -> int:
         epoch, place = divmod(number, len(self._turns))
-        if self._epoch is None or self._epoch[0] != epoch:
-            self._epoch = (epoch, generator("epoch", self.seed, epoch).permutation(self._turns))
-        return int(self._epoch[1][place])
+        order = self._epoch  # other threads may be in another epoch
+        if order is None or order[0] != epoch:
+            order = self._epoch = (epoch, generator("epoch", self.seed, epoch).permutation(self._turns))
+        return int(order[1][place])
 
     def _windows(self, clip: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         length = self.store.lengths[clip]

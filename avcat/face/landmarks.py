@@ -1,4 +1,4 @@
-"""Faces in a picture: one protocol, and MediaPipe's Face Mesh behind it.
+"""Faces in pictures: one protocol, and MediaPipe's Face Mesh behind it (RetinaFace: `avcat.face.retinaface`).
 
 Left is left in the image. The mouth is 20 points in the order of dlib's 48..67. The centre of an eye is the mean of its
 two corners: a blink moves the lids, not the corners.
@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -46,19 +46,17 @@ class Face:
     box: np.ndarray  # float32 [4]: x0, y0, x1, y1
     score: float  # 0..1
     eyes: np.ndarray  # float32 [2, 2]: left, right
-    mouth: np.ndarray  # float32 [20, 2]
-    oval: np.ndarray  # float32 [36, 2]
+    mouth: np.ndarray  # float32 [20, 2]; NaN where the detector does not tell them
 
 
 class FaceDetector(Protocol):
-    """Finds faces; may follow them from one picture to the next until `reset` is called."""
+    """Finds faces."""
 
-    def __call__(self, image: np.ndarray) -> list[Face]:
-        """The faces in uint8 [height, width, 3] RGB, largest first; empty where there is none."""
-        ...
+    def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
+        """The faces in each picture of one clip, uint8 [height, width, 3] RGB, largest first; empty where none is.
 
-    def reset(self) -> None:
-        """Forgets what it followed. To be called between clips, or one clip's face leaks into the next."""
+        May take a few pictures ahead, and use what it saw in earlier ones. One clip at a time.
+        """
         ...
 
 
@@ -68,18 +66,25 @@ class MediaPipeDetector:
     It tells no score beyond its own threshold, so the score of what it finds is 1.
     """
 
-    def __init__(self, max_faces: int = 1, min_confidence: float = 0.5) -> None:
+    def __init__(self, max_faces: int = 1, min_score: float = 0.5) -> None:
         with _without_chatter():
             from mediapipe.python.solutions.face_mesh import FaceMesh  # slow to import, and not needed for training
 
             self._mesh: Any = FaceMesh(
                 max_num_faces=max_faces,
-                min_detection_confidence=min_confidence,
-                min_tracking_confidence=min_confidence,
+                min_detection_confidence=min_score,
+                min_tracking_confidence=min_score,
             )
             self._start()
 
-    def __call__(self, image: np.ndarray) -> list[Face]:
+    def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
+        """The faces in each picture of a clip. Forgets the clip before, whose faces would else leak into this one."""
+        with _without_chatter():
+            self._mesh.reset()
+            self._start()
+        return map(self._faces, images)
+
+    def _faces(self, image: np.ndarray) -> list[Face]:
         height, width = image.shape[:2]
         shrink = _MAX_SIDE / max(height, width)
         if shrink < 1:
@@ -92,11 +97,6 @@ class MediaPipeDetector:
         # Face Mesh counts from the corner of the picture; we count from the centre of its first pixel.
         faces = [_face(np.array([(p.x, p.y) for p in mesh.landmark]) * size - 0.5) for mesh in meshes]
         return sorted(faces, key=lambda face: -box_area(face.box))
-
-    def reset(self) -> None:
-        with _without_chatter():
-            self._mesh.reset()
-            self._start()
 
     def _start(self) -> None:
         self._mesh.process(np.zeros((64, 64, 3), np.uint8))  # wakes its threads, which chatter
@@ -121,7 +121,6 @@ def _face(points: np.ndarray) -> Face:
         score=1.0,
         eyes=np.stack([points[list(corners)].mean(axis=0) for corners in EYE_CORNERS]),
         mouth=points[list(MOUTH)],
-        oval=oval,
     )
 
 

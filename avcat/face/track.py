@@ -1,18 +1,19 @@
-"""One face followed through a clip.
+"""Faces followed through a clip: who is where in which frame, who of them speaks, and what to do where one is missing.
 
-The largest face of the first frame that has one is taken; from then on the one that overlaps the last seen box most.
+Faces of neighbouring frames that overlap are one person's; at a cut everybody is new.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
 from avcat.data.schema import MOUTH_POINTS
-from avcat.face.landmarks import Face, FaceDetector
+from avcat.face.landmarks import Face, FaceDetector, box_area
 
-_MIN_IOU = 0.1  # a face that overlaps the last one less than this is somebody else, unless it was out of sight for long
-_FORGET_S = 1.0  # after so long out of sight the largest face is taken again
+_MIN_IOU = 0.1  # faces that overlap less are two people's
+_FORGET_S = 1.0  # who is out of sight for longer is somebody new
 
 
 @dataclass(frozen=True)
@@ -26,35 +27,111 @@ class Track:
     eyes: np.ndarray  # float32 [T, 2, 2]
     mouth: np.ndarray  # float32 [T, 20, 2]
 
-    @property
-    def usable(self) -> np.ndarray:
-        """bool [T]: found or interpolated."""
-        return np.isfinite(self.eyes).all(axis=(1, 2))
+
+@dataclass
+class Person:
+    """Where one face was seen: numbers of frames, rising, and the face in each."""
+
+    frames: list[int] = field(default_factory=list)
+    faces: list[Face] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """Everybody who was seen in a clip, in the order of their coming."""
+
+    times_s: np.ndarray  # float64 [T], of all frames
+    size: tuple[int, int]  # width and height of the pictures, 0 where there were none
+    people: list[Person]
+    cuts: int  # how often a new shot began
+
+
+def find_people(
+    timed_images: Iterable[tuple[float, np.ndarray]],
+    detector: FaceDetector,
+    is_cut: Callable[[np.ndarray], bool] | None = None,
+) -> Sightings:
+    """Follows all faces through (time in s, uint8 [height, width, 3] RGB), streaming; holds faces, not pictures."""
+    times: list[float] = []
+    cuts: set[int] = set()
+    size = [(0, 0)]
+
+    def images() -> Iterator[np.ndarray]:
+        for time_s, image in timed_images:
+            if is_cut is not None and is_cut(image):
+                cuts.add(len(times))
+            times.append(time_s)
+            size[0] = image.shape[1], image.shape[0]
+            yield image
+
+    people: list[Person] = []
+    present: list[Person] = []
+    for frame, faces in enumerate(detector.follow(images())):
+        present = [p for p in present if frame not in cuts and times[frame] - times[p.frames[-1]] <= _FORGET_S]
+        for person, face in _match(present, faces):
+            if person is None:
+                person = Person()
+                people.append(person)
+                present.append(person)
+            person.frames.append(frame)
+            person.faces.append(face)
+    return Sightings(np.array(times, np.float64), size[0], people, len(cuts))
+
+
+def _match(present: Sequence[Person], faces: Sequence[Face]) -> list[tuple[Person | None, Face]]:
+    """Each face with the person whose last box it overlaps most, the best pairs first; None where it is new."""
+    pairs = sorted(
+        ((box_iou(p.faces[-1].box, face.box), i, j) for i, p in enumerate(present) for j, face in enumerate(faces)),
+        reverse=True,
+    )
+    whose: dict[int, int] = {}
+    for iou, i, j in pairs:
+        if iou >= _MIN_IOU and i not in whose.values() and j not in whose:
+            whose[j] = i
+    return [(present[whose[j]] if j in whose else None, face) for j, face in enumerate(faces)]
+
+
+def speaker(seen: Sightings, how: Literal["largest", "central"]) -> Person:
+    """Who speaks, by area or by closeness to the middle of the picture, summed over the frames. Needs one person."""
+    middle = np.array(seen.size) / 2
+
+    def weight(face: Face) -> float:
+        if how == "largest":
+            return box_area(face.box)
+        centre = (face.box[:2] + face.box[2:]) / 2
+        return max(0.0, 1 - float(np.linalg.norm((centre - middle) / middle)) / 2**0.5)
+
+    return max(seen.people, key=lambda person: sum(map(weight, person.faces)))
+
+
+def track_of(seen: Sightings, *people: Person) -> Track:
+    """The track of one person, or of several who follow one another: where two were seen at once, the first counts."""
+    count = len(seen.times_s)
+    found = np.zeros(count, bool)
+    box = np.full((count, 4), np.nan, np.float32)
+    eyes = np.full((count, 2, 2), np.nan, np.float32)
+    mouth = np.full((count, MOUTH_POINTS, 2), np.nan, np.float32)
+    score = np.zeros(count, np.float32)
+    for person in people:
+        for t, face in zip(person.frames, person.faces, strict=True):
+            if not found[t]:
+                box[t], eyes[t], mouth[t], score[t], found[t] = face.box, face.eyes, face.mouth, face.score, True
+    return Track(seen.times_s, found, score, box, eyes, mouth)
 
 
 def track_faces(timed_images: Iterable[tuple[float, np.ndarray]], detector: FaceDetector) -> Track:
-    """Follows one face through (time in s, uint8 [height, width, 3] RGB), streaming. Resets the detector first."""
-    detector.reset()
-    times: list[float] = []
-    faces: list[Face | None] = []
-    last: Face | None = None
-    last_seen_s = 0.0
-    for time_s, image in timed_images:
-        if last is not None and time_s - last_seen_s > _FORGET_S:
-            last = None
-        face = _choose(detector(image), last)
-        if face is not None:
-            last, last_seen_s = face, time_s
-        times.append(time_s)
-        faces.append(face)
-    return _track(times, faces)
+    """The largest face of a clip and, while it is out of sight for long, the next largest, frame by frame."""
+    seen = find_people(timed_images, detector)
+    chosen: list[Person] = []
+    for person in sorted(seen.people, key=lambda person: -sum(box_area(face.box) for face in person.faces)):
+        if all(_apart(person, other, seen.times_s) for other in chosen):
+            chosen.append(person)
+    return track_of(seen, *chosen)
 
 
-def _choose(faces: list[Face], last: Face | None) -> Face | None:
-    if last is None or not faces:
-        return faces[0] if faces else None
-    best = max(faces, key=lambda face: box_iou(face.box, last.box))
-    return best if box_iou(best.box, last.box) >= _MIN_IOU else None
+def _apart(a: Person, b: Person, times_s: np.ndarray) -> bool:
+    """Whether one was gone before the other came."""
+    return bool(times_s[a.frames[-1]] < times_s[b.frames[0]] or times_s[b.frames[-1]] < times_s[a.frames[0]])
 
 
 def box_iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -62,19 +139,6 @@ def box_iou(a: np.ndarray, b: np.ndarray) -> float:
     overlap = np.clip(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0, None).prod()
     union = (a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - overlap
     return float(overlap / union) if union > 0 else 0.0
-
-
-def _track(times: list[float], faces: list[Face | None]) -> Track:
-    count = len(times)
-    found = np.array([face is not None for face in faces], bool)
-    box = np.full((count, 4), np.nan, np.float32)
-    eyes = np.full((count, 2, 2), np.nan, np.float32)
-    mouth = np.full((count, MOUTH_POINTS, 2), np.nan, np.float32)
-    score = np.zeros(count, np.float32)
-    for t, face in enumerate(faces):
-        if face is not None:
-            box[t], eyes[t], mouth[t], score[t] = face.box, face.eyes, face.mouth, face.score
-    return Track(np.array(times, np.float64), found, score, box, eyes, mouth)
 
 
 def gaps(found: np.ndarray) -> list[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from math import floor, inf, log10
 from pathlib import Path
 
 import av
@@ -12,18 +13,40 @@ from av.audio.stream import AudioStream
 from avcat.errors import InputError
 from avcat.media.video import audio_stream, container_start_s, open_media
 
+_MARGIN_S = 1.0  # of sound on both sides of a part, so that it is resampled like the middle of the whole
+_PREROLL_S = 2  # decoders of compressed sound need a few frames before what they get right
 _GAP_S = 0.1  # holes in the time stamps longer than this are silence; shorter ones are rounding
 
 
-def load_audio(path: str | Path, sample_rate: int = 16_000) -> np.ndarray:
+def load_audio(
+    path: str | Path, sample_rate: int = 16_000, start_s: float = 0.0, end_s: float | None = None
+) -> np.ndarray:
     """The first audio stream of `path` as float32 [samples] in about -1..1, the mean of its channels.
 
-    Sample 0 is time 0 of the container, the same as for `avcat.media.video`: an encoder's priming is left out, a sound
-    that starts late is preceded by zeros. n source samples at rate r become n * sample_rate / r, to the nearest, with
-    no delay. Raises InputError where the file is missing, empty, holds no sound or breaks off.
+    Sample 0 is `start_s` after time 0 of the container, the clock of `avcat.media.video`: an encoder's priming is left
+    out, a sound that starts late is preceded by zeros. n source samples at rate r become n * sample_rate / r, to the
+    nearest, with no delay. Of a long file only the part asked for is decoded. Raises InputError where the file is
+    missing, empty, holds no sound or breaks off.
     """
-    mono = ((rate, block.mean(axis=0, keepdims=True)) for rate, block in audio_blocks(path))
-    return np.concatenate([block[0] for block in resampled(mono, sample_rate)])
+    # From a whole second on, where samples of both rates meet, and with a little more sound for the resampler.
+    first_s = max(0, floor(start_s - _MARGIN_S))
+    mono = ((rate, block.mean(axis=0, keepdims=True)) for rate, block in audio_blocks(path, first_s))
+    wanted = inf if end_s is None else round((end_s - first_s + _MARGIN_S) * sample_rate)
+    parts, have = [np.zeros(0, np.float32)], 0
+    for block in resampled(mono, sample_rate):
+        parts.append(block[0])
+        have += block.shape[1]
+        if have >= wanted:
+            break
+    samples = np.concatenate(parts)
+    stop = samples.size if end_s is None else round((end_s - first_s) * sample_rate)
+    return samples[round((start_s - first_s) * sample_rate) : stop]
+
+
+def loudness_db(samples: np.ndarray) -> float:
+    """Root mean square of float32 [samples] in dB of full scale; minus infinity for silence or nothing."""
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if samples.size else 0.0
+    return 10 * log10(power) if power > 0 else -inf
 
 
 def audio_duration(path: str | Path) -> float:
@@ -50,24 +73,49 @@ def resampled(blocks: Iterator[tuple[int, np.ndarray]], sample_rate: int) -> Ite
         yield resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True).T
 
 
-def audio_blocks(path: str | Path) -> Iterator[tuple[int, np.ndarray]]:
-    """(rate in Hz, float32 [channels, n] in about -1..1) one after the other without holes, from time 0 on.
+def audio_blocks(path: str | Path, from_s: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+    """(rate in Hz, float32 [channels, n] in about -1..1) one after the other without holes, from a whole second on.
 
     Raises InputError like `load_audio`.
     """
-    with open_media(path) as container:
-        stream, origin, position = audio_stream(container), container_start_s(container), 0
-        if stream is None:
-            raise InputError(f"{path}: no audio stream")
-        last: av.AudioFrame | None = None
-        for frame in container.decode(stream):
-            if last is not None:
-                yield last.sample_rate, (block := _placed(last, last.samples, position, origin))
+    for seek_s in (from_s - _PREROLL_S, 0):
+        with open_media(path) as container:
+            stream, origin = audio_stream(container), container_start_s(container)
+            if stream is None:
+                raise InputError(f"{path}: no audio stream")
+            frames = container.decode(stream)
+            try:
+                if seek_s > 0:
+                    container.seek(int((origin + seek_s) * av.time_base), backward=True)
+                first = next(frames, None)
+            except av.error.FFmpegError:
+                if seek_s > 0:
+                    continue  # not every file can be entered in the middle: from the start, then
+                raise
+            at_s = None if first is None or first.time is None else first.time - origin
+            if seek_s > 0 and (at_s is None or at_s > from_s):
+                continue  # it landed too late, or nobody knows where
+            if first is None:
+                raise InputError(f"{path}: the audio stream holds no sound")
+            position = round((at_s or 0) * first.sample_rate) if seek_s > 0 else 0
+            for rate, block in _joined(first, frames, stream, position, origin):
+                before = max(0, from_s * rate - position)
                 position += block.shape[1]
-            last = frame
-        if last is None:
-            raise InputError(f"{path}: the audio stream holds no sound")
-        yield last.sample_rate, _placed(last, _length_of_last(last, stream), position, origin)
+                if before < block.shape[1]:
+                    yield rate, block[:, before:]
+            return
+
+
+def _joined(
+    first: av.AudioFrame, frames: Iterator[av.AudioFrame], stream: AudioStream, position: int, origin: float
+) -> Iterator[tuple[int, np.ndarray]]:
+    """(rate, samples) of a stream's frames, the first of which lies at sample `position`, without holes."""
+    last = first
+    for frame in frames:
+        yield last.sample_rate, (block := _placed(last, last.samples, position, origin))
+        position += block.shape[1]
+        last = frame
+    yield last.sample_rate, _placed(last, _length_of_last(last, stream), position, origin)
 
 
 def _placed(frame: av.AudioFrame, samples: int, position: int, origin: float) -> np.ndarray:

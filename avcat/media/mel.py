@@ -97,6 +97,14 @@ def _filters(config: MelConfig) -> np.ndarray:
     ).astype(np.float32)
 
 
+def shifted(mel: np.ndarray, frames: int) -> np.ndarray:
+    """The sound moved `frames` to the right (it comes later; left where negative), silence moving in."""
+    columns = mel.shape[1]
+    moved, by = np.zeros_like(mel), COLUMNS_PER_FRAME * frames
+    moved[:, max(by, 0) : columns + min(by, 0)] = mel[:, max(-by, 0) : columns - max(by, 0)]
+    return moved
+
+
 def mel_window(mel: np.ndarray, frame: int) -> np.ndarray:
     """[bands, 20]: columns 4 (t - 2) .. 4 (t + 3) - 1 of frame t, centred on the middle of the frame."""
     return mel_windows(mel, np.array([frame]))[0]

@@ -4,6 +4,7 @@ One clock for a file: time 0 is the start of its container, for sound and pictur
 that is on the file's raw clock). Writing is in `avcat.media.writer`.
 """
 
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,13 +81,14 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
     """Opens a media file by its content, never by its name; what libav finds wrong becomes an InputError."""
     path = Path(path)
     try:
-        if not path.exists():
-            raise InputError(f"{path}: no such file")
-        if not path.is_file():
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise InputError(f"{path}: not a file")
-        if path.stat().st_size == 0:
+        if status.st_size == 0:
             raise InputError(f"{path}: the file is empty")
-    except OSError as error:  # a name too long, a folder that may not be entered
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except OSError as error:  # a name too long, a folder that may not be entered, links in a circle
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
     try:
         with av.open(f"file:{path}") as container:  # "file:" keeps a colon in the name from being read as a protocol

@@ -85,11 +85,10 @@ class ClipScorer:
         return marks if np.array_equal(crops, truth) else self._marks(crops)
 
     def _marks(self, crops: Crops) -> Marks:
-        self.detector.reset()  # or the clip before moves the landmarks of this one
         mouth = np.full((len(crops), MOUTH_POINTS, 2), np.nan, np.float32)
         eyes = np.full((len(crops), 2, 2), np.nan, np.float32)
-        for t, crop in enumerate(crops):
-            for face in self.detector(crop)[:1]:
+        for t, faces in enumerate(self.detector.follow(crops)):
+            for face in faces[:1]:
                 mouth[t], eyes[t] = face.mouth, face.eyes
         return Marks(mouth, mouth_opening(mouth, eyes).astype(np.float64))
 

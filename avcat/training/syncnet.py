@@ -9,6 +9,7 @@ import torch
 from avcat.config import SyncNetTraining
 from avcat.data.windows import FRAMES, Batch, ClipStore, WindowSampler
 from avcat.losses.sync import contrastive_loss
+from avcat.media.mel import shifted
 from avcat.metrics.embed import embed_clip
 from avcat.metrics.sync import sync_scores
 from avcat.models.syncnet import SyncNet
@@ -72,14 +73,6 @@ class SyncNetTask(Resumable):
         network = self.ema.module.eval()
         assert isinstance(network, SyncNet)
         return network
-
-
-def shifted(mel: np.ndarray, frames: int) -> np.ndarray:
-    """The sound moved `frames` to the right (it comes later; left where negative), silence moving in."""
-    columns = mel.shape[1]
-    moved, by = np.zeros_like(mel), 4 * frames
-    moved[:, max(by, 0) : columns + min(by, 0)] = mel[:, max(-by, 0) : columns - max(by, 0)]
-    return moved
 
 
 def judge(network: SyncNet, store: ClipStore, *, planted: bool = False) -> dict[str, float]:

@@ -87,14 +87,6 @@ def test_colours_are_rgb_and_ranges_are_half_open(tar: Path) -> None:
     np.testing.assert_allclose(frames[0, 5, 5], [80, 60, 200], atol=4)
 
 
-@pytest.mark.parametrize("reduce", [2, 4, 8])
-def test_reduced_frames_are_the_small_picture(tar: Path, reduce: int) -> None:
-    small = ShardReader(tar).frames(1, 2, 3, reduce=reduce)
-    assert small.shape == (1, SIZE // reduce, SIZE // reduce, 3)
-    np.testing.assert_allclose(small[0, 1, 1], [40, 40, 200], atol=5)
-    np.testing.assert_allclose(small[0, -2, 1], [40, 40, 0], atol=5)
-
-
 @pytest.mark.filterwarnings("ignore:.*FileIO:pytest.PytestUnraisableExceptionWarning")  # webdataset leaves it open
 def test_webdataset_reads_the_same(tar: Path) -> None:
     import webdataset as wds

@@ -12,7 +12,7 @@ import soxr
 from drawn import numbered, tone, write_video
 
 from avcat.errors import InputError
-from avcat.media.audio import audio_duration, load_audio
+from avcat.media.audio import audio_duration, load_audio, loudness_db
 
 
 def encode(path: Path, codec: str, samples: np.ndarray, rate: int, late: int = 0, container: str | None = None) -> Path:
@@ -98,3 +98,26 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=reason) as error:
             load_audio(path)
         assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "rate"), [("aac", "mp4", 44_100), ("flac", "flac", 16_000), ("mp2", "mpeg", 48_000)]
+)
+@pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 1.5), (0.72, 3.0), (21.36, 24.0), (38.5, 40.0), (39.0, 45.0)])
+def test_a_part_is_what_the_whole_has_there(
+    tmp_path: Path, codec: str, container: str, rate: int, start_s: float, end_s: float
+) -> None:
+    """Sweeping sound, so that a part which lies elsewhere, by a sample even, is another sound."""
+    times = np.arange(40 * rate) / rate
+    sound = (0.3 * np.sin(2 * np.pi * (200 * times + 20 * times**2))).astype(np.float32)
+    path = encode(tmp_path / f"a.{container}", codec, sound, rate)
+    whole = load_audio(path)
+    part = load_audio(path, 16_000, start_s, end_s)
+    expected = whole[round(start_s * 16_000) : round(end_s * 16_000)]
+    assert part.size == expected.size
+    np.testing.assert_allclose(part, expected, atol=2e-3)
+
+
+def test_loudness_by_hand() -> None:
+    assert loudness_db(np.full(10, 0.1, np.float32)) == pytest.approx(-20, abs=1e-4)
+    assert loudness_db(np.zeros(10, np.float32)) == loudness_db(np.zeros(0, np.float32)) == -np.inf

@@ -13,14 +13,14 @@ from avcat.checkpoint import VERSION, load_model, read_facts, save_model
 from avcat.config import LossWeights
 from avcat.data.windows import ClipStore
 from avcat.errors import InputError
-from avcat.media.mel import mel_windows
+from avcat.media.mel import mel_windows, shifted
 from avcat.redraw import Redrawer
 from avcat.seeding import generator
 from avcat.training.augment import to_network
 from avcat.training.avcat import AVCATTask
 from avcat.training.common import Optimiser
 from avcat.training.loop import Loggers, checkpoints, learning_rate_factor, run
-from avcat.training.syncnet import SyncNetTask, judge, shifted
+from avcat.training.syncnet import SyncNetTask, judge
 
 
 @pytest.fixture(scope="module")

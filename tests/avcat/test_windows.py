@@ -1,11 +1,12 @@
 """Which frames, sounds and references make a sample."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, write_shard
+from avcat.data.shards import Landmarks, ShardClip, ShardReader, encode_jpeg, write_shard
 from avcat.data.windows import FRAMES, ClipStore, WindowSampler, reference_for, spaced_starts
 from avcat.errors import InputError
 from avcat.media.mel import mel_windows
@@ -119,3 +120,39 @@ def test_no_shards_is_the_user_s_error(tmp_path: Path) -> None:
 def test_mel_windows_of_a_clip_s_edge_are_silent(shards: Path) -> None:
     mel = ClipStore(shards, image_size=SIZE, cache_bytes=0).mel(0)
     assert mel_windows(mel, np.array([0]))[0, :, :8].max() == 0
+
+
+def damage(tar: Path, clip: int) -> None:
+    """Overwrites the first frame of a clip."""
+    offset = ShardReader(tar).clips["jpeg_offsets"][clip].values[0].as_py()
+    with tar.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"not a picture")
+
+
+def test_a_broken_frame_stops_with_the_name_of_its_shard_or_another_clip_is_taken(shards: Path) -> None:
+    damage(shards / "shard-000001.tar", 0)
+    strict = WindowSampler(ClipStore(shards, image_size=SIZE, cache_bytes=1 << 30), seed=1, clips=6)
+    with pytest.raises(InputError, match=r"shard-000001\.tar: clip d has a broken frame"):
+        strict.batch(0)
+    store = ClipStore(shards, image_size=SIZE, cache_bytes=1 << 30, skip_broken=True)
+    batches = [WindowSampler(store, seed=1, clips=6).batch(step) for step in range(4)]
+    assert all(len(batch.clips) == 6 for batch in batches)
+    assert {store.rows[clip][0]["speaker"] for batch in batches for clip in batch.clips} == {"s1", "s2"}
+    again = WindowSampler(store, seed=1, clips=6).batch(2)
+    assert np.array_equal(again.frames, batches[2].frames)
+
+
+def test_a_cut_off_shard_is_named_or_left_out(shards: Path) -> None:
+    tar = shards / "shard-000001.tar"
+    os.truncate(tar, tar.stat().st_size // 2)
+    with pytest.raises(InputError, match=r"shard-000001\.tar: the file ends early"):
+        ClipStore(shards, image_size=SIZE, cache_bytes=0)
+    assert len(ClipStore(shards, image_size=SIZE, cache_bytes=0, skip_broken=True)) == 2
+
+
+def test_threads_change_nothing(shards: Path) -> None:
+    one, many = (ClipStore(shards, image_size=SIZE, cache_bytes=0, threads=threads) for threads in (1, 4))
+    expected = list(WindowSampler(one, seed=1, clips=3).prefetch(0, 12))
+    for a, b in zip(expected, WindowSampler(many, seed=1, clips=3).prefetch(0, 12), strict=True):
+        assert all(np.array_equal(getattr(a, name), getattr(b, name)) for name in vars(a))

@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,6 @@ from avcat.config import (
     EvaluateConfig,
     InputConfig,
     MelConfig,
-    RuntimeConfig,
     SyncNetConfig,
 )
 from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, write_shard
@@ -35,6 +35,7 @@ from pipelines.evaluate import (
     first_of_each_speaker,
     list_clips,
 )
+from stages._params import load
 
 SIZE, FRAMES = 64, 8
 CONFIG = EvaluateConfig(clips_per_corpus=0, batch_frames=8, sync_max_shift=2, bootstrap_samples=50, seed=0)
@@ -85,7 +86,7 @@ def run(shards: Path, method: str, workers: int, evaluator: Path | None, checkpo
         evaluator=evaluator,
         config=CONFIG,
         max_failed_fraction=0.5,
-        runtime=RuntimeConfig(num_cpus=2, workers=workers, device="cpu", threads=1),
+        runtime=replace(load("test").runtime, num_cpus=2, workers=workers, device="cpu", threads=1),
     )
 
 

@@ -88,7 +88,7 @@ def test_every_map_has_the_paper_s_size(network: AVCAT) -> None:
 class Noise:
     """Clips of noise, for a step that need not learn anything."""
 
-    image_size, lengths = 256, [20]
+    image_size, lengths, threads, skip_broken = 256, [20], 1, False
 
     def __len__(self) -> int:
         return 1

@@ -41,7 +41,7 @@ def test_every_profile_and_variant_parses(profile: str, variant: str) -> None:
     params = load(profile, variant)
     assert (params.profile, params.variant) == (profile, variant)
     assert params.out == Path("out", profile)
-    assert params.data.corpora["synth-words"] == f"out/{profile}/corpus/synth-words"
+    assert params.data.corpora["synth-words"].root == f"out/{profile}/corpus/synth-words"
 
 
 @pytest.mark.parametrize("profile", list(TREE["profiles"]))

@@ -1,0 +1,192 @@
+"""The video files of a corpus, and what its layout says about people and splits.
+
+    folder      any tree of videos. Where its folders are named train, val and test they are the splits, with a folder a
+                speaker below; else the first folder, or the file itself where there is none, is the speaker. A table
+                (CSV with the columns path, speaker, split) overrules both.
+    lrw         [lipread_mp4/]WORD/<train|val|test>/WORD_00001.mp4, split by the corpus itself. It names no speakers, so
+                each clip counts as one.
+    voxceleb    [<dev|test>/][mp4/]SPEAKER/VIDEO/00001.mp4. VoxCeleb2 is split by folder, VoxCeleb1 by name: speakers
+                with E, or id10270 to id10309, are the test set (its verification split). The rest is split further
+                into train and val.
+
+Where no split is given, speakers are dealt out by a hash of their names: the same whoever else is there.
+"""
+
+import csv
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from avcat.config import DataConfig, SourceConfig
+from avcat.errors import InputError
+from avcat.files import is_remote, located
+from avcat.seeding import seed_of
+from pipelines.clips import SPLITS
+
+SOUND_SUFFIXES = frozenset(
+    [".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"]
+)  # no clips, but somebody took them for some
+VIDEO_SUFFIXES = frozenset(
+    [".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv"]
+)
+VOXCELEB1_TEST = re.compile(r"E|id10(2[7-9]\d|30\d)$")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video file of a corpus. `path` is below `root`, with forward slashes."""
+
+    corpus: str
+    root: str
+    path: str
+    speaker: str
+    split: str
+
+
+def find_sources(config: DataConfig) -> list[Source]:
+    """The videos of all corpora, ordered by corpus and path. InputError where a corpus is missing or empty."""
+    for name in config.mix:
+        if name not in config.corpora:
+            raise InputError(f"data.mix.{name}: no such corpus, there are {', '.join(sorted(config.corpora))}")
+    return [source for name in sorted(config.corpora) for source in _find(name, config.corpora[name], config)]
+
+
+def _find(corpus: str, source: SourceConfig, config: DataConfig) -> Iterator[Source]:
+    root = located(source.root)
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder (data.corpora.{corpus})")
+    found = [
+        Source(corpus, source.root, path, speaker, split)
+        for path in media_below(root, VIDEO_SUFFIXES | SOUND_SUFFIXES if source.kind == "folder" else VIDEO_SUFFIXES)
+        for speaker, split in LAYOUTS[source.kind](path.split("/"))
+    ]
+    if source.table:
+        found = _by_table(found, Path(source.table))
+    if not found:
+        raise InputError(f"{root}: no video as the layout {source.kind!r} has them (data.corpora.{corpus})")
+    for clip in _deal(found, config.val_fraction, config.test_fraction):
+        if clip.split != "train" or share_of(corpus, clip.path) < config.mix.get(corpus, 1.0):
+            yield clip
+
+
+def media_below(root: Path, suffixes: Collection[str] = VIDEO_SUFFIXES) -> list[str]:
+    """The paths of all files with these suffixes, sorted. Folders that are links are followed, each folder once."""
+    if is_remote(root):
+        names = [name.removeprefix(root.path).lstrip("/") for name in root.fs.find(root.path)]  # type: ignore[attr-defined]
+        return sorted(name for name in names if _counts(name.rsplit("/", 1)[-1], suffixes))
+    found, seen = [], set()
+    for folder, below, files in os.walk(root, followlinks=True):
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            below.clear()  # a link leads back to where we have been
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        for name in files:
+            if _counts(name, suffixes):
+                path = os.fsencode(Path(folder, name).relative_to(root).as_posix())
+                found.append(path.decode("utf-8", "backslashreplace"))  # a name of other bytes is told, and not found
+    return sorted(found)
+
+
+def _counts(name: str, suffixes: Collection[str]) -> bool:
+    return Path(name).suffix.lower() in suffixes and not name.startswith(".")
+
+
+def share_of(*names: str) -> float:
+    """Where a name falls in 0..1, by its hash."""
+    return seed_of("share", *names) / 2**63
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The layouts: (speaker, split) of a path below the root, split "" where the layout does not say; nothing for a stranger
+
+
+def _folder(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    if parts[0] in SPLITS and len(parts) > 2:
+        yield parts[1], parts[0]
+    else:
+        yield parts[0], ""
+
+
+def _lrw(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    if len(parts) >= 3 and parts[-2] in SPLITS:
+        yield Path(parts[-1]).stem, parts[-2]
+
+
+def _voxceleb(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    if len(parts) < 3:
+        return
+    speaker = parts[-3]
+    above = parts[:-3]
+    if "test" in above or ("dev" not in above and VOXCELEB1_TEST.match(speaker)):
+        yield speaker, "test"
+    else:
+        yield speaker, "dev"  # of which `_deal` makes train and val
+
+
+LAYOUTS: Mapping[str, Callable[[Sequence[str]], Iterator[tuple[str, str]]]] = {
+    "folder": _folder,
+    "lrw": _lrw,
+    "voxceleb": _voxceleb,
+}
+
+
+def _by_table(found: Sequence[Source], table: Path) -> list[Source]:
+    """The sources that a CSV names, with its speakers and splits."""
+    try:
+        with table.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{table}: cannot be read as a table of clips ({error})") from error
+    by_path = {source.path: source for source in found}
+    chosen = []
+    for number, row in enumerate(rows, 2):
+        if not row.get("path") or row["path"] not in by_path:
+            raise InputError(f"{table}: line {number} names no video of the corpus: {row.get('path')!r}")
+        split = row.get("split") or ""
+        if split not in ("", *SPLITS):
+            raise InputError(f"{table}: line {number}: split {split!r} is not one of {', '.join(SPLITS)}")
+        source = by_path[row["path"]]
+        chosen.append(replace(source, speaker=row.get("speaker") or source.speaker, split=split))
+    return chosen
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Splits that the layout does not give
+
+
+def _deal(found: Sequence[Source], val: float, test: float) -> list[Source]:
+    """Gives every source a split: those of the layout stay, `dev` becomes train and val, nothing becomes all three."""
+    parts = {"": {"test": test, "val": val}, "dev": {"val": val}}
+    dealt = {
+        given: deal({source.speaker for source in found if source.split == given}, shares, found[0].corpus)
+        for given, shares in parts.items()
+    }
+    return [
+        replace(source, split=dealt[source.split][source.speaker]) if source.split in dealt else source
+        for source in found
+    ]
+
+
+def deal(speakers: Iterable[str], shares: Mapping[str, float], corpus: str) -> dict[str, str]:
+    """The split of each speaker: by the hash of the name, so that nobody moves when others come.
+
+    `shares` says what part each split but train is to get. A split that would stay empty gets one speaker, as long as
+    train keeps one.
+    """
+    at = {speaker: share_of(corpus, speaker) for speaker in speakers}
+    left = sorted(at, key=lambda speaker: (at[speaker], speaker))
+    split_of: dict[str, str] = {}
+    start = 0.0
+    for split, share in shares.items():
+        taken = [speaker for speaker in left if start <= at[speaker] < start + share]
+        if not taken and share > 0:
+            taken = left[:1]
+        taken = taken[: len(left) - 1]
+        split_of |= dict.fromkeys(taken, split)
+        left = [speaker for speaker in left if speaker not in split_of]
+        start += share
+    return split_of | dict.fromkeys(left, "train")

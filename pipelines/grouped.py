@@ -1,0 +1,102 @@
+"""Work on every clip, kept shard by shard: one file a shard, written and marked as soon as its last clip is done.
+
+Files lie in the state folder until all are there, so that an interrupted run goes on from what is marked.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from avcat.files import move, remove_tree
+from pipelines.clips import Rows, by_shard
+from pipelines.outcome import Outcome, read_outcomes, write_outcomes
+from pipelines.parallel import Progress, Usage, Worker, parallel
+from pipelines.resources import Resources
+from pipelines.state import fingerprint, is_done, mark_done
+
+OUTCOMES = "outcomes.parquet"
+Write = Callable[[Path, Sequence[Mapping[str, Any]], Sequence[Any]], list[Outcome]]
+
+
+def work_grouped(
+    clips: Rows,
+    factory: Callable[..., Worker],
+    settings: Mapping[str, Any],
+    write: Write,
+    *,
+    suffix: str,
+    state: Path,
+    made_of: str,
+    workers: int,
+    limit_s: float,
+    usage: Usage,
+    resources: Resources | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Leaves `state/<shard><suffix>` for every shard of the clips; returns the outcomes of all clips.
+
+    `write(path, rows, results)` writes the file of one shard and says what became of its clips. `made_of` is the
+    fingerprint of settings and code: files that were made of something else are made again.
+    """
+    groups = by_shard(clips)
+    inputs = {name: fingerprint(made_of, rows.table.to_pylist()) for name, rows in groups.items()}
+    waiting = {
+        name: rows
+        for name, rows in groups.items()
+        if not is_done(state / f"{name}.done", inputs[name], state / f"{name}{suffix}", state / f"{name}.{OUTCOMES}")
+    }
+    options = {
+        "workers": workers,
+        "limit_s": limit_s,
+        "resources": resources,
+        "progress": progress,
+        "usage": usage,
+    }
+    with closing(_done_groups(waiting, factory, settings, options)) as done:
+        for name, rows, results in done:
+            write_outcomes(state / f"{name}.{OUTCOMES}", write(state / f"{name}{suffix}", rows, results))
+            mark_done(state / f"{name}.done", inputs[name])
+    return [outcome for name in groups for outcome in read_outcomes(state / f"{name}.{OUTCOMES}")]
+
+
+def publish(clips: Rows, outcomes: Sequence[Outcome], *, suffix: str, state: Path, out: Path) -> None:
+    """Moves the files of all shards to the folder `out`, with the outcomes of all clips, and removes the state."""
+    for name in by_shard(clips):
+        move(state / f"{name}{suffix}", out / f"{name}{suffix}")
+    write_outcomes(out / OUTCOMES, outcomes)
+    remove_tree(state)
+
+
+def _done_groups(
+    groups: Mapping[str, Rows], factory: Callable[..., Worker], settings: Mapping[str, Any], options: Mapping[str, Any]
+) -> Generator[tuple[str, list[dict[str, Any]], list[Any]], None, None]:
+    """(name, rows, results in the order of the rows) of each group, as soon as its last clip is done."""
+    items = _Chained(groups)
+    results: dict[str, dict[int, Any]] = {}
+    for position, result in parallel(items, factory, settings, **options):
+        name, place = items.place(position)
+        group = results.setdefault(name, {})
+        group[place] = result
+        if len(group) == len(groups[name]):
+            del results[name]
+            yield name, groups[name].table.to_pylist(), [group[place] for place in range(len(group))]
+
+
+class _Chained(Sequence[dict[str, Any]]):
+    """The rows of several groups, one after the other."""
+
+    def __init__(self, groups: Mapping[str, Rows]) -> None:
+        self._groups = groups
+        self._places = [(name, place) for name, rows in groups.items() for place in range(len(rows))]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def place(self, position: int) -> tuple[str, int]:
+        """The group of a row, and its place there."""
+        return self._places[position]
+
+    def __getitem__(self, position: int) -> dict[str, Any]:  # type: ignore[override]
+        name, place = self._places[position]
+        return self._groups[name][place]

@@ -1,0 +1,38 @@
+"""`python -m stages.offsets`: which sounds do not fit their pictures, by SyncNet; looks only where params say so."""
+
+import argparse
+import sys
+from contextlib import nullcontext
+
+from pipelines.cluster import connect
+from pipelines.offsets import find_offsets
+from pipelines.resources import with_device
+from stages._main import bar, run_stage
+from stages._params import load
+from stages._track import tracked
+
+
+def work() -> None:
+    """Reads shards and SyncNet, writes `offsets.parquet`."""
+    params = load()
+    shards, syncnet = params.out / "shards", params.out / "syncnet" / "model.pt"
+    with tracked("offsets", {"offsets": params.offsets}, [shards, syncnet]) as run:
+        with connect(params.runtime) if params.offsets.check else nullcontext(), bar("offsets", "shard") as progress:
+            counts = find_offsets(
+                params.offsets,
+                shards=shards,
+                syncnet=syncnet,
+                out=params.out / "offsets.parquet",
+                runtime=with_device(params.runtime),
+                progress=progress,
+            )
+        run.summarise(counts)
+
+
+def main() -> int:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    return run_stage(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""Layouts of corpora, and who goes into which split."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from avcat.config import DataConfig, SourceConfig
+from avcat.errors import InputError
+from pipelines.corpora import deal, find_sources, media_below, share_of
+from stages._params import load
+
+DATA = load("test").data
+
+
+def touch(root: Path, *paths: str) -> None:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+
+
+def corpus(root: Path, kind: str, table: Path | None = None, **over: object) -> DataConfig:
+    source = SourceConfig(kind, str(root), str(table) if table else None)  # type: ignore[arg-type]
+    return replace(DATA, corpora={"mine": source}, **over)  # type: ignore[arg-type]
+
+
+def splits(config: DataConfig) -> dict[str, tuple[str, str]]:
+    return {source.path: (source.speaker, source.split) for source in find_sources(config)}
+
+
+def test_a_folder_whose_folders_are_the_splits(tmp_path: Path) -> None:
+    touch(tmp_path, "train/a b/it's.MP4", "train/жук/x/y.mov", "train/a b/notes.txt", "val/c/1.mp4", "test/d/1.mp4")
+    assert splits(corpus(tmp_path, "folder")) == {
+        "test/d/1.mp4": ("d", "test"),
+        "train/a b/it's.MP4": ("a b", "train"),
+        "train/жук/x/y.mov": ("жук", "train"),
+        "val/c/1.mp4": ("c", "val"),
+    }
+
+
+def test_any_folder_is_split_by_speaker_and_each_split_has_somebody(tmp_path: Path) -> None:
+    touch(tmp_path, "alice/1.mp4", "alice/2.mp4", "bob/1.mp4", "carol.mp4")
+    found = splits(corpus(tmp_path, "folder"))
+    assert found["alice/1.mp4"] == found["alice/2.mp4"]
+    assert {speaker for speaker, _ in found.values()} == {"alice", "bob", "carol.mp4"}
+    assert {split for _, split in found.values()} == {"train", "val", "test"}
+
+
+def test_nobody_moves_when_others_come() -> None:
+    few = {f"speaker {n}" for n in range(200)}
+    many = few | {f"other {n}" for n in range(2000)}
+    shares = {"test": 0.1, "val": 0.05}
+    before, now = deal(few, shares, "c"), deal(many, shares, "c")
+    assert all(now[name] == split for name, split in before.items())
+    counts = {split: list(now.values()).count(split) / len(now) for split in ("train", "val", "test")}
+    assert counts == pytest.approx({"train": 0.85, "val": 0.05, "test": 0.1}, abs=0.02)
+
+
+def test_dealing_small_numbers() -> None:
+    shares = {"test": 0.1, "val": 0.05}
+    assert deal([], shares, "c") == {}
+    assert deal(["a"], shares, "c") == {"a": "train"}
+    assert sorted(deal(["a", "b", "c"], shares, "c").values()) == ["test", "train", "val"]
+    assert set(deal([str(n) for n in range(50)], {"test": 0.0, "val": 0.0}, "c").values()) == {"train"}
+
+
+def test_lrw(tmp_path: Path) -> None:
+    touch(
+        tmp_path,
+        "lipread_mp4/ABOUT/train/ABOUT_00001.mp4",
+        "lipread_mp4/ABOUT/val/ABOUT_00001.mp4",
+        "lipread_mp4/ABOUT/test/ABOUT_00002.mp4",
+        "lipread_mp4/ABOUT/train/ABOUT_00001.txt",
+        "lipread_mp4/stray.mp4",
+    )
+    expected = {
+        "ABOUT/test/ABOUT_00002.mp4": ("ABOUT_00002", "test"),
+        "ABOUT/train/ABOUT_00001.mp4": ("ABOUT_00001", "train"),
+        "ABOUT/val/ABOUT_00001.mp4": ("ABOUT_00001", "val"),
+    }
+    assert splits(corpus(tmp_path / "lipread_mp4", "lrw")) == expected
+    assert splits(corpus(tmp_path, "lrw")) == {f"lipread_mp4/{path}": end for path, end in expected.items()}
+
+
+def test_voxceleb(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    touch(one, *(f"id1{n:04d}/video/00001.mp4" for n in (1, 2, 269, 270, 309, 310)), "Eartha_Kitt/v/1.mp4")
+    found = splits(corpus(one, "voxceleb"))
+    tested = {speaker for speaker, split in found.values() if split == "test"}
+    assert tested == {"id10270", "id10309", "Eartha_Kitt"}
+    assert {split for _, split in found.values()} == {"train", "val", "test"}
+    touch(two, *(f"dev/mp4/id0{n:04d}/video/00001.mp4" for n in range(4)), "test/mp4/id10270/video/00001.mp4")
+    found = splits(corpus(two, "voxceleb"))
+    assert found["test/mp4/id10270/video/00001.mp4"] == ("id10270", "test")
+    assert {split for path, (_, split) in found.items() if path.startswith("dev")} == {"train", "val"}
+
+
+def test_a_share_of_a_corpus_trains_and_all_of_it_tests(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{split}/a/{n}.mp4" for split in ("train", "test", "val") for n in range(300)))
+    found = splits(corpus(tmp_path, "folder", mix={"mine": 0.2}))
+    count = {split: sum(end == split for _, end in found.values()) for split in ("train", "val", "test")}
+    assert count["val"] == count["test"] == 300
+    assert 40 < count["train"] < 80
+    assert all(share_of("mine", path) < 0.2 for path, (_, split) in found.items() if split == "train")
+    with pytest.raises(InputError, match=r"data\.mix\.other: no such corpus, there are mine"):
+        find_sources(corpus(tmp_path, "folder", mix={"other": 1.0}))
+
+
+def test_a_table_tells_speakers_and_splits(tmp_path: Path) -> None:
+    touch(tmp_path, "x/1.mp4", "x/2.mp4", "x/3.mp4")
+    table = tmp_path / "clips.csv"
+    table.write_text("path,speaker,split\nx/1.mp4,ann,test\nx/3.mp4,,train\n")
+    assert splits(corpus(tmp_path, "folder", table)) == {"x/1.mp4": ("ann", "test"), "x/3.mp4": ("x", "train")}
+    for line, reason in (("x/9.mp4,a,train", "line 2 names no video"), ("x/1.mp4,a,dev", "line 2: split 'dev'")):
+        table.write_text(f"path,speaker,split\n{line}\n")
+        with pytest.raises(InputError, match=reason):
+            find_sources(corpus(tmp_path, "folder", table))
+    with pytest.raises(InputError, match=r"missing\.csv: cannot be read"):
+        find_sources(corpus(tmp_path, "folder", tmp_path / "missing.csv"))
+
+
+def test_a_corpus_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such folder \(data\.corpora\.mine\)"):
+        find_sources(corpus(tmp_path / "nowhere", "folder"))
+    touch(tmp_path, "loose.mp4")
+    with pytest.raises(InputError, match=r"no video as the layout 'lrw' has them \(data\.corpora\.mine\)"):
+        find_sources(corpus(tmp_path, "lrw"))
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    touch(tmp_path / "elsewhere", "b/2.mp4")
+    root = tmp_path / "root"
+    touch(root, "a/1.mp4", "a/.hidden.mp4")
+    (root / "linked").symlink_to(tmp_path / "elsewhere")
+    (root / "a" / "up").symlink_to(root)
+    (root / "a" / "itself.mp4").symlink_to("itself.mp4")
+    assert media_below(root) == ["a/1.mp4", "a/itself.mp4", "linked/b/2.mp4"]
+
+
+def test_names_of_any_kind_are_found(tmp_path: Path) -> None:
+    touch(tmp_path, "a/two\nlines.mp4", "a/'quoted' \"twice\".mp4", "a/日本.mp4")
+    (tmp_path / os.fsdecode(b"a/latin-\xe9.mp4")).touch()
+    assert set(media_below(tmp_path)) == {
+        "a/two\nlines.mp4",
+        "a/'quoted' \"twice\".mp4",
+        "a/日本.mp4",
+        r"a/latin-\xe9.mp4",
+    }

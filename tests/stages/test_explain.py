@@ -1,0 +1,49 @@
+"""`python -m stages.manifest --explain CLIP`."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipelines.outcome import Outcome, write_outcomes
+from stages import manifest
+
+OK = Outcome("0123456789abcdef", "mine", "a/1.mp4", 0.0, 2.0, "train", "tracks", "ok", "", 50, 49)
+EARLY = Outcome("0123456789abcdef", "mine", "a/1.mp4", 0.0, 2.0, "train", "manifest", "ok")
+NO_FACE = Outcome("fedcba9876543210", "mine", "b/1.mp4", 0.0, 2.0, "test", "tracks", "rejected", "no face", 50, 0)
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    params = manifest.load("test")
+    here = replace(params, runtime=replace(params.runtime, storage=str(tmp_path)))
+    monkeypatch.setattr(manifest, "load", lambda: here)
+    return here.out
+
+
+def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], clip: str) -> tuple[int, str]:
+    monkeypatch.setattr("sys.argv", ["manifest", "--explain", clip])
+    code = manifest.main()
+    shown = capsys.readouterr()
+    return code, shown.out + shown.err
+
+
+def test_a_clip_is_explained_by_the_last_stage_that_reported(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert told(monkeypatch, capsys, "1.mp4") == (
+        2,
+        f"error: {out}: no stage has reported yet; `dvc repro shards` makes them\n",
+    )
+    write_outcomes(out / "manifest-outcomes.parquet", [EARLY])
+    assert told(monkeypatch, capsys, "0123456789abcdef")[1].endswith("split train: ok in manifest\n")
+    write_outcomes(out / "tracks" / "outcomes.parquet", [OK, NO_FACE])
+    code, text = told(monkeypatch, capsys, "1.mp4")
+    assert code == 0
+    assert text.splitlines() == [
+        "0123456789abcdef  mine: 'a/1.mp4' [0 to 2 s], split train: ok in tracks, face seen in 49 of 50 frames",
+        "fedcba9876543210  mine: 'b/1.mp4' [0 to 2 s], split test: rejected in tracks (no face), "
+        "face seen in 0 of 50 frames",
+    ]
+    code, text = told(monkeypatch, capsys, "nobody.mp4")
+    assert (code, text) == (2, f"error: nobody.mp4: no such clip in {out / 'tracks' / 'outcomes.parquet'}\n")
