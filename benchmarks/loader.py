@@ -64,7 +64,7 @@ def write_clips(folder: Path) -> None:
         marks = Landmarks(
             np.zeros((n, 2, 2), np.float32), np.zeros((n, 20, 2), np.float32), np.ones(n, bool), np.zeros((n, 2, 3))
         )
-        meta = {"corpus": "bench", "speaker": spec.path}
+        meta = {"corpus": "bench", "speaker": spec.path.as_posix()}
         jpegs = [encode_jpeg(picture, QUALITY) for picture in pictures]
         clips.append(ShardClip(f"{len(clips):016x}", meta, jpegs, np.zeros((80, 4 * n), np.float32), marks))
     write_shard(folder / "shard-000000.tar", clips)

@@ -29,6 +29,7 @@ from pipelines.parallel import Progress, Usage, parallel
 from pipelines.state import code_hash, fingerprint
 
 NOT_UTF8 = re.compile(r"\\x[89a-f][0-9a-f]")  # how `media_below` writes other bytes
+LONGEST_S = 24 * 3600.0  # a damaged header must not become millions of clips
 PART = 2000  # probes in a part: what an interrupted run loses at most
 
 
@@ -122,6 +123,8 @@ class Prober:
 
     def _facts(self, path: Path) -> dict[str, Any]:
         info = probe(path)
+        if not 0 < info.duration_s < LONGEST_S:
+            raise Rejected("it says to last no time, or days")
         if not info.has_audio:
             raise Rejected("no sound")
         long = info.duration_s > self._config.max_clip_s

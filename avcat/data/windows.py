@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-import cv2
 import numpy as np
 
 from avcat.data.shards import open_shards
@@ -23,6 +22,7 @@ from avcat.seeding import generator
 log = logging.getLogger(__name__)
 
 FRAMES = 5  # consecutive frames of one window (paper, section 3.4)
+WINDOW_SHAPE = (80, 20)  # of a mel window: bands and columns
 FRAMES_PER_TURN = 50  # a clip comes up once an epoch for each two seconds it lasts, at least once
 
 
@@ -88,15 +88,21 @@ class ClipStore:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def frames(self, clip: int, at: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Frames number `at` of a clip, `uint8 [n, S, S, 3]`."""
-        if clip in self._cache:
-            return self._cache[clip][np.asarray(at)]
+    def frames(self, clip: int, at: Sequence[int] | np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Frames number `at` of a clip, `uint8 [n, S, S, 3]`; in `out`, if it is given."""
+        at, side = np.asarray(at), self.image_size
+        out = np.empty((len(at), side, side, 3), np.uint8) if out is None else out
+        _, reader, i = self.rows[clip]
         length = self.lengths[clip]
-        if not self._take(length * self.image_size**2 * 3):
-            return np.concatenate([self._decode(clip, int(t), int(t) + 1) for t in at])
-        self._cache[clip] = self._decode(clip, 0, length)
-        return self._cache[clip][np.asarray(at)]
+        if clip not in self._cache and self._take(length * side**2 * 3):
+            whole = np.empty((length, side, side, 3), np.uint8)
+            reader.read_frames(i, np.arange(length), whole)
+            self._cache[clip] = whole
+        if clip in self._cache:
+            np.take(self._cache[clip], at, axis=0, out=out)
+        else:
+            reader.read_frames(i, at, out)
+        return out
 
     def mel(self, clip: int) -> np.ndarray:
         """`float32 [80, 4 T]`."""
@@ -114,14 +120,6 @@ class ClipStore:
             fits = size <= self._left
             self._left -= size if fits else 0
             return fits
-
-    def _decode(self, clip: int, start: int, stop: int) -> np.ndarray:
-        _, reader, i = self.rows[clip]
-        size = self.image_size
-        frames = reader.frames(i, start, stop)
-        if frames.shape[1] == size:
-            return frames
-        return np.stack([cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in frames])
 
 
 class WindowSampler:
@@ -153,10 +151,17 @@ class WindowSampler:
 
     def batch(self, step: int) -> Batch:
         """The batch of one step, or our share of it."""
-        parts = [
-            self._readable_windows(step * self.clips + i, generator("windows", self.seed, step, i)) for i in self.share
-        ]
-        return Batch(*(np.concatenate([part[j] for part in parts]) for j in range(4)))
+        count, side = len(self.share) * self.windows, self.store.image_size
+        batch = Batch(
+            frames=np.empty((count, FRAMES, side, side, 3), np.uint8),
+            references=np.empty((count, side, side, 3), np.uint8),
+            mels=np.empty((count, FRAMES, *WINDOW_SHAPE), np.float32),
+            clips=np.empty(count, np.int64),
+        )
+        for n, i in enumerate(self.share):
+            rng = generator("windows", self.seed, step, i)
+            self._fill_with_readable(batch, slice(n * self.windows, (n + 1) * self.windows), step * self.clips + i, rng)
+        return batch
 
     def prefetch(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps start .. stop - 1, made in the store's threads while the caller works."""
@@ -169,15 +174,17 @@ class WindowSampler:
                     waiting.append(pool.submit(self.batch, step + ahead))
                 yield done.result()
 
-    def _readable_windows(self, number: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    def _fill_with_readable(self, batch: Batch, part: slice, number: int, rng: np.random.Generator) -> None:
         """The windows of a turn's clip or, where broken ones may be skipped, of the first after it that can be read."""
         for later in range(len(self._turns) if self.store.skip_broken else 1):
             try:
-                return self._windows(self._clip(number + later), rng)
+                self._fill(batch, part, self._clip(number + later), rng)
             except InputError as error:
                 broken = error
                 if self.store.skip_broken:
                     log.warning("%s; another clip takes its place", error)
+            else:
+                return
         raise broken
 
     def _clip(self, number: int) -> int:
@@ -187,22 +194,19 @@ class WindowSampler:
             order = self._epoch = (epoch, generator("epoch", self.seed, epoch).permutation(self._turns))
         return int(order[1][place])
 
-    def _windows(self, clip: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    def _fill(self, batch: Batch, part: slice, clip: int, rng: np.random.Generator) -> None:
+        """Puts windows of a clip into a part of a batch."""
         length = self.store.lengths[clip]
         if self.consecutive:
             starts = spaced_starts(length - FRAMES + 1, self.windows, self.min_shift, rng)
             at = starts[:, None] + np.arange(FRAMES)
         else:
             at = np.stack([np.sort(rng.choice(length, FRAMES, replace=False)) for _ in range(self.windows)])
-        frames = self.store.frames(clip, at.ravel())
-        references = self.store.frames(clip, [reference_for(window, length, self.min_gap, rng) for window in at])
-        mels = mel_windows(self.store.mel(clip), at.ravel())
-        return (
-            frames.reshape(*at.shape, *frames.shape[1:]),
-            references,
-            mels.reshape(*at.shape, *mels.shape[1:]),
-            np.full(len(at), clip),
-        )
+        references = [reference_for(window, length, self.min_gap, rng) for window in at]
+        self.store.frames(clip, at.ravel(), batch.frames[part].reshape(at.size, *batch.frames.shape[2:]))
+        self.store.frames(clip, references, batch.references[part])
+        batch.mels[part] = mel_windows(self.store.mel(clip), at.ravel()).reshape(*at.shape, *WINDOW_SHAPE)
+        batch.clips[part] = clip
 
 
 def spaced_starts(places: int, count: int, min_shift: int, rng: np.random.Generator) -> np.ndarray:

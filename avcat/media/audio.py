@@ -1,5 +1,6 @@
 """Reading sound: any container, rate, depth and number of channels to float32 on the file's own clock."""
 
+import errno
 from collections.abc import Iterator
 from fractions import Fraction
 from math import floor, inf, log10
@@ -11,10 +12,11 @@ import soxr
 from av.audio.stream import AudioStream
 
 from avcat.errors import InputError
-from avcat.media.video import audio_stream, container_start_s, open_media
+from avcat.media.video import audio_stream, container_start_s, decoded, open_media
 
 _MARGIN_S = 1.0  # of sound on both sides of a part, so that it is resampled like the middle of the whole
 _PREROLL_S = 2  # decoders of compressed sound need a few frames before what they get right
+_LONGEST_HOLE_S = 3600.0
 _GAP_S = 0.1  # holes in the time stamps longer than this are silence; shorter ones are rounding
 
 
@@ -83,7 +85,7 @@ def audio_blocks(path: str | Path, from_s: int = 0) -> Iterator[tuple[int, np.nd
             stream, origin = audio_stream(container), container_start_s(container)
             if stream is None:
                 raise InputError(f"{path}: no audio stream")
-            frames = container.decode(stream)
+            frames = decoded(container, stream)
             try:
                 if seek_s > 0:
                     container.seek(int((origin + seek_s) * av.time_base), backward=True)
@@ -124,6 +126,8 @@ def _placed(frame: av.AudioFrame, samples: int, position: int, origin: float) ->
     hole = 0 if frame.time is None else round((frame.time - origin) * frame.sample_rate) - position
     if position == 0 and hole < 0:
         return block[:, -hole:]
+    if hole > _LONGEST_HOLE_S * frame.sample_rate:
+        raise av.error.InvalidDataError(errno.EINVAL, "a time stamp lies hours away")
     if hole > (_GAP_S * frame.sample_rate if position else 0):
         return np.concatenate([np.zeros((len(block), hole), np.float32), block], axis=1)
     return block

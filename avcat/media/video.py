@@ -4,6 +4,7 @@ One clock for a file: time 0 is the start of its container, for sound and pictur
 that is on the file's raw clock). Writing is in `avcat.media.writer`.
 """
 
+import errno
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -112,7 +113,7 @@ def probe(path: str | Path) -> VideoInfo:
         stream = _video_stream(container, path)
         codec = stream.codec_context
         audio = audio_stream(container)
-        first = next(container.decode(stream), None)
+        first = next(decoded(container, stream), None)
         if first is None:
             raise InputError(f"{path}: the video stream holds no frame")
         rotation = round(first.rotation / 90) % 4 * 90
@@ -134,6 +135,14 @@ def probe(path: str | Path) -> VideoInfo:
             audio_codec=audio.codec_context.name if audio else None,
             audio_rate=audio.codec_context.sample_rate if audio else None,
         )
+
+
+def decoded(container: InputContainer, stream: Any) -> Iterator[Any]:
+    """The frames of a stream. What is broken raises an FFmpegError."""
+    try:
+        yield from container.decode(stream)
+    except IndexError as error:  # PyAV's own: a stream that nobody announced begins in the middle of the file
+        raise av.error.InvalidDataError(errno.EINVAL, "a stream begins in the middle") from error
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
@@ -235,7 +244,7 @@ def _shown(path: str | Path, from_s: float) -> Iterator[tuple[float, av.VideoFra
             seeks = from_s - back_s > 0
             if seeks:
                 container.seek(int((origin + from_s - back_s) * av.time_base), backward=True)
-            frames = container.decode(stream)
+            frames = decoded(container, stream)
             first = next(frames, None)
             if seeks and (first is None or first.time is None or first.time - origin > from_s + _TICK):
                 continue

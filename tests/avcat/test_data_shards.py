@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,7 +13,6 @@ from avcat.data.shards import (
     Landmarks,
     ShardClip,
     ShardReader,
-    decode_jpeg,
     encode_jpeg,
     index_path,
     open_shards,
@@ -63,7 +63,8 @@ def assert_same_clip(reader: ShardReader, row: int, clip: ShardClip) -> None:
     frames = reader.frames(row)
     assert frames.shape == (len(clip.jpegs), SIZE, SIZE, 3)
     for got, data in zip(frames, clip.jpegs, strict=True):
-        np.testing.assert_array_equal(got, decode_jpeg(data))
+        expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
+        np.testing.assert_array_equal(got, expected)
     np.testing.assert_array_equal(reader.mel(row), clip.mel)
     assert reader.mel(row).dtype == np.float32
     for name in ("eyes", "mouth", "found", "matrix"):

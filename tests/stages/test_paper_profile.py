@@ -93,8 +93,10 @@ class Noise:
     def __len__(self) -> int:
         return 1
 
-    def frames(self, clip: int, at: np.ndarray) -> np.ndarray:
-        return np.random.default_rng(clip).integers(0, 256, (len(at), 256, 256, 3), np.uint8)
+    def frames(self, clip: int, at: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        out = np.empty((len(at), 256, 256, 3), np.uint8) if out is None else out
+        out[:] = np.random.default_rng(clip).integers(0, 256, out.shape, np.uint8)
+        return out
 
     def mel(self, clip: int) -> np.ndarray:
         return np.random.default_rng(clip).random((80, 80), np.float32)
