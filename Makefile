@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.12 python3.11; do $$p -c 
 	'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && command -v $$p; done))
 UV := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 
-.PHONY: help setup demo repro test lint format clean
+.PHONY: help setup demo repro test slow lint format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/  make \1\t/p' Makefile
@@ -26,8 +26,11 @@ demo: $(READY)  ## AV-CAT alone, shortly trained, and a dubbed clip
 repro: $(READY)  ## every table there is, at a size for two CPU cores
 	$(BIN)/python -m stages.reproduce --profile tiny
 
-test: $(READY)  ## the tests
+test: $(READY)  ## the tests, but the slow ones
 	$(BIN)/python -m pytest
+
+slow: $(READY)  ## the slow tests: two Ray nodes and an S3 server, a thousand damaged videos, all real clips
+	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)  ## style, types and who may import whom
 	$(BIN)/ruff check .

@@ -8,10 +8,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ray
-import ray.data
-from ray.data import ActorPoolStrategy, DataContext
-
 from pipelines.child import Child, cpu_s
 from pipelines.outcome import Failed, failed
 from pipelines.resources import Resources, use_one_thread
@@ -102,6 +98,9 @@ class _Pool:
         """One pass of Ray Data over some of the items; what a lost actor held in its hands is left out."""
         if not positions:
             return
+        import ray  # not above: a child imports this module with its worker's, and starts seconds sooner without Ray
+        import ray.data
+
         rows = [{"position": position, "item": pickle.dumps(items[position])} for position in positions]
         cpus = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
         fitting = max(1, int(cpus / self._resources.num_cpus))
@@ -109,7 +108,7 @@ class _Pool:
             results = ray.data.from_items(rows, override_num_blocks=min(len(rows), most_blocks)).map(
                 _Guarded,  # type: ignore[arg-type]
                 fn_constructor_args=self._recipe,
-                compute=ActorPoolStrategy(size=min(self._workers or fitting, fitting, len(rows))),
+                compute=ray.data.ActorPoolStrategy(size=min(self._workers or fitting, fitting, len(rows))),
                 num_cpus=self._resources.num_cpus,
                 num_gpus=self._resources.num_gpus,
                 max_task_retries=0,  # else an item that kills its actor is tried for ever
@@ -142,6 +141,8 @@ class _Guarded:
 @contextlib.contextmanager
 def _quiet_data() -> Iterator[None]:
     """Ray Data without its bars and notices (stages show their own), and going on when a worker dies."""
+    from ray.data import DataContext
+
     logger = logging.getLogger("ray.data")
     level = logger.level
     with warnings.catch_warnings():

@@ -107,14 +107,14 @@ def reject_reason(seen: Sightings, track: Track, config: DataConfig) -> str:
         return "too short"
     if not track.found.any():
         return "no face"
+    distance = np.linalg.norm(track.eyes[:, 1] - track.eyes[:, 0], axis=1)
+    if np.nanmedian(distance) < config.min_eye_distance_px:  # which is often why it is lost now and then
+        return "face too small"
     if seen.cuts:
         return "cut"
     if track.found.mean() < config.min_found_fraction:
         return "face not found often enough"
-    if longest_gap(track.found) > config.max_gap_frames:
-        return "gap"
-    distance = np.linalg.norm(track.eyes[:, 1] - track.eyes[:, 0], axis=1)
-    return "face too small" if np.nanmedian(distance) < config.min_eye_distance_px else ""
+    return "gap" if longest_gap(track.found) > config.max_gap_frames else ""
 
 
 def _write_group(path: Path, rows: Sequence[Mapping[str, Any]], results: Sequence[Any]) -> list[Outcome]:

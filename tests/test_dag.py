@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = ("avcat", "pipelines", "stages", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore")
-STAGES = 16
+STAGES = 17
 
 
 @pytest.fixture(scope="module")

@@ -142,6 +142,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     assert done.stdout.strip() == "Failed(reason='cannot be opened (Permission denied)', rejected=True)", done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.exists(), reason="AVCAT_REAL names no folder of clips")
 def test_real_clips(ray_instance: None, tmp_path: Path) -> None:
     root = tmp_path / "corpus"

@@ -48,7 +48,9 @@ def wait_for(what: Callable[[], bool], process: subprocess.Popen[bytes]) -> None
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("mark", ["state/tracks/train-000000.done", "state/shards/train-000001.done"])
+@pytest.mark.parametrize(
+    "mark", ["state/shards/train-000001.done", pytest.param("state/tracks/train-000000.done", marks=pytest.mark.slow)]
+)
 def test_killed_and_run_again(corpus: Path, expected: dict[str, str], tmp_path: Path, mark: str) -> None:
     out = tmp_path / "out"
     process = start(corpus, out)

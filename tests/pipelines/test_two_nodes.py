@@ -101,6 +101,7 @@ def kill(node: subprocess.Popen[bytes]) -> None:
     node.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_node_is_lost_and_the_bytes_are_the_same(
     tmp_path: Path, s3: str, corpus: Path, monkeypatch: pytest.MonkeyPatch
