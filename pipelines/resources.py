@@ -19,6 +19,7 @@ class Resources:
 def use_one_thread() -> None:
     """Keeps the libraries of a worker from starting a thread a core each: the other cores have workers of their own."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["AVCAT_DECODER_THREADS"] = "1"  # for avcat.media.video
     cv2.setNumThreads(1)
 
 

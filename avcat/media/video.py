@@ -5,6 +5,7 @@ that is on the file's raw clock). Writing is in `avcat.media.writer`.
 """
 
 import errno
+import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from avcat.errors import InputError
 
 T = TypeVar("T")
 
+DECODER_THREADS = "AVCAT_DECODER_THREADS"  # of the environment: how many decode a video; 0, and unset, one a core
 _TICK = 1e-6  # seconds; containers round their start to a microsecond
 _SEEK_BACK_S = (0.0, 1.0, 5.0, 25.0)  # how much earlier than wanted to seek to, until it is early enough
 _STILL_FORMATS = ("image2", "tty", "gif")  # demuxers that call a picture or a text a video
@@ -159,6 +161,7 @@ def _video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     if not streams:
         raise InputError(f"{path}: no video stream")
     streams[0].thread_type = "AUTO"
+    streams[0].codec_context.thread_count = int(os.environ.get(DECODER_THREADS, 0))
     return streams[0]
 
 
