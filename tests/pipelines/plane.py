@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from avcat.config import DataConfig, InputConfig, RuntimeConfig, SourceConfig
+from avcat.config import CorpusConfig, DataConfig, InputConfig, RuntimeConfig, SourceConfig, SpeakersConfig
 from avcat.files import located
+from avcat.synth.corpus import plan, render
 from pipelines.cluster import connect
 from pipelines.manifest import build_manifest
 from pipelines.mels import compute_mels
@@ -27,6 +28,15 @@ def runtime(workers: int = 2, **over: Any) -> RuntimeConfig:
 def data_of(root: Path | str, **over: Any) -> DataConfig:
     settings = {"clips_per_shard": 3, "max_failed_fraction": 0.2, **over}
     return replace(PARAMS.data, corpora={"mine": SourceConfig("folder", str(root), None)}, **settings)
+
+
+def render_words(folder: Path, train: int, *, seed: int) -> Path:
+    """A `synth-words` of `train` speakers, one for val and one for test, a clip each; returns its root."""
+    speakers = SpeakersConfig(train=train, val=1, test=1, clips_per_speaker=1)
+    nobody = SpeakersConfig(train=0, val=0, test=0, clips_per_speaker=1)
+    for spec in plan(CorpusConfig(seed, 256, speakers, nobody, (3.0, 3.1))):
+        render(spec, folder)
+    return folder / "synth-words"
 
 
 def preprocess(data: DataConfig, out: Path, run: RuntimeConfig) -> dict[str, Any]:

@@ -13,9 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 from videos import write_video
 
-from avcat.config import CorpusConfig, SpeakersConfig
-from avcat.synth.corpus import plan, render
-
 REAL = Path(os.environ.get("AVCAT_REAL", "/nonexistent"))
 UNREADABLE = "cannot be read as video or sound (Invalid data found when processing input)"
 
@@ -42,10 +39,7 @@ def with_sound(source: Path, target: Path, codec: str, rate: int) -> None:
 def report(ray_instance: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The rows of the report, by path, of a folder of troubles in which six good speakers lie too."""
     base = tmp_path_factory.mktemp("hard")
-    speakers, nobody = (SpeakersConfig(train=n, val=n // 4, test=n // 4, clips_per_speaker=1) for n in (4, 0))
-    for spec in plan(CorpusConfig(7, 256, speakers, nobody, (3.0, 3.1))):
-        render(spec, base)
-    root = base / "synth-words"
+    root = plane.render_words(base, 4, seed=7)
     good = sorted((root / "train").rglob("*.mp4"))[0]
     bad = root / "train" / "bad"
     bad.mkdir()

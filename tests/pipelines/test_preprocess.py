@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from plane import PARAMS, data_of, hashes, make_shards, preprocess, runtime
+from plane import PARAMS, data_of, hashes, make_shards, preprocess, render_words, runtime
 from videos import write_video
 
-from avcat.config import CorpusConfig, SpeakersConfig
 from avcat.data.shards import ShardReader, open_shards
 from avcat.errors import InputError
 from avcat.face.align import eye_targets
 from avcat.media.video import decode_at
-from avcat.synth.corpus import plan, render, truth_path
+from avcat.synth.corpus import truth_path
 from pipelines.shards import fit_mel
 
 UNREADABLE = "cannot be read as video or sound (Invalid data found when processing input)"
@@ -27,11 +26,7 @@ BROKEN, SOUNDLESS, SILENT, FACELESS, SHORT = "broken.mp4", "soundless.mp4", "sil
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six rendered speakers, and five clips that cannot be used for five reasons."""
     folder = tmp_path_factory.mktemp("corpus")
-    speakers = SpeakersConfig(train=4, val=1, test=1, clips_per_speaker=1)
-    nobody = SpeakersConfig(train=0, val=0, test=0, clips_per_speaker=1)
-    for spec in plan(CorpusConfig(7, 256, speakers, nobody, (3.0, 3.1))):
-        render(spec, folder)
-    root = folder / "synth-words"
+    root = render_words(folder, 4, seed=7)
     (root / "train" / "nobody").mkdir()
     (root / "train" / "nobody" / BROKEN).write_bytes(b"this is no video")
     write_video(root / "train" / "nobody" / SOUNDLESS, 30, sound=False)

@@ -12,19 +12,13 @@ from pathlib import Path
 import plane
 import pytest
 
-from avcat.config import CorpusConfig, SpeakersConfig
 from avcat.errors import InputError
-from avcat.synth.corpus import plan, render
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
-    speakers = SpeakersConfig(train=8, val=1, test=1, clips_per_speaker=1)
-    nobody = SpeakersConfig(train=0, val=0, test=0, clips_per_speaker=1)
-    for spec in plan(CorpusConfig(3, 256, speakers, nobody, (3.0, 3.1))):
-        render(spec, folder)
-    return folder / "synth-words"
+    return plane.render_words(folder, 8, seed=3)
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,7 @@ from pathlib import Path
 import plane
 import pytest
 
-from avcat.config import CorpusConfig, SpeakersConfig
 from avcat.files import located
-from avcat.synth.corpus import plan, render
 from pipelines.cluster import Head, start_head, stop_head
 
 BUCKET = "s3://avcat-test"
@@ -58,11 +56,7 @@ def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @pytest.fixture
 def corpus(tmp_path: Path) -> Path:
     folder = tmp_path / "corpus"
-    speakers = SpeakersConfig(train=12, val=1, test=1, clips_per_speaker=1)
-    nobody = SpeakersConfig(train=0, val=0, test=0, clips_per_speaker=1)
-    for spec in plan(CorpusConfig(3, 256, speakers, nobody, (3.0, 3.1))):
-        render(spec, folder)
-    return folder / "synth-words"
+    return plane.render_words(folder, 12, seed=3)
 
 
 def upload(root: Path) -> str:
