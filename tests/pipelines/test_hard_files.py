@@ -82,7 +82,7 @@ def report(ray_instance: None, tmp_path_factory: pytest.TempPathFactory) -> dict
     ("name", "status", "reason"),
     [
         ("truncated.mp4", "rejected", UNREADABLE),
-        ("breaks off.mp4", "rejected", "too short"),
+        ("breaks off.mp4", "rejected", UNREADABLE),
         ("empty.mp4", "rejected", "the file is empty"),
         ("text.mp4", "rejected", UNREADABLE),
         ("soundless.mp4", "rejected", "no sound"),
