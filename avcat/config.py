@@ -189,7 +189,8 @@ class DataConfig:
     jpeg_quality: int
     clips_per_shard: int
     detector: DetectorConfig
-    speaker: Literal["largest", "central"]  # which of several faces speaks
+    speaker: Literal["largest", "central", "agreement"]  # which of several faces speaks; agreement asks a SyncNet
+    speaker_syncnet: str | None  # its model file
     min_frames: int  # shorter clips are rejected: "too short"
     max_gap_frames: int  # longer runs without a face reject the clip: "gap"
     min_found_fraction: float  # "face not found often enough"

@@ -30,6 +30,7 @@ def work_grouped(
     made_of: str,
     workers: int,
     limit_s: float,
+    together: int = 1,
     usage: Usage,
     resources: Resources | None = None,
     progress: Progress | None = None,
@@ -49,6 +50,7 @@ def work_grouped(
     options = {
         "workers": workers,
         "limit_s": limit_s,
+        "together": together,
         "resources": resources,
         "progress": progress,
         "usage": usage,

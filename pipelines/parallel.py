@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import pickle
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ Worker = Callable[[Any], Any]  # called with an item, returns its result
 Progress = Callable[[int, int], None]  # how many are done, of how many
 
 MOST_BLOCKS = 1000  # Ray Data keeps books on every block; with more items than this a block holds several
+MIN_TURNS = 8  # of each actor before it is given several items at once: few big ones are to be shared out evenly
 MOST_ITEMS = 50_000  # that Ray is given at once, so that its books do not grow with the corpus
 
 
@@ -35,6 +37,7 @@ def parallel(
     *,
     workers: int = 0,
     limit_s: float = 0.0,
+    together: int = 1,
     resources: Resources | None = None,
     progress: Progress | None = None,
     usage: Usage | None = None,
@@ -43,7 +46,8 @@ def parallel(
 
     `factory(**settings)` is called once in each of the `workers` actors (0: as many as fit) and what it returns once an
     item. Items, settings and results are pickled; big results belong into files. Ray must be connected. At most a few
-    items a worker are under way or waiting to be taken.
+    items a worker are under way or waiting to be taken. Workers are given `together` items at once: several where one
+    is work for milliseconds, which is what giving costs.
 
     With a limit, the worker lives in a process of its own below the actor; an item that takes longer, or takes that
     process down, has failed, at once and for good. The actor itself can still be lost, with its machine: it is started
@@ -52,7 +56,7 @@ def parallel(
 
     Whoever may stop before the end closes the generator (`contextlib.closing`): that ends the workers.
     """
-    pool = _Pool(factory, settings, workers, limit_s, resources or Resources(), usage or Usage())
+    pool = _Pool(factory, settings, workers, limit_s, together, resources or Resources(), usage or Usage())
     done = 0
     for start in range(0, len(items), MOST_ITEMS):
         missing = set(range(start, min(start + MOST_ITEMS, len(items))))
@@ -66,15 +70,15 @@ def parallel(
 def _with_second_chances(pool: "_Pool", items: Sequence[Any], missing: set[int]) -> Iterator[tuple[int, Any]]:
     """A result for each of the missing items."""
 
-    def run(positions: Sequence[int], most_blocks: int) -> Iterator[tuple[int, Any]]:
-        for position, result in pool.run(items, positions, most_blocks):
+    def run(positions: Sequence[int], *, singly: bool) -> Iterator[tuple[int, Any]]:
+        for position, result in pool.run(items, positions, singly=singly):
             missing.discard(position)
             yield position, result
 
-    for most_blocks in (MOST_BLOCKS, MOST_ITEMS):  # then one item a block, so that few are lost together
-        yield from run(sorted(missing), most_blocks)
+    for singly in (False, True):  # the second time one item a block, so that few are lost together
+        yield from run(sorted(missing), singly=singly)
     for position in sorted(missing):
-        yield from run([position], 1)
+        yield from run([position], singly=True)
     for position in sorted(missing):
         yield position, Failed("its worker process died")
 
@@ -88,13 +92,14 @@ class _Pool:
         settings: Mapping[str, Any],
         workers: int,
         limit_s: float,
+        together: int,
         resources: Resources,
         usage: Usage,
     ) -> None:
         self._recipe = (factory, dict(settings), limit_s)
-        self._workers, self._resources, self._usage = workers, resources, usage
+        self._workers, self._together, self._resources, self._usage = workers, together, resources, usage
 
-    def run(self, items: Sequence[Any], positions: Sequence[int], most_blocks: int) -> Iterator[tuple[int, Any]]:
+    def run(self, items: Sequence[Any], positions: Sequence[int], *, singly: bool) -> Iterator[tuple[int, Any]]:
         """One pass of Ray Data over some of the items; what a lost actor held in its hands is left out."""
         if not positions:
             return
@@ -104,11 +109,15 @@ class _Pool:
         rows = [{"position": position, "item": pickle.dumps(items[position])} for position in positions]
         cpus = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
         fitting = max(1, int(cpus / self._resources.num_cpus))
+        actors = min(self._workers or fitting, fitting, len(rows))
+        blocks = max(math.ceil(len(rows) / self._together), min(len(rows), MIN_TURNS * actors))
         with _quiet_data():
-            results = ray.data.from_items(rows, override_num_blocks=min(len(rows), most_blocks)).map(
+            results = ray.data.from_items(
+                rows, override_num_blocks=len(rows) if singly else min(blocks, MOST_BLOCKS)
+            ).map(
                 _Guarded,  # type: ignore[arg-type]
                 fn_constructor_args=self._recipe,
-                compute=ray.data.ActorPoolStrategy(size=min(self._workers or fitting, fitting, len(rows))),
+                compute=ray.data.ActorPoolStrategy(size=actors),
                 num_cpus=self._resources.num_cpus,
                 num_gpus=self._resources.num_gpus,
                 max_task_retries=0,  # else an item that kills its actor is tried for ever

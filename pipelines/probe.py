@@ -30,6 +30,7 @@ from pipelines.state import code_hash, fingerprint
 
 NOT_UTF8 = re.compile(r"\\x[89a-f][0-9a-f]")  # how `media_below` writes other bytes
 LONGEST_S = 24 * 3600.0  # a damaged header must not become millions of clips
+TOGETHER = 8  # files that a worker is given at once: most are probed in milliseconds
 PART = 2000  # probes in a part: what an interrupted run loses at most
 
 
@@ -68,6 +69,7 @@ def probe_files(
         settings,
         workers=runtime.workers,
         limit_s=runtime.clip_limit_s,
+        together=TOGETHER,
         usage=usage,
         progress=progress,
     )

@@ -14,10 +14,12 @@ import pyarrow.parquet as pq
 
 import avcat.face
 import avcat.media
+from avcat.checkpoint import read_facts
 from avcat.config import DataConfig, RuntimeConfig
 from avcat.data import schema
+from avcat.errors import InputError
 from avcat.face.detector import build_detector
-from avcat.face.track import Sightings, Track, fill_gaps, find_people, longest_gap, speaker, track_of
+from avcat.face.track import Person, Sightings, Track, fill_gaps, find_people, longest_gap, speaker, track_of
 from avcat.files import atomic_path
 from avcat.media.shots import CutFinder
 from avcat.media.video import decode_at
@@ -26,7 +28,8 @@ from pipelines.grouped import publish, work_grouped
 from pipelines.outcome import Failed, Outcome, after, check_failures, outcome_of, read_outcomes, summary
 from pipelines.parallel import Progress, Usage
 from pipelines.resources import Resources
-from pipelines.state import alone, code_hash, fingerprint
+from pipelines.speaker import Agreement
+from pipelines.state import alone, code_hash, file_hash, fingerprint
 
 STAGE = "tracks"
 
@@ -54,16 +57,17 @@ def track_clips(
     `before` are the outcomes that came with the manifest. Raises InputError where too many clips fail.
     """
     clips, usage = read_manifest(manifest), Usage()
+    syncnet = speaker_syncnet(config)
     on_gpu = config.detector.kind == "retinaface" and runtime.device == "cuda"
     with alone(state):
         outcomes = work_grouped(
             clips,
             Tracker,
-            {"config": config, "here": Path.cwd(), "device": "cuda" if on_gpu else "cpu"},
+            {"config": config, "here": Path.cwd(), "device": "cuda" if on_gpu else "cpu", "syncnet": syncnet},
             _write_group,
             suffix=".parquet",
             state=state,
-            made_of=fingerprint(config, code_hash(avcat.face, avcat.media)),
+            made_of=fingerprint(config, code_hash(avcat.face, avcat.media), syncnet and file_hash(syncnet)),
             workers=runtime.workers,
             limit_s=runtime.clip_limit_s,
             resources=Resources(num_gpus=runtime.worker_gpus if on_gpu else 0),
@@ -79,9 +83,10 @@ def track_clips(
 class Tracker:
     """The worker: follows everybody through one clip, and chooses who speaks."""
 
-    def __init__(self, config: DataConfig, here: Path, device: str) -> None:
+    def __init__(self, config: DataConfig, here: Path, device: str, syncnet: Path | None) -> None:
         self._config, self._here = config, here
         self._detector = build_detector(config.detector, device)
+        self._agreement = None if syncnet is None else Agreement.of_syncnet(syncnet, device)
 
     def __call__(self, row: Mapping[str, Any]) -> Tracked:
         with reading(row, self._here) as path:
@@ -96,9 +101,29 @@ class Tracker:
                 yield index / schema.FPS, image
 
         seen = find_people(images(), self._detector, CutFinder(self._config.cut_threshold))
-        track = track_of(seen, *([speaker(seen, self._config.speaker)] if seen.people else []))
+        track = track_of(seen, *([self._speaker(path, row, seen)] if seen.people else []))
         filled = fill_gaps(track, self._config.max_gap_frames)
         return Tracked(replace(filled, times_s=np.array(pts_s)), reject_reason(seen, track, self._config))
+
+    def _speaker(self, path: Path, row: Mapping[str, Any], seen: Sightings) -> Person:
+        if self._config.speaker != "agreement":
+            return speaker(seen, self._config.speaker)
+        assert self._agreement is not None
+        people = [person for person in seen.people if len(person.frames) >= self._config.min_frames]
+        if len(people) < 2:  # nobody to choose from
+            return speaker(seen, "largest")
+        return self._agreement(path, row["start_s"], row["end_s"], seen, people)
+
+
+def speaker_syncnet(config: DataConfig) -> Path | None:
+    """The model file that chooses speakers, absolute; None where none does. Raises InputError where it is missing."""
+    if config.speaker != "agreement":
+        return None
+    if not config.speaker_syncnet:
+        raise InputError("data.speaker_syncnet: to choose speakers by agreement, name a trained SyncNet's model file")
+    path = Path(config.speaker_syncnet).absolute()
+    read_facts(path)
+    return path
 
 
 def reject_reason(seen: Sightings, track: Track, config: DataConfig) -> str:

@@ -26,6 +26,8 @@ from stages._params import FILE, ROOT, load
 PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
 TABLE_LINES = 14
 GRACE_S = 8  # for a stage to end when asked
+# Training takes and gives back maps of megabytes all the time; in huge pages that costs a tenth of a step less.
+HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
 def set_profile(profile: str, path: Path) -> None:
@@ -46,7 +48,7 @@ def dvc(*words: str, environment: dict[str, str] | None = None, **options: Any) 
     return subprocess.Popen(
         [sys.executable, "-m", "dvc", *words],
         cwd=ROOT,
-        env={**os.environ, "PATH": path, **(environment or {})},
+        env={**HUGE_PAGES, **os.environ, "PATH": path, **(environment or {})},
         start_new_session=True,  # so that it can be ended with all its children, and by us alone
         text=True,
         **options,

@@ -13,6 +13,7 @@ import logging
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,14 @@ def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
     done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done, "JPEG encoding cannot fail for a uint8 image"
     return data.tobytes()
+
+
+@lru_cache(maxsize=4096)
+def npy_header(shape: tuple[int, int]) -> bytes:
+    """What `np.save` writes before the bytes of a float32 array of this shape."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return header.getvalue()
 
 
 def index_path(tar: Path) -> Path:
@@ -146,12 +155,17 @@ class ShardReader:
         end = self._end()
         if size < end:
             raise InputError(f"{self.path}: the file ends early: {end} bytes expected, {size} found")
-        # The places of all frames, clip after clip, as arrays: looking them up in the table costs a tenth of decoding.
+        # All places as arrays, those of the frames clip after clip: looking them up in the table costs a tenth of
+        # decoding.
         frames = self.clips["frames"].to_numpy()
         self._starts = np.concatenate([[0], np.cumsum(frames)])
         self._offsets, self._sizes = (
             self.clips[name].combine_chunks().flatten().to_numpy() for name in ("jpeg_offsets", "jpeg_sizes")
         )
+        self._members = {
+            name: tuple(part.to_numpy() for part in self.clips[name].combine_chunks().flatten())
+            for name in ("meta", "mel", "landmarks")
+        }
 
     def _end(self) -> int:
         """Where the last member of the last clip ends."""
@@ -204,27 +218,28 @@ class ShardReader:
                 yield image
 
     def mel(self, clip: int) -> np.ndarray:
-        """float32 [80, 4 T], 0..1."""
-        return self._array("mel", clip)
+        """float32 [80, 4 T], 0..1. Read-only."""
+        data, shape = self._member("mel", clip), (schema.MEL_BANDS, 4 * self.frame_count(clip))
+        header = npy_header(shape)  # numpy would parse it as Python, which takes as long as decoding a frame
+        if not data.startswith(header) or len(data) != len(header) + 4 * shape[0] * shape[1]:
+            raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken mel")
+        return np.frombuffer(data, np.float32, offset=len(header)).reshape(shape)
 
     def landmarks(self, clip: int) -> Landmarks:
         """Eyes, mouth, found and matrix of the T frames."""
-        with self._array("landmarks", clip) as arrays:
-            return Landmarks(**{name: arrays[name] for name in ("eyes", "mouth", "found", "matrix")})
+        try:
+            with np.load(io.BytesIO(self._member("landmarks", clip))) as arrays:
+                return Landmarks(**{name: arrays[name] for name in ("eyes", "mouth", "found", "matrix")})
+        except (ValueError, OSError) as error:
+            raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has broken landmarks") from error
 
     def meta(self, clip: int) -> dict[str, Any]:
         """The clip's row of the manifest, and what was measured on the way."""
         return json.loads(self._member("meta", clip))  # type: ignore[no-any-return]
 
     def _member(self, name: str, clip: int) -> bytes:
-        place = self.clips[name][clip].as_py()
-        return self._read(place["offset"], place["size"])
-
-    def _array(self, name: str, clip: int) -> Any:
-        try:
-            return np.load(io.BytesIO(self._member(name, clip)))
-        except (ValueError, OSError) as error:
-            raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken {name}") from error
+        offsets, sizes = self._members[name]
+        return self._read(int(offsets[clip]), int(sizes[clip]))
 
     def _read(self, offset: int, size: int) -> bytes:
         try:

@@ -13,16 +13,17 @@ from threading import Lock
 
 import numpy as np
 
+from avcat.data.schema import MEL_BANDS
 from avcat.data.shards import open_shards
 from avcat.errors import InputError
 from avcat.files import read_table
-from avcat.media.mel import mel_windows, shifted
+from avcat.media.mel import WINDOW_COLUMNS, mel_windows, shifted
 from avcat.seeding import generator
 
 log = logging.getLogger(__name__)
 
 FRAMES = 5  # consecutive frames of one window (paper, section 3.4)
-WINDOW_SHAPE = (80, 20)  # of a mel window: bands and columns
+WINDOW_SHAPE = (MEL_BANDS, WINDOW_COLUMNS)
 FRAMES_PER_TURN = 50  # a clip comes up once an epoch for each two seconds it lasts, at least once
 
 
@@ -109,7 +110,8 @@ class ClipStore:
         if clip in self._mels:
             return self._mels[clip]
         row, reader, i = self.rows[clip]
-        mel = shifted(reader.mel(i), self._moves.get(row["clip_id"], 0))
+        mel, move = reader.mel(i), self._moves.get(row["clip_id"], 0)
+        mel = shifted(mel, move) if move else mel
         if self._take(mel.nbytes):
             self._mels[clip] = mel
         return mel

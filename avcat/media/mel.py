@@ -126,9 +126,9 @@ def mel_window_at(mel: np.ndarray, times_s: np.ndarray) -> np.ndarray:
 
 def _cut(mel: np.ndarray, starts: np.ndarray) -> np.ndarray:
     """[N, bands, 20] from columns `starts` on, with silence (0) outside the sound."""
-    columns = starts[:, None] + np.arange(WINDOW_COLUMNS)
-    inside = (columns >= 0) & (columns < mel.shape[1])
-    if mel.shape[1] == 0:
-        return np.zeros((starts.size, mel.shape[0], WINDOW_COLUMNS), np.float32)
-    cut = mel[:, np.clip(columns, 0, mel.shape[1] - 1)] * inside
-    return np.ascontiguousarray(cut.transpose(1, 0, 2), np.float32)
+    windows = np.zeros((starts.size, mel.shape[0], WINDOW_COLUMNS), np.float32)
+    for window, start in zip(windows, starts.tolist(), strict=True):
+        first, stop = max(start, 0), min(start + WINDOW_COLUMNS, mel.shape[1])
+        if first < stop:
+            window[:, first - start : stop - start] = mel[:, first:stop]
+    return windows

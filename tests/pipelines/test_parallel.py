@@ -59,5 +59,17 @@ def test_a_death_by_chance_is_tried_again(double: Callable[..., dict[int, object
     assert double([-3, 5], workers=1) == {0: -6, 1: 10}
 
 
+def test_items_given_together_have_a_result_each(double: Callable[..., dict[int, object]]) -> None:
+    items = [-1 if n % 10 == 3 else n for n in range(100)]
+    fallen = Failed("ValueError: minus one")
+    assert double(items, workers=2, together=8) == {n: fallen if n % 10 == 3 else 2 * n for n in range(100)}
+
+
+def test_a_death_takes_nobody_along_who_was_given_together_with_it(double: Callable[..., dict[int, object]]) -> None:
+    items = [-2 if n == 40 else n for n in range(60)]
+    died = Failed("its worker process died")
+    assert double(items, workers=1, together=8) == {n: died if n == 40 else 2 * n for n in range(60)}
+
+
 def test_nothing_to_do(double: Callable[..., dict[int, object]]) -> None:
     assert double([]) == {}

@@ -36,6 +36,16 @@ AV_CAT_ALONE = {
     "avcat.nn.blocks",
     "avcat.training.avcat",
 }
+# What tracks need where a SyncNet chooses the speaker. That one was trained before, and is known by its file.
+SYNCNET_ALONE = {
+    "avcat.checkpoint",
+    "avcat.metrics.embed",
+    "avcat.metrics.sync",
+    "avcat.models.audio",
+    "avcat.models.syncnet",
+    "avcat.nn.convs",
+    "avcat.nn.init",
+}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +56,8 @@ def imports() -> grimp.ImportGraph:
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_depends_on_all_that_it_imports(imports: grimp.ImportGraph, name: str) -> None:
     module = STAGES[name]["cmd"].split()[2]
-    free = CARRIERS | (AV_CAT_ALONE if name in ("syncnet", "evaluator", "offsets") else set())
+    free = CARRIERS | (AV_CAT_ALONE if name in ("tracks", "syncnet", "evaluator", "offsets") else set())
+    free |= SYNCNET_ALONE if name == "tracks" else set()
     deps = STAGES[name]["deps"]
     missing = []
     for imported in {module, *imports.find_upstream_modules(module)} - free:

@@ -1,0 +1,81 @@
+"""Who of several people says what is heard: the one whose mouth agrees with it most."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from avcat.checkpoint import load_model
+from avcat.config import InputConfig
+from avcat.data import schema
+from avcat.face.align import alignment, warp
+from avcat.face.track import Person, Sightings, track_of
+from avcat.media.audio import load_audio
+from avcat.media.mel import COLUMNS_PER_FRAME, mel_spectrogram
+from avcat.media.video import decode_at
+from avcat.metrics.embed import embed_clip
+from avcat.metrics.sync import WINDOW_FRAMES, sync_scores
+from avcat.models.syncnet import SyncNet
+
+MAX_SHIFT = 15  # frames to each side; the confidence compares the best of these with their median
+BATCH_WINDOWS = 64
+Judge = Callable[[np.ndarray, np.ndarray], float]  # crops uint8 [T, S, S, 3], mel [80, 4 T] -> more where they agree
+
+
+class Agreement:
+    """Chooses by a judge who looks at each person's aligned crops, and hears the clip's sound."""
+
+    def __init__(self, judge: Judge, inputs: InputConfig, crop_size: int) -> None:
+        self._judge, self._inputs, self._crop_size = judge, inputs, crop_size
+
+    @classmethod
+    def of_syncnet(cls, checkpoint: Path, device: str) -> "Agreement":
+        """The judge is the confidence of a trained SyncNet. Raises InputError where it cannot be loaded."""
+        network, facts = load_model(checkpoint, "syncnet", device)
+        assert isinstance(network, SyncNet)
+
+        def confidence(crops: np.ndarray, mel: np.ndarray) -> float:
+            return sync_scores(*embed_clip(network, crops, mel, BATCH_WINDOWS), MAX_SHIFT).confidence
+
+        return cls(confidence, facts.inputs, network.config.image_size)
+
+    def __call__(
+        self, video: Path, start_s: float, end_s: float | None, seen: Sightings, people: list[Person]
+    ) -> Person:
+        """Whom of `people` the judge prefers; the first of equals. Decodes the clip a second time."""
+        images = (image for _, _, image in decode_at(video, schema.FPS, start_s, end_s))
+        crops = crops_of(images, seen, people, self._inputs, self._crop_size)
+        samples = load_audio(video, self._inputs.mel.sample_rate, start_s, end_s)
+        mel = mel_spectrogram(samples, self._inputs.mel)
+
+        def agreement(place: int) -> float:
+            first = people[place].frames[0]
+            count = min(len(crops[place]), mel.shape[1] // COLUMNS_PER_FRAME - first)
+            if count < WINDOW_FRAMES:  # out of the sound's reach
+                return -np.inf
+            heard = mel[:, COLUMNS_PER_FRAME * first : COLUMNS_PER_FRAME * (first + count)]
+            return self._judge(crops[place][:count], heard)
+
+        return people[max(range(len(people)), key=agreement)]
+
+
+def crops_of(
+    images: Iterable[np.ndarray], seen: Sightings, people: list[Person], inputs: InputConfig, size: int
+) -> list[np.ndarray]:
+    """The aligned crops `uint8 [T, size, size, 3]` of each person, from the first to the last frame that shows them."""
+    spans = [range(person.frames[0], person.frames[-1] + 1) for person in people]
+    matrices = [
+        alignment(
+            track_of(seen, person).eyes[span.start : span.stop],
+            seen.times_s[span.start : span.stop],
+            inputs.align,
+            size,
+        )
+        for person, span in zip(people, spans, strict=True)
+    ]
+    crops = [np.empty((len(span), size, size, 3), np.uint8) for span in spans]
+    for frame, image in enumerate(images):
+        for span, matrix, out in zip(spans, matrices, crops, strict=True):
+            if frame in span:
+                out[frame - span.start] = warp(image, matrix[frame - span.start], size)
+    return crops
