@@ -334,8 +334,10 @@ class SyncNetTraining:
     optimiser: OptimiserConfig
     windows_per_clip: int  # hard negatives: so many windows of one clip in a batch
     min_shift: int  # frames that two windows of one clip are apart at least
-    temperature: float
+    loss: Literal["contrastive", "cosine_bce"]  # every window among all of the batch, or pairs as in Wav2Lip
+    temperature: float  # of the contrastive loss
     augment: bool
+    chance_steps: int  # a SyncNet that still guesses at a validation after so many steps stops with a reason; 0: never
     half: Literal["all", "even", "odd"]  # of the training speakers: so that loss and judge can see other people
 
 
@@ -355,6 +357,7 @@ class TrainConfig:
     model: ModelConfig
     discriminator: DiscriminatorConfig
     optimiser: OptimiserConfig
+    accumulate: int  # parts that a process cuts its batch into, one after the other, where the memory is small
     discriminator_learning_rate: float
     weights: LossWeights
     gan_form: Literal["log", "hinge"]

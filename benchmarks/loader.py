@@ -91,7 +91,7 @@ def decoding(folder: Path, options: argparse.Namespace) -> Speed:
 
     def work(part: np.ndarray) -> None:
         for number in part:
-            cv2.imdecode(np.frombuffer(jpegs[number], np.uint8), cv2.IMREAD_COLOR)
+            cv2.imdecode(np.frombuffer(jpegs[number], np.uint8), cv2.IMREAD_COLOR_RGB)
 
     start = time.monotonic()
     with ThreadPoolExecutor(options.threads) as pool:

@@ -15,7 +15,7 @@ from avcat.data.shards import ShardReader, open_shards
 from avcat.errors import InputError
 from avcat.files import absolute, atomic_path
 from avcat.metrics.embed import embed_clip
-from avcat.metrics.sync import WINDOW_FRAMES, SyncScore, sync_scores
+from avcat.metrics.sync import SyncScore, sync_scores
 from avcat.models.syncnet import SyncNet
 from pipelines.clips import SPLITS
 from pipelines.parallel import Failed, Progress, parallel
@@ -56,8 +56,14 @@ def find_offsets(
         "clips": len(ordered),
         "moved": sum(row["move"] != 0 for row in ordered),
         "rejected": dict(sorted(Counter(row["reason"] for row in ordered if row["reason"]).items())),
-        "offsets": {f"{offset:+d}": n for offset, n in sorted(Counter(row["offset"] for row in ordered).items())},
+        "offsets": _histogram([row["offset"] for row in ordered]),
     }
+
+
+def _histogram(offsets: list[int]) -> dict[str, int]:
+    """How many clips have each offset, by its name, `+3`; without gaps, so that a picture of it is to scale."""
+    counts = Counter(offsets)
+    return {f"{offset:+d}": counts[offset] for offset in range(min(offsets), max(offsets) + 1)} if offsets else {}
 
 
 class OffsetFinder:
@@ -74,7 +80,7 @@ class OffsetFinder:
         return [
             {"clip_id": row["clip_id"], "split": reader.meta(i)["split"], **self._row(reader, i)}
             for i, row in enumerate(facts)
-            if row["frames"] >= WINDOW_FRAMES
+            if row["frames"] >= schema.WINDOW_FRAMES
         ]
 
     def _row(self, reader: ShardReader, clip: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from avcat.media.audio import load_audio
 from avcat.media.mel import COLUMNS_PER_FRAME, mel_spectrogram
 from avcat.media.video import decode_at
 from avcat.metrics.embed import embed_clip
-from avcat.metrics.sync import WINDOW_FRAMES, sync_scores
+from avcat.metrics.sync import sync_scores
 from avcat.models.syncnet import SyncNet
 
 MAX_SHIFT = 15  # frames to each side; the confidence compares the best of these with their median
@@ -51,7 +51,7 @@ class Agreement:
         def agreement(place: int) -> float:
             first = people[place].frames[0]
             count = min(len(crops[place]), mel.shape[1] // COLUMNS_PER_FRAME - first)
-            if count < WINDOW_FRAMES:  # out of the sound's reach
+            if count < schema.WINDOW_FRAMES:  # out of the sound's reach
                 return -np.inf
             heard = mel[:, COLUMNS_PER_FRAME * first : COLUMNS_PER_FRAME * (first + count)]
             return self._judge(crops[place][:count], heard)

@@ -1,4 +1,7 @@
-"""Training of both networks: from shards to a model file, its figures and its curves."""
+"""Training of both networks: from shards to a model file, its figures and its curves.
+
+Under torchrun all ranks call the same function; the first one writes and has the figures, the others return nothing.
+"""
 
 import json
 import shutil
@@ -15,7 +18,8 @@ from avcat.files import atomic_path
 from avcat.models.syncnet import SyncNet
 from avcat.training.avcat import AVCATTask
 from avcat.training.loop import Loggers, fingerprint_of, run, set_threads
-from avcat.training.syncnet import SyncNetTask, judge
+from avcat.training.ranks import joined
+from avcat.training.syncnet import SyncNetTask, judge, overfit
 from pipelines.state import code_hash, file_hash
 
 CACHE_BYTES = 4 << 30  # of decoded crops, held by one training
@@ -34,15 +38,26 @@ def train_syncnet(
     """Trains a SyncNet on `shards/train`, writes `out/model.pt`, and judges it on `shards/test`, people never seen."""
     set_threads(runtime.threads)
     size = config.model.image_size
-    train = _store(shards / "train", size, runtime, config.half)
-    task = SyncNetTask(config, train, _store(shards / "val", size, runtime), runtime.device)
-    run(task, config.optimiser, state, loggers, fingerprint=_fingerprint(config, inputs, shards))
-    metrics = judge(task.averaged, _store(shards / "test", size, runtime), planted=True)
-    save_model(
-        out / "model.pt", "syncnet", task.averaged, config.model, inputs, {**metrics, "steps": config.optimiser.steps}
-    )
-    _finish(out, state, metrics)
+    with joined(runtime.device) as ranks:
+        train = _store(shards / "train", size, runtime, config.half)
+        task = SyncNetTask(config, train, _store(shards / "val", size, runtime), runtime.device)
+        run(task, config.optimiser, state, loggers, fingerprint=_fingerprint(config, inputs, shards))
+        if not ranks.leads:
+            return {}
+        metrics = judge(task.averaged, _store(shards / "test", size, runtime), planted=True)
+        facts = {**metrics, "steps": config.optimiser.steps}
+        save_model(out / "model.pt", "syncnet", task.averaged, config.model, inputs, facts)
+        _finish(out, state, metrics)
     return metrics
+
+
+def overfit_syncnet(
+    config: SyncNetTraining, *, clips: int, steps: int, shards: Path, runtime: RuntimeConfig, loggers: Loggers
+) -> dict[str, float]:
+    """Whether the first `clips` training clips can be learnt by heart (`avcat.training.syncnet.overfit`)."""
+    set_threads(runtime.threads)
+    store = _store(shards / "train", config.model.image_size, runtime, first=clips)
+    return overfit(config, store, steps, runtime.device, loggers)
 
 
 def train_avcat(
@@ -68,24 +83,33 @@ def train_avcat(
         network, _ = load_model(syncnet, "syncnet")
         assert isinstance(network, SyncNet)
         expert = network
-    train, held_out = (_store(shards / split, size, runtime, offsets=offsets) for split in ("train", "val"))
-    task = AVCATTask(config, train, held_out, expert, runtime.device)
-    made_from = _fingerprint(config, inputs, shards, *(file_hash(path) for path in (syncnet, offsets) if path))
-    metrics = run(task, config.optimiser, state, loggers, fingerprint=made_from)
-    facts = {"steps": config.optimiser.steps, **metrics}
-    save_model(out / "model.pt", "avcat", task.averaged, config.model, inputs, facts)
-    _finish(out, state, metrics)
+    with joined(runtime.device) as ranks:
+        train, held_out = (_store(shards / split, size, runtime, offsets=offsets) for split in ("train", "val"))
+        task = AVCATTask(config, train, held_out, expert, runtime.device)
+        made_from = _fingerprint(config, inputs, shards, *(file_hash(path) for path in (syncnet, offsets) if path))
+        metrics = run(task, config.optimiser, state, loggers, fingerprint=made_from)
+        if not ranks.leads:
+            return {}
+        facts = {"steps": config.optimiser.steps, **metrics}
+        save_model(out / "model.pt", "avcat", task.averaged, config.model, inputs, facts)
+        _finish(out, state, metrics)
     return metrics
 
 
 def _store(
-    shards: Path, image_size: int, runtime: RuntimeConfig, half: str = "all", offsets: Path | None = None
+    shards: Path,
+    image_size: int,
+    runtime: RuntimeConfig,
+    half: str = "all",
+    offsets: Path | None = None,
+    first: int | None = None,
 ) -> ClipStore:
     return ClipStore(
         shards,
         image_size=image_size,
         cache_bytes=CACHE_BYTES,
         half=half,
+        first=first,
         offsets=offsets,
         threads=runtime.loader_threads,
         skip_broken=runtime.broken_shards == "skip",

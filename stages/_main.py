@@ -33,9 +33,14 @@ def run_stage(work: Callable[[], None]) -> int:
 
 @contextmanager
 def bar(what: str, unit: str = "clip") -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, as the callback (done, total) that pipelines take. Rare lines where no one watches."""
-    watched = sys.stderr.isatty()
-    with tqdm(desc=what, unit=unit, mininterval=0.2 if watched else 5.0, dynamic_ncols=watched) as shown:
+    """A progress bar, as the callback (done, total) that pipelines take. Rare lines where no one watches.
+
+    Of the processes that torchrun started, the first alone shows one.
+    """
+    watched, silent = sys.stderr.isatty(), os.environ.get("RANK", "0") != "0"
+    with tqdm(
+        desc=what, unit=unit, mininterval=0.2 if watched else 5.0, dynamic_ncols=watched, disable=silent
+    ) as shown:
 
         def progress(done: int, total: int) -> None:
             shown.total = total

@@ -46,19 +46,23 @@ class Run:
 
     def log_outcomes(self, counts: Mapping[str, Any]) -> None:
         """A picture of what became of the clips: `clips` by status, `rejected` and `failed` by reason."""
-        from matplotlib.figure import Figure  # slow to import
-
         bars = {"ok": counts["clips"]["ok"]}
         for status in ("rejected", "failed"):
             bars |= {f"{status}: {reason}": count for reason, count in counts[status].items()}
+        self.log_bars("outcomes", f"{counts['clips']['in']} clips", bars)
+
+    def log_bars(self, name: str, title: str, bars: Mapping[str, float]) -> None:
+        """A picture of counts, a bar for each."""
+        from matplotlib.figure import Figure  # slow to import
+
         figure = Figure(figsize=(8, 1 + 0.35 * len(bars)), layout="constrained")
         axes = figure.subplots()
         axes.bar_label(axes.barh(list(bars), list(bars.values()), color="#4477aa"), padding=3)
         axes.invert_yaxis()
         axes.spines[["top", "right", "bottom"]].set_visible(False)
         axes.set_xticks([])
-        axes.set_title(f"{counts['clips']['in']} clips", loc="left")
-        mlflow.log_figure(figure, "outcomes.png")
+        axes.set_title(title, loc="left")
+        mlflow.log_figure(figure, f"{name}.png")
 
     def summarise(self, values: Mapping[str, Any]) -> None:
         """Prints the stage's figures and its time, one a line, and keeps the numbers; names are joined by dots."""
@@ -70,13 +74,32 @@ class Run:
         mlflow.log_metrics({_metric_name(name): value for name, value in numbers.items()})
 
 
+class Untracked(Run):
+    """For the other processes of a training: the first one tells."""
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        pass
+
+    def log_image(self, name: str, step: int, image: np.ndarray) -> None:
+        pass
+
+    def log_bars(self, name: str, title: str, bars: Mapping[str, float]) -> None:
+        pass
+
+    def summarise(self, values: Mapping[str, Any]) -> None:
+        pass
+
+
 @contextmanager
 def tracked(stage: str, params: Mapping[str, Any], reads: Iterable[str | Path] = ()) -> Iterator[Run]:
     """The MLflow run of `stage`, named by DVC's name of it where DVC started it.
 
     `params` maps section names to dataclasses or plain values; `reads` are the stage's inputs, whose md5 DVC knows.
-    An exception marks the run FAILED and goes on.
+    An exception marks the run FAILED and goes on. Where torchrun started several processes, the first alone has a run.
     """
+    if int(os.environ.get("RANK", "0")):
+        yield Untracked()
+        return
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{ROOT / 'mlflow.db'}")
     mlflow.set_experiment(EXPERIMENT)
     name = os.environ.get("DVC_STAGE", stage)

@@ -27,6 +27,8 @@ def work() -> None:
                 progress=progress,
             )
         run.summarise(counts)
+        if counts["offsets"]:
+            run.log_bars("offsets", f"frames by which the sound of {counts['clips']} clips leads", counts["offsets"])
 
 
 def main() -> int:

@@ -4,12 +4,16 @@ import argparse
 import sys
 
 from avcat.config import SyncNetTraining
+from avcat.errors import InputError
+from avcat.training.loop import Loggers
 from pipelines.resources import with_device
-from pipelines.train import train_syncnet
-from stages._main import run_stage
+from pipelines.train import overfit_syncnet, train_syncnet
+from stages._main import bar, run_stage
 from stages._params import Params, load
 from stages._track import tracked
 from stages._training import loggers
+
+LEARNT = 0.9  # a two-way accuracy on clips that were seen many times
 
 
 def train(name: str, config: SyncNetTraining, params: Params) -> None:
@@ -34,9 +38,32 @@ def work() -> None:
     train("syncnet", params.syncnet, params)
 
 
+def overfit(clips: int, steps: int) -> None:
+    """Tells whether a few training clips can be learnt by heart. Raises InputError where they cannot."""
+    params = load()
+    with bar(f"overfit {clips} clips", "step") as progress:
+        metrics = overfit_syncnet(
+            params.syncnet,
+            clips=clips,
+            steps=steps,
+            shards=params.out / "shards",
+            runtime=with_device(params.runtime),
+            loggers=Loggers(lambda step, _: progress(step, steps), lambda *_: None),
+        )
+    said = f"two-way accuracy {metrics['two_way']:.3f} on the {clips} clips it saw {steps} steps long"
+    if metrics["two_way"] < LEARNT:
+        raise InputError(f"not learnt: {said}. Sound and picture may not belong together: docs/training.md")
+    print(f"learnt: {said}. Sound and picture belong together, and these settings can learn it")
+
+
 def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    return run_stage(work)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--overfit", type=int, metavar="N", help="only try to learn N clips by heart, and keep nothing")
+    parser.add_argument("--steps", type=int, default=400, help="that --overfit takes (%(default)s)")
+    arguments = parser.parse_args()
+    if arguments.overfit is None:
+        return run_stage(work)
+    return run_stage(lambda: overfit(arguments.overfit, arguments.steps))
 
 
 if __name__ == "__main__":

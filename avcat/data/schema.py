@@ -4,6 +4,7 @@ import pyarrow as pa
 
 FPS = 25  # frames per second of the grid that everything is on (paper, section 4)
 MOUTH_POINTS = 20
+WINDOW_FRAMES = 5  # consecutive frames that SyncNet judges together, and whose sound a frame is drawn from (3.4, 4)
 MEL_BANDS = 80  # of the mels that networks take (paper, section 4)
 
 MANIFEST = pa.schema(

@@ -187,20 +187,19 @@ class ShardReader:
     def frames(self, clip: int, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Frames start .. stop - 1 as uint8 [n, S, S, 3] RGB."""
         stop = self.frame_count(clip) if stop is None else stop
-        return np.stack(
-            [cv2.cvtColor(image, cv2.COLOR_BGR2RGB) for image in self._images(clip, np.arange(start, stop))]
-        )
+        return np.stack(list(self._images(clip, np.arange(start, stop))))
 
     def read_frames(self, clip: int, at: np.ndarray, out: np.ndarray) -> None:
         """Frames number `at`, int [n], into `out`, uint8 [n, S, S, 3] RGB, shrunk where `out` is smaller."""
         size = out.shape[2], out.shape[1]
         for image, place in zip(self._images(clip, at), out, strict=True):
-            if image.shape[1::-1] != size:
-                image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-            cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=place)
+            if image.shape == place.shape:
+                np.copyto(place, image)
+            else:
+                cv2.resize(image, size, dst=place, interpolation=cv2.INTER_AREA)
 
     def _images(self, clip: int, at: np.ndarray) -> Iterator[np.ndarray]:
-        """Frames as OpenCV decodes them, BGR; those that follow one another are read together."""
+        """Frames one by one, RGB; those that follow one another are read together."""
         count = self.frame_count(clip)
         assert at.min() >= 0, (at, count)
         assert at.max() < count, (at, count)
@@ -212,18 +211,18 @@ class ShardReader:
             block = np.frombuffer(self._read(start, offsets[stop - 1] + sizes[stop - 1] - start), np.uint8)
             for n in range(first, stop):
                 place = offsets[n] - start
-                image = cv2.imdecode(block[place : place + sizes[n]], cv2.IMREAD_COLOR) if sizes[n] else None
+                image = cv2.imdecode(block[place : place + sizes[n]], cv2.IMREAD_COLOR_RGB) if sizes[n] else None
                 if image is None:
                     raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken frame")
                 yield image
 
     def mel(self, clip: int) -> np.ndarray:
-        """float32 [80, 4 T], 0..1. Read-only."""
+        """float32 [80, 4 T], 0..1."""
         data, shape = self._member("mel", clip), (schema.MEL_BANDS, 4 * self.frame_count(clip))
         header = npy_header(shape)  # numpy would parse it as Python, which takes as long as decoding a frame
         if not data.startswith(header) or len(data) != len(header) + 4 * shape[0] * shape[1]:
             raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken mel")
-        return np.frombuffer(data, np.float32, offset=len(header)).reshape(shape)
+        return np.frombuffer(data, np.float32, offset=len(header)).reshape(shape).copy()  # torch wants to write
 
     def landmarks(self, clip: int) -> Landmarks:
         """Eyes, mouth, found and matrix of the T frames."""

@@ -13,7 +13,7 @@ from threading import Lock
 
 import numpy as np
 
-from avcat.data.schema import MEL_BANDS
+from avcat.data.schema import MEL_BANDS, WINDOW_FRAMES
 from avcat.data.shards import open_shards
 from avcat.errors import InputError
 from avcat.files import read_table
@@ -22,7 +22,6 @@ from avcat.seeding import generator
 
 log = logging.getLogger(__name__)
 
-FRAMES = 5  # consecutive frames of one window (paper, section 3.4)
 WINDOW_SHAPE = (MEL_BANDS, WINDOW_COLUMNS)
 FRAMES_PER_TURN = 50  # a clip comes up once an epoch for each two seconds it lasts, at least once
 
@@ -50,12 +49,14 @@ class ClipStore:
         image_size: int,
         cache_bytes: int,
         half: str = "all",
+        first: int | None = None,
         offsets: Path | None = None,
         threads: int = 1,
         skip_broken: bool = False,
     ) -> None:
-        """`half` keeps all speakers, or those of even or odd rank among the sorted speakers. `offsets` name clips to
-        leave out and sounds to move (`schema.OFFSETS`). `threads` make batches ahead.
+        """`half` keeps all speakers, or those of even or odd rank among the sorted speakers; `first` so many clips of
+        theirs, in the order of the shards. `offsets` name clips to leave out and sounds to move (`schema.OFFSETS`).
+        `threads` make batches ahead.
 
         A shard that is broken raises InputError with its name, now or when a frame of it is asked for; with
         `skip_broken` it is left out, and said so in the log.
@@ -77,10 +78,10 @@ class ClipStore:
         self.rows = [
             (row, reader, i)
             for row, reader, i in table
-            if (row["corpus"], row["speaker"]) in kept and row["frames"] >= FRAMES
-        ]
+            if (row["corpus"], row["speaker"]) in kept and row["frames"] >= WINDOW_FRAMES
+        ][:first]
         if not self.rows:
-            raise InputError(f"{shards}: no clip of {FRAMES} frames or more")
+            raise InputError(f"{shards}: no clip of {WINDOW_FRAMES} frames or more")
         self.lengths = [row["frames"] for row, _, _ in self.rows]
         self._cache: dict[int, np.ndarray] = {}
         self._mels: dict[int, np.ndarray] = {}
@@ -140,7 +141,7 @@ class WindowSampler:
         clips: int,
         windows: int = 1,
         min_shift: int = 1,
-        min_gap: int = FRAMES,
+        min_gap: int = WINDOW_FRAMES,
         consecutive: bool = True,
         share: range | None = None,
     ) -> None:
@@ -155,9 +156,9 @@ class WindowSampler:
         """The batch of one step, or our share of it."""
         count, side = len(self.share) * self.windows, self.store.image_size
         batch = Batch(
-            frames=np.empty((count, FRAMES, side, side, 3), np.uint8),
+            frames=np.empty((count, WINDOW_FRAMES, side, side, 3), np.uint8),
             references=np.empty((count, side, side, 3), np.uint8),
-            mels=np.empty((count, FRAMES, *WINDOW_SHAPE), np.float32),
+            mels=np.empty((count, WINDOW_FRAMES, *WINDOW_SHAPE), np.float32),
             clips=np.empty(count, np.int64),
         )
         for n, i in enumerate(self.share):
@@ -200,10 +201,10 @@ class WindowSampler:
         """Puts windows of a clip into a part of a batch."""
         length = self.store.lengths[clip]
         if self.consecutive:
-            starts = spaced_starts(length - FRAMES + 1, self.windows, self.min_shift, rng)
-            at = starts[:, None] + np.arange(FRAMES)
+            starts = spaced_starts(length - WINDOW_FRAMES + 1, self.windows, self.min_shift, rng)
+            at = starts[:, None] + np.arange(WINDOW_FRAMES)
         else:
-            at = np.stack([np.sort(rng.choice(length, FRAMES, replace=False)) for _ in range(self.windows)])
+            at = np.stack([np.sort(rng.choice(length, WINDOW_FRAMES, replace=False)) for _ in range(self.windows)])
         references = [reference_for(window, length, self.min_gap, rng) for window in at]
         self.store.frames(clip, at.ravel(), batch.frames[part].reshape(at.size, *batch.frames.shape[2:]))
         self.store.frames(clip, references, batch.references[part])

@@ -17,6 +17,17 @@ def contrastive_loss(faces: Tensor, sounds: Tensor, temperature: float) -> Tenso
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
+def cosine_bce_loss(faces: Tensor, sounds: Tensor) -> Tensor:
+    """Wav2Lip's: the binary cross entropy of (1 + cosine) / 2, wanted 1 for a face and its sound and 0 for any other's.
+
+    Rows as in `contrastive_loss`. Right and wrong pairs count half each, so that guessing costs ln 2 = 0.693 whatever
+    the batch. Wav2Lip's embeddings are positive and their cosines lie in 0..1; ours lie in -1..1, hence the scale.
+    """
+    match = ((1 + cosine_matrix(faces, sounds)) / 2).clamp(1e-6, 1 - 1e-6)
+    others = ~torch.eye(len(match), dtype=torch.bool, device=match.device)
+    return -(match.diagonal().log().mean() + (1 - match[others]).log().mean()) / 2
+
+
 def sync_loss(expert: SyncNet, frames: Tensor, mels: Tensor) -> Tensor:
     """Equation 9: 1 - cosine of five predicted frames `[B, 5, 3, S, S]` and their sound `[B, 80, 20]`, averaged.
 

@@ -13,10 +13,9 @@ import numpy as np
 import scipy.fft
 
 from avcat.config import MelConfig
-from avcat.data.schema import FPS
+from avcat.data.schema import FPS, WINDOW_FRAMES
 from avcat.errors import InputError
 
-WINDOW_FRAMES = 5  # the network hears this many frames' worth, the frame it draws in the middle (paper, section 4)
 COLUMNS_PER_FRAME = 4
 WINDOW_COLUMNS = WINDOW_FRAMES * COLUMNS_PER_FRAME
 COLUMNS_PER_SECOND = COLUMNS_PER_FRAME * FPS

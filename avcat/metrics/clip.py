@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avcat.config import EvaluateConfig
-from avcat.data.schema import MOUTH_POINTS
+from avcat.data.schema import MOUTH_POINTS, WINDOW_FRAMES
 from avcat.face.landmarks import FaceDetector
 from avcat.face.opening import mouth_opening
 from avcat.media.mel import COLUMNS_PER_FRAME
 from avcat.metrics import image, landmarks
 from avcat.metrics.embed import embed_clip
 from avcat.metrics.methods import REFERENCE_FRAME, Crops, Method
-from avcat.metrics.sync import WINDOW_FRAMES, sync_scores
+from avcat.metrics.sync import sync_scores
 from avcat.models.syncnet import SyncNet
 
 FIRST_SCORED = REFERENCE_FRAME + 1

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avcat.data.schema import WINDOW_FRAMES
 from avcat.media.mel import COLUMNS_PER_FRAME
-from avcat.metrics.sync import WINDOW_FRAMES
 from avcat.models.syncnet import SyncNet
 
 

@@ -10,8 +10,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-WINDOW_FRAMES = 5
-
 Embeddings = NDArray[np.floating]
 
 

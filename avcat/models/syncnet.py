@@ -5,11 +5,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from avcat.config import SyncNetConfig
+from avcat.data.schema import WINDOW_FRAMES
 from avcat.errors import InputError
 from avcat.models.audio import build_audio_encoder
 from avcat.nn.convs import ConvNormAct
-
-FRAMES = 5  # consecutive frames that are judged together (section 3.4)
 
 
 class FaceEncoder(nn.Module):
@@ -20,7 +19,7 @@ class FaceEncoder(nn.Module):
         side, channels = image_size // 2, width
         if image_size not in (32, 64, 96, 128, 192, 256):
             raise InputError(f"syncnet.model.image_size: {image_size} cannot be halved down to a map of 4 or 6")
-        layers: list[nn.Module] = [ConvNormAct(3 * FRAMES, width, kernel=5, stride=(1, 2))]
+        layers: list[nn.Module] = [ConvNormAct(3 * WINDOW_FRAMES, width, kernel=5, stride=(1, 2))]
         while side > 6:
             wider = min(2 * channels, 512)
             layers += [ConvNormAct(channels, wider, stride=2), ConvNormAct(wider, wider)]
@@ -49,7 +48,7 @@ class SyncNet(nn.Module):
         lower = frames[..., frames.shape[-2] // 2 :, :].flatten(1, 2)
         if frames.shape[-1] != size:
             lower = F.interpolate(lower, (size // 2, size), mode="bilinear", antialias=True, align_corners=False)
-        return F.normalize(self.face(lower.reshape(b, 3 * FRAMES, size // 2, size)).float(), dim=-1)
+        return F.normalize(self.face(lower.reshape(b, 3 * WINDOW_FRAMES, size // 2, size)).float(), dim=-1)
 
     def embed_audio(self, mels: Tensor) -> Tensor:
         """Windows `[B, 80, 20]` in 0..1 (that of the middle frame) -> `[B, dim]`."""

@@ -84,6 +84,18 @@ def openings(title: str, series: Mapping[str, Sequence[float]], fps: int) -> str
     return _svg(title, draw)
 
 
+def accuracy_by_shift(title: str, lines: Mapping[str, Sequence[float]]) -> str:
+    """How often a SyncNet prefers the right sound to that 1, 2, ... frames off, one line a network."""
+
+    def draw(axes: Axes) -> None:
+        for (name, values), colour in zip(lines.items(), _colours(len(lines)), strict=True):
+            axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=1.4, label=name, marker=".")
+        axes.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")  # chance
+        axes.set_xlabel("frames off")
+
+    return _svg(title, draw)
+
+
 def _svg(title: str, draw: Callable[[Axes], None]) -> str:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=SIZE_INCHES, layout="constrained")

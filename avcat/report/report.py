@@ -17,6 +17,7 @@ from avcat.report.tables import METHODS, mouth_table, syncnet_table, table1, to_
 
 LINE_ORDER = ("ground-truth", "copy-reference")  # of grids and openings; the trained methods follow
 NOT_LEARNT = ("learning_rate", "gradient_norm")  # they are in MLflow; the page is about what was learnt
+SHIFTED = "right_at_"  # figures of `avcat.training.syncnet.judge`, + by how many frames
 GRIDS_PER_CORPUS, OPENINGS_PER_CORPUS = 2, 3
 INTRODUCTION = (
     "Self-reconstruction of test speakers that no training saw, with the first frame as reference. Rows in another "
@@ -57,6 +58,7 @@ def _report(results: Sequence[Result], tables: Sequence[Table], trainings: Mappi
         )
     )
     sections.append(("The opening of the mouth over time", page.curves(_openings(results))))
+    sections.append(("How finely the SyncNets hear", page.curves(_hearing(_figures(trainings)))))
     sections.append(("Learning curves", _learning(trainings)))
     return page.page("AV-CAT: evaluation", INTRODUCTION, sections)
 
@@ -96,6 +98,21 @@ def _figures(trainings: Mapping[str, Path]) -> dict[str, dict[str, float]]:
     """`metrics.json` of every training that has one."""
     paths = {name: folder / "metrics.json" for name, folder in trainings.items()}
     return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+
+
+def _hearing(figures: Mapping[str, Mapping[str, float]]) -> list[tuple[str, str]]:
+    """(description, SVG) of how often the right sound wins against that some frames off; empty without a SyncNet."""
+    lines = {
+        name: [values[key] for key in sorted((k for k in values if k.startswith(SHIFTED)), key=_frames_off)]
+        for name, values in figures.items()
+    }
+    known = {name: values for name, values in lines.items() if values}
+    title = "the right sound wins"
+    return [("How often the right sound wins", curves.accuracy_by_shift(title, known))] if known else []
+
+
+def _frames_off(key: str) -> int:
+    return int(key.removeprefix(SHIFTED))
 
 
 def _learning(trainings: Mapping[str, Path]) -> str:

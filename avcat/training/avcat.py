@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from avcat.config import TrainConfig
-from avcat.data.windows import FRAMES, Batch, ClipStore, WindowSampler
+from avcat.data.schema import WINDOW_FRAMES
+from avcat.data.windows import Batch, ClipStore, WindowSampler
 from avcat.errors import InputError
 from avcat.losses.gan import discriminator_loss, generator_loss
 from avcat.losses.sync import sync_loss
@@ -24,7 +25,7 @@ from avcat.training.common import Optimiser, Resumable, autocast, ema_of, step_d
 from avcat.training.loop import learning_rate_factor
 from avcat.training.ranks import average, ranks
 
-MIDDLE = FRAMES // 2
+MIDDLE = WINDOW_FRAMES // 2
 CALIBRATION_WINDOWS = 512
 STRIP_CLIPS = 6
 STRIP_FRAMES = 8
@@ -63,6 +64,11 @@ class AVCATTask(Resumable):
             consecutive=config.consecutive,
             share=ranks().share(optimiser.batch_clips),
         )
+        clips = len(self.sampler.share)
+        if clips % config.accumulate:
+            raise InputError(
+                f"train.accumulate: {clips} clips of a process cannot be cut into {config.accumulate} parts"
+            )
         self._start_audio_branch(train)
         self.ema = ema_of(self.generator, optimiser.ema_decay)
         self.optimiser_g = Optimiser(self.generator.parameters(), optimiser.learning_rate, optimiser)
@@ -84,21 +90,34 @@ class AVCATTask(Resumable):
         return self.sampler.prefetch(start, stop)
 
     def step(self, number: int, batch: Batch) -> dict[str, float]:
+        """One update of the generator from all parts of the batch, then one of the discriminator from the same."""
         optimiser, weights = self.config.optimiser, self.weights(number)
-        truth, references, mels = self._inputs(batch, step_draws(optimiser, number, self.sampler.share))
-        with autocast(optimiser, self.device):
-            redrawn = self.generator(truth, self.generator.encode_reference(references), mels.flatten(0, 1))
-            composite = self.generator.composite(truth, redrawn.prediction)
-            losses = self.losses([name for name, weight in weights.items() if weight], redrawn, composite, truth, mels)
-        total = sum((weights[name] * loss for name, loss in losses.items()), truth.new_zeros(()))
+        inputs = self._inputs(batch, step_draws(optimiser, number, self.sampler.share))
+        parts = list(zip(*(tensor.chunk(self.config.accumulate) for tensor in inputs), strict=True))
+        seen: list[dict[str, float]] = []
+        pictures: list[tuple[Tensor, Tensor]] = []  # true, drawn
+
+        def generated() -> Iterator[Tensor]:
+            for truth, references, mels in parts:
+                with autocast(optimiser, self.device):
+                    redrawn = self.generator(truth, self.generator.encode_reference(references), mels.flatten(0, 1))
+                    drawn = self.generator.composite(truth, redrawn.prediction)
+                    wanted = [name for name, weight in weights.items() if weight]
+                    losses = self.losses(wanted, redrawn, drawn, truth, mels)
+                total = sum((weights[name] * loss for name, loss in losses.items()), truth.new_zeros(()))
+                seen.append({name: value.item() for name, value in losses.items()} | {"total": total.item()})
+                pictures.append((truth, drawn.detach()))
+                yield total
+
         factor = learning_rate_factor(number, optimiser)
-        norm = update(self.optimiser_g, total, optimiser.learning_rate * factor, optimiser.gradient_clip)
+        rate = optimiser.learning_rate * factor
+        norm = update(self.optimiser_g, generated(), len(parts), rate, optimiser.gradient_clip)
         if math.isfinite(norm):
             self.ema.update_parameters(self.generator)
-        figures = {name: value.item() for name, value in losses.items()}
-        figures |= {"total": total.item(), "gradient_norm": norm, "learning_rate": optimiser.learning_rate * factor}
+        figures = {name: sum(part[name] for part in seen) / len(seen) for name in seen[0]}
+        figures |= {"gradient_norm": norm, "learning_rate": rate}
         if weights["gan"]:
-            figures |= self._step_discriminator(truth, composite.detach(), factor)
+            figures |= self._step_discriminator(pictures, factor)
         return average(figures)
 
     def weights(self, number: int) -> dict[str, float]:
@@ -154,15 +173,22 @@ class AVCATTask(Resumable):
 
     def _sync(self, composite: Tensor, mels: Tensor) -> Tensor:
         assert self.expert is not None, "the sync loss needs an expert"
-        return sync_loss(self.expert, composite.unflatten(0, (-1, FRAMES)), mels[:, MIDDLE])
+        return sync_loss(self.expert, composite.unflatten(0, (-1, WINDOW_FRAMES)), mels[:, MIDDLE])
 
-    def _step_discriminator(self, truth: Tensor, fake: Tensor, factor: float) -> dict[str, float]:
-        with autocast(self.config.optimiser, self.device):
-            real_logits, fake_logits = self.discriminator(truth), self.discriminator(fake)
-            loss = discriminator_loss(real_logits, fake_logits, self.config.gan_form)
+    def _step_discriminator(self, pictures: list[tuple[Tensor, Tensor]], factor: float) -> dict[str, float]:
+        seen: list[float] = []
+
+        def judged() -> Iterator[Tensor]:
+            for truth, drawn in pictures:
+                with autocast(self.config.optimiser, self.device):
+                    real_logits, fake_logits = self.discriminator(truth), self.discriminator(drawn)
+                    loss = discriminator_loss(real_logits, fake_logits, self.config.gan_form)
+                seen.append(loss.item())
+                yield loss
+
         rate = self.config.discriminator_learning_rate * factor
-        norm = update(self.optimiser_d, loss, rate, self.config.optimiser.gradient_clip)
-        return {"discriminator": loss.item(), "discriminator_gradient_norm": norm}
+        norm = update(self.optimiser_d, judged(), len(pictures), rate, self.config.optimiser.gradient_clip)
+        return {"discriminator": sum(seen) / len(seen), "discriminator_gradient_norm": norm}
 
     def _inputs(self, batch: Batch, draws: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Frames `[5 W, 3, S, S]`, references `[W, 3, S, S]`, mels `[W, 5, 80, 20]`; augmented if `draws` are given."""
@@ -171,10 +197,10 @@ class AVCATTask(Resumable):
         if draws is not None and self.config.augment:
             images = mirror_and_light(images, draws[:, :LIGHT_DRAWS])
         images = images.to(self.device)
-        frames = images[:, :FRAMES].flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        frames = images[:, :WINDOW_FRAMES].flatten(0, 1).contiguous(memory_format=torch.channels_last)
         return (
             frames,
-            images[:, FRAMES].contiguous(memory_format=torch.channels_last),
+            images[:, WINDOW_FRAMES].contiguous(memory_format=torch.channels_last),
             torch.from_numpy(batch.mels).to(self.device),
         )
 

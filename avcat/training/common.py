@@ -106,13 +106,15 @@ def ema_of(network: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=average)
 
 
-def update(optimiser: Optimiser, loss: Tensor, learning_rate: float, clip: float) -> float:
-    """Backward, mean over all ranks, clip, step; returns the gradient's norm before clipping.
+def update(optimiser: Optimiser, losses: Iterable[Tensor], count: int, learning_rate: float, clip: float) -> float:
+    """Backward of the mean of `count` losses, mean over all ranks, clip, step; the gradient's norm before clipping.
 
-    A gradient that is not finite is not used.
+    The losses are taken one by one, and each one's graph is gone before the next is made: parts of a batch that is too
+    large for the memory. A gradient that is not finite is not used.
     """
     optimiser.zero_grad()
-    loss.backward()
+    for loss in losses:
+        (loss / count).backward()
     average_gradients(optimiser.parameters)
     norm = nn.utils.clip_grad_norm_(optimiser.parameters, clip).item()
     if math.isfinite(norm):

@@ -174,5 +174,6 @@ def fingerprint_of(*parts: Any) -> str:
 
 
 def set_threads(threads: int) -> None:
-    """How many threads torch computes with; 0 takes all cores that this process may use."""
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    """How many threads torch computes with; 0 shares out the cores among the processes that torchrun started here."""
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) // beside))

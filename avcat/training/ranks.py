@@ -1,11 +1,13 @@
 """Training by several processes at once: each computes its share of every batch, and all take the same step.
 
-The process group is the caller's; without one there is a single rank, which is all that the stages start so far.
-Gradients are averaged here and not by DistributedDataParallel, which wants one forward call a step where AV-CAT has two
-(reference, then frames).
+`torchrun` starts them and says in the environment who is who; without it there is a single rank. Gradients are averaged
+here and not by DistributedDataParallel, which wants one forward call a step where AV-CAT has two (reference, then
+frames).
 """
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -39,6 +41,25 @@ def ranks() -> Ranks:
     if dist.is_available() and dist.is_initialized():
         return Ranks(dist.get_rank(), dist.get_world_size())
     return Ranks(0, 1)
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Ranks]:
+    """Joins the process group that torchrun's environment names, until the block ends on all ranks; or is alone.
+
+    NCCL on GPUs, of which each rank takes the one of its local number, gloo on CPUs.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield ranks()
+        return
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    try:
+        yield ranks()
+        dist.barrier()  # the first rank writes after the last step, and the others wait for it
+    finally:
+        dist.destroy_process_group()
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:

@@ -1,14 +1,22 @@
-"""Training SyncNet: every window finds its sound among those of other people and of other moments of its own clip."""
+"""Training SyncNet: every window finds its sound among those of other people and of other moments of its own clip.
+
+It is the part that most often learns nothing at all; what to do then is in docs/training.md.
+"""
 
 import math
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from avcat.config import SyncNetTraining
-from avcat.data.windows import FRAMES, Batch, ClipStore, WindowSampler
-from avcat.losses.sync import contrastive_loss
+from avcat.data.schema import WINDOW_FRAMES
+from avcat.data.windows import Batch, ClipStore, WindowSampler
+from avcat.errors import InputError
+from avcat.losses.sync import contrastive_loss, cosine_bce_loss
 from avcat.media.mel import shifted
 from avcat.metrics.embed import embed_clip
 from avcat.metrics.sync import sync_scores
@@ -16,13 +24,15 @@ from avcat.models.syncnet import SyncNet
 from avcat.seeding import generator
 from avcat.training.augment import LIGHT_DRAWS, mirror_and_light, misalign, to_network
 from avcat.training.common import Optimiser, Resumable, autocast, ema_of, step_draws, update
-from avcat.training.loop import learning_rate_factor
+from avcat.training.loop import Loggers, learning_rate_factor, run
 from avcat.training.ranks import gather, ranks
 
-MIDDLE = FRAMES // 2
+MIDDLE = WINDOW_FRAMES // 2
 FAR_FRAMES = 5  # "another moment": so far away at least
 EMBED_WINDOWS = 64
 MAX_SHIFT = 15  # frames to each side, as the official tool searches
+OVERFIT_EMA = 0.95  # a few hundred steps are too short for an average over thousands
+GUESSING = 0.55  # a two-way accuracy up to here is as good as none: 0.5 is chance
 
 
 class SyncNetTask(Resumable):
@@ -57,15 +67,28 @@ class SyncNetTask(Resumable):
             frames = misalign(mirror_and_light(frames, draws[:, :LIGHT_DRAWS]), draws[:, LIGHT_DRAWS:])
         with autocast(optimiser, self.device):
             faces, sounds = self.network(frames.to(self.device), mels.to(self.device))
-        loss = contrastive_loss(gather(faces), gather(sounds), self.config.temperature)
+        loss = self._loss(gather(faces), gather(sounds))
         rate = optimiser.learning_rate * learning_rate_factor(number, optimiser)
-        norm = update(self.optimiser, loss * ranks().world, rate, optimiser.gradient_clip)
+        norm = update(self.optimiser, [loss * ranks().world], 1, rate, optimiser.gradient_clip)
         if math.isfinite(norm):
             self.ema.update_parameters(self.network)
         return {"loss": loss.item(), "gradient_norm": norm, "learning_rate": rate}
 
+    def _loss(self, faces: torch.Tensor, sounds: torch.Tensor) -> torch.Tensor:
+        if self.config.loss == "cosine_bce":
+            return cosine_bce_loss(faces, sounds)
+        return contrastive_loss(faces, sounds, self.config.temperature)
+
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        return judge(self.averaged, self.held_out), {}
+        """Raises InputError where the network still guesses after `chance_steps`: more steps will not help it."""
+        figures = judge(self.averaged, self.held_out)
+        if 0 < self.config.chance_steps <= number and figures["two_way"] <= GUESSING:
+            raise InputError(
+                f"SyncNet still guesses after {number} steps: it tells the right sound from another one of the same "
+                f"clip in {figures['two_way']:.0%} of cases, chance is 50%. `python -m stages.syncnet --overfit 32` "
+                "tells whether sound and picture belong together at all; docs/training.md has the usual reasons"
+            )
+        return figures, {}
 
     @property
     def averaged(self) -> SyncNet:
@@ -75,16 +98,39 @@ class SyncNetTask(Resumable):
         return network
 
 
+def overfit(config: SyncNetTraining, store: ClipStore, steps: int, device: str, loggers: Loggers) -> dict[str, float]:
+    """Learns the clips of `store` by heart, without augmentation, and is judged on the same clips; keeps nothing.
+
+    What cannot even do this will not learn from more clips: sound and picture do not belong together, or the settings
+    keep the network from learning.
+    """
+    optimiser = replace(
+        config.optimiser,
+        steps=steps,
+        batch_clips=min(config.optimiser.batch_clips, len(store)),
+        warmup_steps=min(config.optimiser.warmup_steps, steps // 10),
+        ema_decay=min(config.optimiser.ema_decay, OVERFIT_EMA),
+        validate_every=max(1, steps // 4),
+        checkpoint_every=steps,
+    )
+    task = SyncNetTask(replace(config, optimiser=optimiser, augment=False, chance_steps=0), store, store, device)
+    with tempfile.TemporaryDirectory(prefix="avcat-overfit-") as state:
+        run(task, optimiser, Path(state), loggers, fingerprint="overfit")
+    return judge(task.averaged, store, planted=True)
+
+
 def judge(network: SyncNet, store: ClipStore, *, planted: bool = False) -> dict[str, float]:
     """How well a SyncNet knows people it has never seen.
 
     `two_way`: how often the right sound is closer than one of the same clip, at least 5 frames away (chance: 0.5).
     `offset_zero`: share of clips whose offset is found within one frame of 0. `planted_exact`: share of clips whose
     sound was moved by 1 to 10 frames, to either side, and for which exactly that is found (only with `planted`).
+    `right_at_<k>`: how often the right sound is closer than that k frames off (only with `planted`).
     """
     hits: list[float] = []
     zero: list[bool] = []
     exact: list[bool] = []
+    by_shift: list[np.ndarray] = []
     for clip in range(len(store)):
         frames, mel = store.frames(clip, np.arange(store.lengths[clip])), store.mel(clip)
         faces, sounds = embed_clip(network, frames, mel, EMBED_WINDOWS)
@@ -95,8 +141,13 @@ def judge(network: SyncNet, store: ClipStore, *, planted: bool = False) -> dict[
             by = int(rng.integers(1, 11) * rng.choice((-1, 1)))
             _, moved = embed_clip(network, frames, shifted(mel, by), EMBED_WINDOWS)
             exact.append(sync_scores(faces, moved, MAX_SHIFT).offset == -by)
+            by_shift.append(_by_shift(faces, sounds))
     result = {"two_way": float(np.mean(hits)), "offset_zero": float(np.mean(zero))}
-    return result | ({"planted_exact": float(np.mean(exact))} if planted else {})
+    if planted:
+        result["planted_exact"] = float(np.mean(exact))
+        means = np.nanmean(by_shift, axis=0)
+        result |= {f"right_at_{k}": float(mean) for k, mean in enumerate(means, 1) if np.isfinite(mean)}
+    return result
 
 
 def _two_way(faces: np.ndarray, sounds: np.ndarray) -> list[float]:
@@ -107,3 +158,14 @@ def _two_way(faces: np.ndarray, sounds: np.ndarray) -> list[float]:
     if not far.any():
         return []
     return [float((np.diag(cosines)[:, None] > cosines)[far].mean())]
+
+
+def _by_shift(faces: np.ndarray, sounds: np.ndarray) -> np.ndarray:
+    """[MAX_SHIFT]: how often the right sound is closer than that 1, 2, ... frames off, to either side; NaN for none."""
+    cosines = faces @ sounds.T
+    right = np.diag(cosines)
+    found = np.full(MAX_SHIFT, np.nan)
+    for k in range(1, min(MAX_SHIFT, len(right) - 1) + 1):
+        early, late = np.diagonal(cosines, -k), np.diagonal(cosines, k)
+        found[k - 1] = np.concatenate([right[k:] > early, right[:-k] > late]).mean()
+    return found

@@ -52,8 +52,10 @@ SYNC = SyncNetTraining(
     optimiser=OPTIMISER,
     windows_per_clip=3,
     min_shift=4,
+    loss="contrastive",
     temperature=0.1,
     augment=True,
+    chance_steps=0,
     half="all",
 )
 TRAIN = TrainConfig(
@@ -77,6 +79,7 @@ TRAIN = TrainConfig(
     ),
     discriminator=DiscriminatorConfig(width=4, layers=2, scales=2),
     optimiser=OPTIMISER,
+    accumulate=1,
     discriminator_learning_rate=1e-3,
     weights=LossWeights(l1=1.0, l1_mouth=4.0, edges=1.0, gan=0.01, vgg=0.1, sync=0.01, intermediate=1.0),
     gan_form="log",

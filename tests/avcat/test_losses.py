@@ -8,7 +8,7 @@ import torch
 from avcat.config import AudioEncoderConfig, SyncNetConfig
 from avcat.errors import InputError
 from avcat.losses.gan import discriminator_loss, generator_loss
-from avcat.losses.sync import contrastive_loss, sync_loss
+from avcat.losses.sync import contrastive_loss, cosine_bce_loss, sync_loss
 from avcat.losses.vgg import VGGLoss
 from avcat.models.syncnet import SyncNet
 
@@ -83,3 +83,18 @@ def test_vgg_first_layer_by_hand() -> None:
 def test_missing_vgg_weights_name_the_file(tmp_path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         VGGLoss(str(tmp_path / "nowhere.pth"), (1, 1, 1, 1, 1))
+
+
+def test_cosine_bce_at_chance_is_ln_2_whatever_the_batch() -> None:
+    for rows in (2, 7):
+        faces = torch.eye(2 * rows)[:rows]
+        sounds = torch.eye(2 * rows)[rows:]  # at right angles to every face: a match of 1/2 for all
+        assert cosine_bce_loss(faces, sounds).item() == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_cosine_bce_of_known_cosines() -> None:
+    faces = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    sounds = torch.tensor([[0.6, 0.8], [0.0, 1.0]])  # cosines 0.6, 0 / 0.8, 1
+    right = -(math.log(0.8) + math.log(1 - 1e-6)) / 2
+    wrong = -(math.log(0.5) + math.log(0.1)) / 2
+    assert cosine_bce_loss(faces, sounds).item() == pytest.approx((right + wrong) / 2, rel=1e-5)

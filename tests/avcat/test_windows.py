@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from avcat.data.schema import WINDOW_FRAMES
 from avcat.data.shards import Landmarks, ShardClip, ShardReader, encode_jpeg, write_shard
-from avcat.data.windows import FRAMES, ClipStore, WindowSampler, reference_for, spaced_starts
+from avcat.data.windows import ClipStore, WindowSampler, reference_for, spaced_starts
 from avcat.errors import InputError
 from avcat.media.mel import mel_windows
 from avcat.seeding import generator
@@ -84,7 +85,7 @@ def test_windows_of_one_clip_keep_their_distance() -> None:
 
 def test_a_reference_from_as_far_as_the_clip_allows() -> None:
     rng = generator("test")
-    window = np.arange(FRAMES)
+    window = np.arange(WINDOW_FRAMES)
     assert {reference_for(window, 12, 5, rng) for _ in range(50)} == {9, 10, 11}
     assert reference_for(window, 7, 5, rng) == 6
     assert reference_for(np.array([0, 9]), 10, 5, rng) in {4, 5}

@@ -17,6 +17,7 @@ import pytest
 from avcat.errors import InputError
 from avcat.metrics.clip import FIGURES
 from avcat.metrics.results import encode_strip, from_json, read_results, to_json
+from avcat.report import curves
 from avcat.report.curves import learning_curves, read_curves
 from avcat.report.grid import grid, read_strip
 from avcat.report.report import write_report
@@ -71,6 +72,8 @@ def evaluated(tmp_path: Path) -> Path:
         *(f"{step},{1 / step},{0.9 if step % 100 == 0 else ''}" for step in range(1, 401)),
     ]
     (tmp_path / "syncnet" / "curves.csv").write_text("\n".join(lines) + "\n")
+    heard = {"two_way": 0.97, **{f"right_at_{k}": 1 - 0.4 / k for k in (10, 2, 1)}}
+    (tmp_path / "syncnet" / "metrics.json").write_text(json.dumps(heard))
     return tmp_path
 
 
@@ -78,6 +81,18 @@ def write(root: Path, name: str) -> Path:
     trainings = {"SyncNet": root / "syncnet", "AV-CAT full": root / "train" / "full"}
     write_report(root / name, root / "evaluate", trainings)
     return root / name
+
+
+def test_how_finely_a_syncnet_hears_is_drawn_from_near_to_far(evaluated: Path) -> None:
+    drawn: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curves, "accuracy_by_shift", lambda _, lines: drawn.update(lines) or "<svg/>")
+        page = (write(evaluated, "t") / "report.html").read_text()
+    assert drawn == {"SyncNet": pytest.approx([0.6, 0.8, 0.96])}
+    assert "How often the right sound wins" in page
+    svg = curves.accuracy_by_shift("the right sound wins", drawn)
+    assert "frames off" in svg
+    assert svg == curves.accuracy_by_shift("the right sound wins", drawn)
 
 
 def test_table1_tells_ours_from_the_papers(evaluated: Path) -> None:
@@ -158,7 +173,7 @@ def test_the_report_is_whole_and_needs_no_network(evaluated: Path) -> None:
     text = (write(evaluated, "t") / "report.html").read_text()
     outline = Outline(text)
     assert outline.open == []
-    assert len(outline.sources) == 2 + 2 + 2  # grids, openings, curves
+    assert len(outline.sources) == 2 + 2 + 1 + 2  # grids, openings, hearing, curves
     assert all(source.startswith("data:image/") for source in outline.sources)
     assert "AV-CAT full: no curves.csv" in text
     assert str(evaluated) not in text

@@ -1,0 +1,82 @@
+"""What the benchmarks of networks share: the machine's ceiling, operations counted, times taken.
+
+Needs torch and this project's `avcat` alone, so that a GPU machine without Ray, DVC or MLflow can run them.
+"""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from avcat.data.schema import WINDOW_FRAMES
+from avcat.data.windows import WINDOW_SHAPE, Batch
+
+PRODUCT_SIDES = (1024, 2048, 4096)  # of square matrices; a GPU also tries the next
+REPEATS = 3
+
+
+def synchronise(device: str) -> None:
+    """Waits until the device has done what it was given."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def best_s(work: Callable[[], object], device: str, repeats: int = REPEATS) -> float:
+    """Seconds of the fastest of some calls, after one that warms up."""
+    work()
+    synchronise(device)
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        synchronise(device)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def ceiling(device: str, dtype: torch.dtype) -> float:
+    """Operations a second of the best square matrix product: what no network goes beyond."""
+    best = 0.0
+    for side in (*PRODUCT_SIDES, *((2 * PRODUCT_SIDES[-1],) if device == "cuda" else ())):
+        a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+        best = max(best, 2 * side**3 / best_s(lambda a=a, b=b: a @ b, device))  # type: ignore[misc]
+    return best
+
+
+def operations(work: Callable[[], object]) -> int:
+    """Floating point operations of the products, convolutions and attentions in `work`, forward and backward."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return counter.get_total_flops()
+
+
+class RandomStore:
+    """Looks like `avcat.data.windows.ClipStore`; its pictures and sounds are noise."""
+
+    def __init__(self, image_size: int) -> None:
+        self.image_size, self.lengths, self.threads, self.skip_broken = image_size, [100] * 8, 1, False
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def mel(self, clip: int) -> np.ndarray:
+        return np.random.default_rng(clip).random((WINDOW_SHAPE[0], 4 * self.lengths[clip]), np.float32)
+
+
+def random_batch(windows: int, image_size: int) -> Batch:
+    """Noise in the shape of a batch."""
+    rng = np.random.default_rng(0)
+    return Batch(
+        rng.integers(0, 256, (windows, WINDOW_FRAMES, image_size, image_size, 3), dtype=np.uint8),
+        rng.integers(0, 256, (windows, image_size, image_size, 3), dtype=np.uint8),
+        rng.random((windows, WINDOW_FRAMES, *WINDOW_SHAPE), dtype=np.float32),
+        np.zeros(windows, np.int64),
+    )
+
+
+def describe(device: str) -> str:
+    """The machine, for whoever reads the figures."""
+    name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} threads"
+    return f"torch {torch.__version__}, {device}: {name}"

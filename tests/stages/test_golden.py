@@ -1,0 +1,92 @@
+"""Thirty steps of both trainings at the `tiny` profile give the losses that they gave when `golden.json` was written.
+
+So a refactoring that changes numbers is seen. Drawn data, fp32, two threads; the tolerance leaves room for another
+processor's rounding, which thirty steps amplify. After a change that is meant to change numbers:
+`AVCAT_WRITE_GOLDEN=1 pytest -m slow tests/stages/test_golden.py`, and say why in the commit.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from avcat.config import OptimiserConfig
+from avcat.models.syncnet import SyncNet
+from avcat.seeding import generator
+from avcat.training.avcat import AVCATTask
+from avcat.training.syncnet import SyncNetTask
+from stages._params import load
+
+GOLDEN = Path(__file__).with_name("golden.json")
+STEPS, FRAMES, TOLERANCE = 30, 60, 0.02
+
+
+class Drawn:
+    """Looks like a `ClipStore`: grey heads whose mouths are as open as the sound is loud."""
+
+    def __init__(self, image_size: int, clips: int) -> None:
+        self.image_size, self.lengths, self.threads, self.skip_broken = image_size, [FRAMES] * clips, 1, False
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def loud(self, clip: int) -> np.ndarray:
+        noise = generator("golden", clip).random(FRAMES + 4)
+        return np.convolve(noise, np.ones(5) / 5, "valid")
+
+    def mel(self, clip: int) -> np.ndarray:
+        bands = np.linspace(0.3, 1, 80)[:, None]
+        return (bands * self.loud(clip).repeat(4)[None]).astype(np.float32)
+
+    def frames(self, clip: int, at: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        side, loud = self.image_size, self.loud(clip)
+        pictures = np.empty((len(at), side, side, 3), np.uint8) if out is None else out
+        for picture, t in zip(pictures, np.asarray(at).tolist(), strict=True):
+            picture[:] = 60 + 10 * (clip % 10)
+            cv2.ellipse(picture, (side // 2, side // 2), (side // 3, side // 2), 0, 0, 360, (190, 150, 130), -1)
+            mouth = (side // 2, int(0.62 * side)), (side // 8, 1 + int(loud[t] * side / 8))
+            cv2.ellipse(picture, *mouth, 0, 0, 360, (90, 20, 20), -1)
+        return pictures
+
+
+def plain(optimiser: OptimiserConfig) -> OptimiserConfig:
+    return replace(optimiser, precision="fp32", steps=STEPS, warmup_steps=5)
+
+
+def syncnet_losses() -> list[float]:
+    config = load("tiny").syncnet
+    config = replace(config, optimiser=plain(config.optimiser))
+    store = Drawn(config.model.image_size, 24)
+    task = SyncNetTask(config, store, store, "cpu")  # type: ignore[arg-type]
+    return [task.step(n, task.sampler.batch(n))["loss"] for n in range(STEPS)]
+
+
+def avcat_losses() -> list[float]:
+    params = load("tiny")
+    config = replace(params.train, optimiser=plain(params.train.optimiser))
+    torch.manual_seed(7)
+    store, expert = Drawn(config.model.image_size, 24), SyncNet(params.syncnet.model)
+    task = AVCATTask(config, store, store, expert, "cpu")  # type: ignore[arg-type]
+    return [task.step(n, task.sampler.batch(n))["total"] for n in range(STEPS)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("losses", [syncnet_losses, avcat_losses])
+def test_the_losses_are_those_that_were_written_down(losses: Callable[[], list[float]]) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = losses()
+    finally:
+        torch.set_num_threads(threads)
+    known = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+    if os.environ.get("AVCAT_WRITE_GOLDEN"):
+        known[losses.__name__] = [round(loss, 5) for loss in found]
+        GOLDEN.write_text(json.dumps(known, indent=1) + "\n")
+    assert found == pytest.approx(known[losses.__name__], rel=TOLERANCE)
