@@ -220,6 +220,7 @@ class RuntimeConfig:
     worker_gpus: float  # the share of a GPU that an actor gets whose detector can use one
     clip_limit_s: float  # what decodes a clip for longer is ended, and the clip has failed
     device: str  # of training, and of detectors that can use it: auto, cpu, cuda
+    compile: bool  # networks by torch.compile, which pays on a GPU: minutes at the start, faster steps after
     threads: int  # of a training process; 0 takes all
     loader_threads: int  # that make its batches
     broken_shards: Literal["stop", "skip"]  # what training does where one cannot be read; skipping changes the result
@@ -321,7 +322,7 @@ class OptimiserConfig:
     weight_decay: float
     gradient_clip: float
     ema_decay: float
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "bf16", "fp16"]
     seed: int
     validate_every: int
     checkpoint_every: int

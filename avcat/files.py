@@ -4,6 +4,7 @@ Whoever takes a `Path` from `located` uses it as any other; the few things that 
 of a file.
 """
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -115,6 +116,8 @@ def read_range(path: Path, offset: int, size: int) -> bytes:
     """`size` bytes from `offset` on, or fewer where the file ends."""
     if is_remote(path):
         return path.fs.cat_file(path.path, start=offset, end=offset + size)  # type: ignore[attr-defined,no-any-return]
-    with path.open("rb", buffering=0) as file:
-        file.seek(offset)
-        return file.read(size)
+    file = os.open(path, os.O_RDONLY)  # a third of what a Python file object costs, which here is much
+    try:
+        return os.pread(file, size, offset)
+    finally:
+        os.close(file)

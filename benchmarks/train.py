@@ -76,9 +76,7 @@ def measure(
     first: list[float] = []
     flops = operations(lambda: first.append(task.step(0, batch)["total"]))
     if compiled:
-        task.generator.compile()
-        task.discriminator.compile()
-        task.vgg.compile()
+        task.compile()
     for number in range(WARM_UP):
         task.step(number, batch)
     synchronise(options.device)

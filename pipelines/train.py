@@ -41,6 +41,8 @@ def train_syncnet(
     with joined(runtime.device) as ranks:
         train = _store(shards / "train", size, runtime, config.half)
         task = SyncNetTask(config, train, _store(shards / "val", size, runtime), runtime.device)
+        if runtime.compile:
+            task.compile()
         run(task, config.optimiser, state, loggers, fingerprint=_fingerprint(config, inputs, shards))
         if not ranks.leads:
             return {}
@@ -86,6 +88,8 @@ def train_avcat(
     with joined(runtime.device) as ranks:
         train, held_out = (_store(shards / split, size, runtime, offsets=offsets) for split in ("train", "val"))
         task = AVCATTask(config, train, held_out, expert, runtime.device)
+        if runtime.compile:
+            task.compile()
         made_from = _fingerprint(config, inputs, shards, *(file_hash(path) for path in (syncnet, offsets) if path))
         metrics = run(task, config.optimiser, state, loggers, fingerprint=made_from)
         if not ranks.leads:

@@ -161,9 +161,10 @@ class WindowSampler:
             mels=np.empty((count, WINDOW_FRAMES, *WINDOW_SHAPE), np.float32),
             clips=np.empty(count, np.int64),
         )
-        for n, i in enumerate(self.share):
-            rng = generator("windows", self.seed, step, i)
-            self._fill_with_readable(batch, slice(n * self.windows, (n + 1) * self.windows), step * self.clips + i, rng)
+        draws = generator("windows", self.seed, step).random((self.clips, self.windows, WINDOW_FRAMES + 1))
+        for n, i in enumerate(self.share):  # a generator for each would cost as much as half a frame's decoding
+            part = slice(n * self.windows, (n + 1) * self.windows)
+            self._fill_with_readable(batch, part, step * self.clips + i, draws[i])
         return batch
 
     def prefetch(self, start: int, stop: int) -> Iterator[Batch]:
@@ -177,11 +178,11 @@ class WindowSampler:
                     waiting.append(pool.submit(self.batch, step + ahead))
                 yield done.result()
 
-    def _fill_with_readable(self, batch: Batch, part: slice, number: int, rng: np.random.Generator) -> None:
+    def _fill_with_readable(self, batch: Batch, part: slice, number: int, draws: np.ndarray) -> None:
         """The windows of a turn's clip or, where broken ones may be skipped, of the first after it that can be read."""
         for later in range(len(self._turns) if self.store.skip_broken else 1):
             try:
-                self._fill(batch, part, self._clip(number + later), rng)
+                self._fill(batch, part, self._clip(number + later), draws)
             except InputError as error:
                 broken = error
                 if self.store.skip_broken:
@@ -197,30 +198,37 @@ class WindowSampler:
             order = self._epoch = (epoch, generator("epoch", self.seed, epoch).permutation(self._turns))
         return int(order[1][place])
 
-    def _fill(self, batch: Batch, part: slice, clip: int, rng: np.random.Generator) -> None:
-        """Puts windows of a clip into a part of a batch."""
+    def _fill(self, batch: Batch, part: slice, clip: int, draws: np.ndarray) -> None:
+        """Puts windows of a clip into a part of a batch: places from draws [windows, WINDOW_FRAMES + 1] in 0..1."""
         length = self.store.lengths[clip]
         if self.consecutive:
-            starts = spaced_starts(length - WINDOW_FRAMES + 1, self.windows, self.min_shift, rng)
+            starts = spaced_starts(length - WINDOW_FRAMES + 1, self.min_shift, draws[:, 0])
             at = starts[:, None] + np.arange(WINDOW_FRAMES)
         else:
-            at = np.stack([np.sort(rng.choice(length, WINDOW_FRAMES, replace=False)) for _ in range(self.windows)])
-        references = [reference_for(window, length, self.min_gap, rng) for window in at]
+            at = np.stack([spaced_starts(length, 1, row) for row in draws[:, :WINDOW_FRAMES]])
+        references = [
+            reference_for(frames, length, self.min_gap, u) for frames, u in zip(at, draws[:, -1], strict=True)
+        ]
         self.store.frames(clip, at.ravel(), batch.frames[part].reshape(at.size, *batch.frames.shape[2:]))
         self.store.frames(clip, references, batch.references[part])
         batch.mels[part] = mel_windows(self.store.mel(clip), at.ravel()).reshape(*at.shape, *WINDOW_SHAPE)
         batch.clips[part] = clip
 
 
-def spaced_starts(places: int, count: int, min_shift: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` sorted starts in 0 .. places - 1, `min_shift` apart or as far as there is room; uniform among these."""
+def spaced_starts(places: int, min_shift: int, draws: np.ndarray) -> np.ndarray:
+    """Sorted starts in 0 .. places - 1, one for each draw in 0..1, `min_shift` apart or as far as there is room."""
+    count = len(draws)
     shift = min(min_shift, (places - 1) // (count - 1)) if count > 1 else 0
     free = places - shift * (count - 1)
-    return np.sort(rng.integers(0, free, count)) + shift * np.arange(count)
+    return np.sort((draws * free).astype(np.int64)) + shift * np.arange(count)
 
 
-def reference_for(window: np.ndarray, length: int, min_gap: int, rng: np.random.Generator) -> int:
-    """A frame at least `min_gap` frames from all frames of the window; the farthest one if none is."""
-    distance = np.abs(np.arange(length)[:, None] - window).min(1)
-    far = np.flatnonzero(distance >= min_gap)
-    return int(rng.choice(far)) if len(far) else int(distance.argmax())
+def reference_for(window: np.ndarray, length: int, min_gap: int, draw: float) -> int:
+    """A frame at least `min_gap` frames from all frames of the window, by a draw in 0..1; the farthest if none is."""
+    far = np.ones(length, bool)
+    for frame in window.tolist():
+        far[max(0, frame - min_gap + 1) : frame + min_gap] = False
+    places = np.flatnonzero(far)
+    if len(places):
+        return int(places[int(draw * len(places))])
+    return int(np.abs(np.arange(length)[:, None] - window).min(1).argmax())

@@ -86,6 +86,13 @@ class AVCATTask(Resumable):
         mels = [mel_windows(train.mel(clip), rng.integers(0, train.lengths[clip], 1)) for clip in clips]
         audio.calibrate(torch.from_numpy(np.concatenate(mels)).to(self.device))
 
+    def compile(self) -> None:
+        """Has torch compile what a step runs, when it first runs it."""
+        self.generator.compile()
+        self.generator.encode_reference = torch.compile(self.generator.encode_reference)  # type: ignore[method-assign]
+        self.discriminator.compile()
+        self.vgg.compile()
+
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         return self.sampler.prefetch(start, stop)
 

@@ -30,9 +30,13 @@ class Resumable:
             getattr(self, name).load_state_dict(state[name])
 
 
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
 def autocast(config: OptimiserConfig, device: str) -> AbstractContextManager[None]:
-    """bf16 where the settings say so."""
-    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=config.precision == "bf16")
+    """bf16 or fp16 where the settings say so."""
+    half = HALF.get(config.precision)
+    return torch.autocast(torch.device(device).type, half or torch.bfloat16, enabled=half is not None)
 
 
 def step_draws(config: OptimiserConfig, step: int, share: range, *, windows: int = 1) -> Tensor:
@@ -47,7 +51,8 @@ class Optimiser:
 
     Muon (Jordan et al., 2024) makes a matrix's step orthogonal, so that it learns in all directions alike; torch scales
     it to the size that AdamW's would have, so both use one learning rate. A convolution's kernel is a matrix from what
-    it sees at one place to what it says there.
+    it sees at one place to what it says there. In fp16 losses are scaled up, so that small gradients do not vanish, and
+    gradients back (torch's GradScaler).
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, config: OptimiserConfig) -> None:
@@ -65,11 +70,28 @@ class Optimiser:
             self.parts.append(
                 torch.optim.Muon(matrices, learning_rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
             )
+        self._stepped = others + matrices
+        device = self.parameters[0].device.type if self.parameters else "cpu"
+        self._scaler = torch.amp.GradScaler(device, enabled=config.precision == "fp16")
 
-    def step(self, learning_rate: float) -> None:
-        """One step with the gradients that are there."""
+    def backward(self, loss: Tensor) -> None:
+        """Adds a loss's gradients, scaled, to those that are there."""
+        self._scaler.scale(loss).backward()
+
+    def clip(self, most: float) -> float:
+        """Takes the scale out of the gradients and shortens them to the length `most`; returns what it was."""
         for kernel, view in zip(self._kernels, self._views, strict=True):
             view.grad = None if kernel.grad is None else _as_matrix(kernel.grad)
+        for part in self.parts:
+            self._scaler.unscale_(part)
+        return nn.utils.clip_grad_norm_(self._stepped, most).item()
+
+    def rescale(self) -> None:
+        """After a step, or none: a smaller scale where gradients were not finite, a larger one after many that were."""
+        self._scaler.update()
+
+    def step(self, learning_rate: float) -> None:
+        """One step with the gradients that `clip` left."""
         for part in self.parts:
             for group in part.param_groups:
                 group["lr"] = learning_rate
@@ -81,12 +103,12 @@ class Optimiser:
             parameter.grad = None
 
     def state_dict(self) -> list[dict[str, Any]]:
-        """Of each part."""
-        return [part.state_dict() for part in self.parts]
+        """Of each part, and of the scale."""
+        return [part.state_dict() for part in (*self.parts, self._scaler)]
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
         """The inverse of `state_dict`."""
-        for part, content in zip(self.parts, state, strict=True):
+        for part, content in zip((*self.parts, self._scaler), state, strict=True):
             part.load_state_dict(content)
 
 
@@ -114,9 +136,10 @@ def update(optimiser: Optimiser, losses: Iterable[Tensor], count: int, learning_
     """
     optimiser.zero_grad()
     for loss in losses:
-        (loss / count).backward()
+        optimiser.backward(loss / count)
     average_gradients(optimiser.parameters)
-    norm = nn.utils.clip_grad_norm_(optimiser.parameters, clip).item()
+    norm = optimiser.clip(clip)
     if math.isfinite(norm):
         optimiser.step(learning_rate)
+    optimiser.rescale()
     return norm

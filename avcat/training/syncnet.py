@@ -56,6 +56,10 @@ class SyncNetTask(Resumable):
             share=ranks().share(optimiser.batch_clips),
         )
 
+    def compile(self) -> None:
+        """Has torch compile what a step runs, when it first runs it."""
+        self.network.compile()
+
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         return self.sampler.prefetch(start, stop)
 

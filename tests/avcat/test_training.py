@@ -10,7 +10,7 @@ import torch
 from small_training import INPUTS, OPTIMISER, SIZE, SYNC, TRAIN, make_store, make_task
 
 from avcat.checkpoint import VERSION, load_model, read_facts, save_model
-from avcat.config import LossWeights
+from avcat.config import LossWeights, OptimiserConfig
 from avcat.data.windows import ClipStore
 from avcat.errors import InputError
 from avcat.media.mel import mel_windows, shifted
@@ -185,6 +185,28 @@ def test_a_batch_in_parts_teaches_what_it_teaches_whole(store: ClipStore) -> Non
         torch.testing.assert_close(p, q, atol=2e-3, rtol=1e-2)
 
 
+@pytest.mark.parametrize("kind", ["syncnet", "avcat"])
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_teaches_nearly_what_fp32_teaches(kind: str, precision: str, store: ClipStore) -> None:
+    def losses(optimiser: OptimiserConfig) -> list[dict[str, float]]:
+        torch.manual_seed(5)
+        if kind == "syncnet":
+            task = SyncNetTask(dataclasses.replace(SYNC, optimiser=optimiser), store, store, "cpu")
+        else:
+            config = dataclasses.replace(TRAIN, optimiser=optimiser)
+            task = AVCATTask(config, store, store, SyncNet(SYNC.model), "cpu")  # type: ignore[assignment]
+        return [task.step(n, task.sampler.batch(n)) for n in range(12)]
+
+    plain = losses(dataclasses.replace(OPTIMISER, muon=False))
+    half = losses(dataclasses.replace(OPTIMISER, muon=False, precision=precision))  # type: ignore[arg-type]
+    first = "loss" if kind == "syncnet" else "l1"
+    assert half[0][first] == pytest.approx(plain[0][first], rel=0.02)
+    assert half[-1][first] == pytest.approx(plain[-1][first], rel=0.2)
+    taken = [row["gradient_norm"] for row in half if math.isfinite(row["gradient_norm"])]
+    assert taken, "the scale never came down"
+    assert min(taken) < 100, "clipping sees gradients without their scale"
+
+
 def test_a_batch_that_cannot_be_cut_so_is_refused(store: ClipStore) -> None:
     with pytest.raises(InputError, match=r"train\.accumulate: 2 clips of a process cannot be cut into 3 parts"):
         AVCATTask(dataclasses.replace(TRAIN, accumulate=3), store, store, SyncNet(SYNC.model), "cpu")
@@ -249,7 +271,8 @@ def test_muon_turns_a_kernel_alike_in_all_directions() -> None:
     optimiser = Optimiser(layer.parameters(), 1e-3, OPTIMISER)
     assert {id(p) for p in optimiser.parameters} == {id(p) for p in layer.parameters()}
     scales = torch.logspace(0, -2, 8)[:, None, None, None]  # a gradient of very unequal rows
-    (layer.weight * torch.randn_like(before) * scales).sum().backward()
+    optimiser.backward((layer.weight * torch.randn_like(before) * scales).sum())
+    optimiser.clip(math.inf)
     optimiser.step(1e-3)
     step = (layer.weight.detach() - before).flatten(1) / (1e-3 * 0.2 * math.sqrt(36))  # as AdamW's size has it
     singular = torch.linalg.svdvals(step)

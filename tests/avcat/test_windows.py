@@ -75,20 +75,22 @@ def test_every_clip_comes_up_once_an_epoch(shards: Path) -> None:
 def test_windows_of_one_clip_keep_their_distance() -> None:
     rng = generator("test")
     for _ in range(200):
-        starts = spaced_starts(26, 4, 5, rng)
+        starts = spaced_starts(26, 5, rng.random(4))
         assert (np.diff(starts) >= 5).all()
         assert starts.min() >= 0
         assert starts.max() <= 25
-    assert spaced_starts(4, 4, 5, rng).tolist() == [0, 1, 2, 3], "a short clip: as far apart as there is room"
-    assert spaced_starts(1, 1, 5, rng).tolist() == [0]
+    assert spaced_starts(4, 5, rng.random(4)).tolist() == [0, 1, 2, 3], "a short clip: as far apart as there is room"
+    assert spaced_starts(1, 5, rng.random(1)).tolist() == [0]
+    assert spaced_starts(26, 5, np.array([0.999, 0.0])).tolist() == [0, 25], "both ends can be reached"
 
 
 def test_a_reference_from_as_far_as_the_clip_allows() -> None:
     rng = generator("test")
     window = np.arange(WINDOW_FRAMES)
-    assert {reference_for(window, 12, 5, rng) for _ in range(50)} == {9, 10, 11}
-    assert reference_for(window, 7, 5, rng) == 6
-    assert reference_for(np.array([0, 9]), 10, 5, rng) in {4, 5}
+    assert {reference_for(window, 12, 5, rng.random()) for _ in range(50)} == {9, 10, 11}
+    assert [reference_for(window, 12, 5, draw) for draw in (0.0, 0.34, 0.999)] == [9, 10, 11]
+    assert reference_for(window, 7, 5, 0.5) == 6
+    assert reference_for(np.array([0, 9]), 10, 5, 0.5) in {4, 5}
 
 
 def test_frames_from_anywhere_come_in_order_with_their_own_sounds(shards: Path) -> None:
