@@ -16,6 +16,7 @@ from avcat.models.build import build
 
 FORMAT = "avcat-model"
 VERSION = 1
+PARTS = ("kind", "model", "inputs", "facts", "weights")
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def load_model(path: str | Path, kind: str, device: str = "cpu") -> tuple[nn.Mod
     """
     content = _read(Path(path))
     if content["kind"] != kind:
-        raise InputError(f"{path}: holds a {content['kind']} model, a {kind} model is needed")
+        raise InputError(f"{path}: holds a model of kind {content['kind']}, one of kind {kind} is needed")
     facts = _facts(path, content)
     try:
         network = build(kind, content["model"])
@@ -62,6 +63,8 @@ def load_model(path: str | Path, kind: str, device: str = "cpu") -> tuple[nn.Mod
         network.load_state_dict(content["weights"])
     except RuntimeError as error:
         raise InputError(f"{path}: weights do not fit their own settings ({str(error).splitlines()[0]})") from None
+    if not all(torch.isfinite(weight).all() for weight in network.state_dict().values()):
+        raise InputError(f"{path}: some of its weights are no numbers; the file is damaged, or its training went wrong")
     return network.eval().to(device), facts
 
 
@@ -83,14 +86,23 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: no such file")
     if not zipfile.is_zipfile(path):  # what torch writes is a zip; other bytes make its reader fail in many ways
         raise InputError(f"{path}: not a model file")
+    with zipfile.ZipFile(path) as archive:  # torch does not compare checksums
+        try:
+            damaged = archive.testzip()
+        except (zipfile.BadZipFile, EOFError, OSError):
+            damaged = "the archive"
+        if damaged:
+            raise InputError(f"{path}: damaged ({damaged} does not match its checksum)")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
         raise InputError(
             f"{path}: not a model file ({(str(error).splitlines() or [type(error).__name__])[0]})"
         ) from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != FORMAT or "version" not in content:
         raise InputError(f"{path}: not a model file of this project")
     if content["version"] != VERSION:
         raise InputError(f"{path}: has format version {content['version']}, this program reads version {VERSION}")
+    if missing := [name for name in PARTS if name not in content]:
+        raise InputError(f"{path}: has no {', '.join(missing)}")
     return content

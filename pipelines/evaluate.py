@@ -144,7 +144,7 @@ def check_models(method: str, checkpoint: Path | None, evaluator: Path | None) -
         raise InputError(f"{method}: this method needs a trained model")
     for path, kind in ((checkpoint, "avcat"), (evaluator, "syncnet")):
         if path and (found := read_facts(path).kind) != kind:
-            raise InputError(f"{path}: holds a {found} model, a {kind} model is needed")
+            raise InputError(f"{path}: holds a model of kind {found}, one of kind {kind} is needed")
 
 
 def list_clips(shards: Path, corpus: str) -> list[Job]:

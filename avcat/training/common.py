@@ -104,12 +104,14 @@ class Optimiser:
 
     def state_dict(self) -> list[dict[str, Any]]:
         """Of each part, and of the scale."""
-        return [part.state_dict() for part in (*self.parts, self._scaler)]
+        return [*(part.state_dict() for part in self.parts), self._scaler.state_dict()]
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
         """The inverse of `state_dict`."""
-        for part, content in zip((*self.parts, self._scaler), state, strict=True):
+        for part, content in zip(self.parts, state[:-1], strict=True):
             part.load_state_dict(content)
+        if self._scaler.is_enabled():  # a disabled one has no state, and takes none
+            self._scaler.load_state_dict(state[-1])
 
 
 def _as_matrix(kernel: Tensor) -> Tensor:

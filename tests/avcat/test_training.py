@@ -343,7 +343,7 @@ def test_a_redrawer_changes_the_masked_region_alone(model_file: Path) -> None:
     ("change", "message"),
     [
         (lambda c: {**c, "version": VERSION + 1}, f"format version {VERSION + 1}"),
-        (lambda c: {**c, "kind": "syncnet"}, "a syncnet model"),
+        (lambda c: {**c, "kind": "syncnet"}, "a model of kind syncnet"),
         (lambda c: {"weights": c["weights"]}, "not a model file of this project"),
         (lambda c: {**c, "weights": {}}, "do not fit"),
     ],
@@ -360,3 +360,21 @@ def test_files_that_are_no_model_files(tmp_path: Path) -> None:
     (tmp_path / "text.pt").write_text("hello")
     with pytest.raises(InputError, match="not a model file"):
         read_facts(tmp_path / "text.pt")
+
+
+@pytest.mark.parametrize("damage", ["bytes", "nan", "parts"])
+def test_a_damaged_model_file_is_refused(damage: str, tmp_path: Path) -> None:
+    path, network = tmp_path / "model.pt", SyncNet(SYNC.model)
+    if damage == "nan":
+        with torch.no_grad():
+            network.audio_out[1].bias[0] = math.nan
+    save_model(path, "syncnet", network, SYNC.model, INPUTS, {})
+    if damage == "bytes":
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2 : len(data) // 2 + 64] = bytes(64)
+        path.write_bytes(data)
+    if damage == "parts":
+        torch.save({"format": "avcat-model", "version": VERSION, "kind": "syncnet"}, path)
+    said = {"bytes": "damaged", "nan": "some of its weights are no numbers", "parts": "has no model, inputs"}
+    with pytest.raises(InputError, match=rf"model\.pt: {said[damage]}"):
+        load_model(path, "syncnet")

@@ -179,5 +179,5 @@ def test_bad_input(shards: Path, evaluator: Path) -> None:
         list_clips(shards, "lrw")
     with pytest.raises(InputError, match="full: this method needs a trained model"):
         run(shards, "full", 1, None)
-    with pytest.raises(InputError, match="holds a syncnet model, a avcat model is needed"):
+    with pytest.raises(InputError, match="holds a model of kind syncnet, one of kind avcat is needed"):
         run(shards, "full", 1, None, checkpoint=evaluator)
