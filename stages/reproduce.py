@@ -26,7 +26,8 @@ from stages._params import FILE, ROOT, load
 PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
 TABLE_LINES = 14
 GRACE_S = 8  # for a stage to end when asked
-# Training takes and gives back maps of megabytes all the time; in huge pages that costs a tenth of a step less.
+# Training takes and gives back maps of megabytes all the time, and huge pages make their first touch cheap. How much
+# it gains on a machine, `benchmarks.train` tells with and without (docs/lab-notes.md).
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 

@@ -112,6 +112,7 @@ def test_the_model_may_come_from_the_environment_and_quiet_is_quiet(
         ({"out": "face.mp4"}, "face.mp4: is one of the inputs"),
         ({"out": "sound.wav/out.mp4"}, "out.mp4: cannot be written"),
         ({"device": "cuda:77"}, "--device cuda:77: not usable here"),
+        ({"device": "meta"}, "--device meta: not usable here"),
         ({"fit": "error"}, "shorter than the sound"),
     ],
 )
