@@ -96,9 +96,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
-        raise InputError(
-            f"{path}: not a model file ({(str(error).splitlines() or [type(error).__name__])[0]})"
-        ) from None
+        raise InputError(f"{path}: not a model file") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT or "version" not in content:
         raise InputError(f"{path}: not a model file of this project")
     if content["version"] != VERSION:

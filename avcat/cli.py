@@ -1,6 +1,7 @@
 """The `avcat` command."""
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -9,11 +10,15 @@ import time
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
 from avcat.errors import InputError
 from avcat.media.timeline import FITS
+
+if TYPE_CHECKING:
+    from avcat.dubbing.portrait import Which
 
 MODEL_VARIABLE = "AVCAT_MODEL"
 
@@ -21,6 +26,8 @@ _EXAMPLES = """\
 examples:
   avcat dub talk.mp4 speech.wav -o dubbed.mp4 --model model.pt
   avcat dub talk.mp4 speech.wav -o dubbed.mp4 --fit freeze --reference 2.5
+  avcat dub duo.mp4 both.wav -o dubbed.mp4 --voice left=anna.wav --voice right=ben.wav
+  avcat fit talk.mp4 -o person.pt --model model.pt
   avcat info model.pt
   avcat info talk.mp4
 """
@@ -51,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"avcat {version('avcat')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_dub(commands)
+    _add_fit(commands)
     info = commands.add_parser("info", help="say what a model, video or sound file holds")
     info.add_argument("file", metavar="FILE", type=Path)
     info.set_defaults(run=_info)
@@ -62,7 +70,7 @@ def _add_dub(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         "dub",
         help="redraw the mouth in a video so that it says a sound",
         description="Redraws the mouth in VIDEO so that it says AUDIO. The result has the size and frame rate of VIDEO "
-        "and the length of AUDIO. Frames without a face stay as they are.",
+        "and the length of AUDIO. Frames without a face stay as they are. After a cut, faces are chosen anew.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -71,6 +79,22 @@ def _add_dub(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     dub.add_argument("-o", "--output", metavar="OUT.mp4", type=Path, required=True, help="the file to write")
     dub.add_argument(
         "--model", type=Path, help=f"a trained model.pt (default: what the variable {MODEL_VARIABLE} names)"
+    )
+    dub.add_argument(
+        "--face",
+        metavar="largest|left|right|N|all",
+        type=_face,
+        default="largest",
+        help="whose mouth is redrawn: the largest face (default), the first from the left or right, the Nth from the "
+        "left, or everybody's",
+    )
+    dub.add_argument(
+        "--voice",
+        metavar="FACE=SOUND",
+        type=_voice,
+        action="append",
+        default=[],
+        help="a sound that moves one face's mouth, in place of AUDIO, which is what is heard; once for each face",
     )
     dub.add_argument(
         "--fit",
@@ -87,21 +111,87 @@ def _add_dub(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="the frame that shows the network the person: the first one with a face (default), or the one nearest to "
         "this time",
     )
+    dub.add_argument(
+        "--offset",
+        metavar="SECONDS",
+        type=_offset,
+        default=0.0,
+        help="let mouths move this much later than the sound, or earlier where negative (default 0)",
+    )
     dub.add_argument("--device", default="cpu", help="where the network runs: cpu (default), cuda, cuda:1 ...")
     dub.add_argument(
         "--batch", metavar="FRAMES", type=_positive, default=32, help="frames redrawn at once (default 32)"
     )
+    dub.add_argument(
+        "--precision",
+        choices=("fp32", "bf16", "fp16"),
+        default="fp32",
+        help="of the network's arithmetic: fp32 (default); bf16 on new processors and GPUs, or fp16 on GPUs, is faster "
+        "and looks the same",
+    )
+    dub.add_argument(
+        "--compile", action="store_true", help="compile the network first: a minute or more, which long videos win back"
+    )
     dub.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     dub.set_defaults(run=_dub)
+
+
+def _add_fit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    fit = commands.add_parser(
+        "fit",
+        help="fit a model to one person, so that their own face is drawn right",
+        description="Trains a model further on clips of one person, with their sound; the end of each clip is held out "
+        "to see when to stop. Writes a model that `avcat dub` takes, and beside it a strip of held-out moments, three "
+        "rows each: truth, before, after.",
+    )
+    fit.add_argument("clips", metavar="CLIP", type=Path, nargs="+", help="a video of the person speaking; some seconds")
+    fit.add_argument("-o", "--output", metavar="OUT.pt", type=Path, required=True, help="the model file to write")
+    fit.add_argument("--model", type=Path, help=f"the model to start from (default: what {MODEL_VARIABLE} names)")
+    fit.add_argument(
+        "--steps", type=_positive, default=600, help="at most (default 600); it stops where nothing is won"
+    )
+    fit.add_argument("--device", default="cpu", help="where the network learns: cpu (default), cuda, cuda:1 ...")
+    fit.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    fit.set_defaults(run=_fit)
 
 
 def _reference(text: str) -> float | None:
     if text == "first":
         return None
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither `first` nor a time in seconds") from None
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither `first` nor a time in seconds")
+    return seconds
+
+
+def _face(text: str) -> "Which":
+    if text in ("largest", "all"):
+        return text  # type: ignore[return-value]
+    if text in ("left", "right"):
+        return 1 if text == "left" else -1
+    if text.isdigit() and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is none of largest, left, right, all, or a number from 1")
+
+
+def _voice(text: str) -> "tuple[Which, Path]":
+    face, equals, sound = text.partition("=")
+    if not equals or not sound:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FACE=SOUND")
+    return _face(face), Path(sound)
+
+
+def _offset(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds")
+    return seconds
 
 
 def _positive(text: str) -> int:
@@ -117,25 +207,38 @@ def _dub(arguments: argparse.Namespace) -> None:
     # What takes no time is checked before what does.
     model = _model_path(arguments.model)
     probe(arguments.video)
-    sound_rate(arguments.audio)
-    _check_output(arguments.output, (arguments.video, arguments.audio, model))
+    voices = _voices(arguments.voice)
+    for sound in (arguments.audio, *voices.values()):
+        sound_rate(sound)
+    _check_output(arguments.output, (arguments.video, arguments.audio, model, *voices.values()), ".mp4", "an MP4 file")
     _check_device(arguments.device)
 
-    from avcat.dub import Dubber  # imports torch and mediapipe, which take seconds
-    from avcat.face.landmarks import MediaPipeDetector
-    from avcat.redraw import Redrawer
+    from avcat.dubbing import Dubber, DubSettings  # slow to import
 
-    redrawer = Redrawer.from_checkpoint(model, arguments.device, arguments.batch)
+    dubber = Dubber.from_checkpoint(
+        model,
+        arguments.device,
+        batch_frames=arguments.batch,
+        precision=arguments.precision,
+        compile=arguments.compile,
+    )
     started = time.monotonic()
     with _Bars(quiet=arguments.quiet) as bars:
-        summary = Dubber(redrawer, MediaPipeDetector()).dub(
+        summary = dubber.dub(
             arguments.video,
             arguments.audio,
             arguments.output,
-            fit=arguments.fit,
-            reference_s=arguments.reference,
+            DubSettings(
+                faces=arguments.face,
+                voices=voices,
+                fit=arguments.fit,
+                reference_s=arguments.reference,
+                offset_s=arguments.offset,
+            ),
             progress=bars.update,
         )
+    for warning in summary.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     if not arguments.quiet:
         took = time.monotonic() - started
         print(
@@ -143,6 +246,46 @@ def _dub(arguments: argparse.Namespace) -> None:
             f"{summary.frames - summary.redrawn} without a face left as they were; "
             f"{took:.1f} s, {summary.frames / took:.1f} frames/s"
         )
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    from avcat.media.soundtrack import sound_rate
+    from avcat.media.video import probe
+
+    model = _model_path(arguments.model)
+    for clip in arguments.clips:
+        probe(clip)
+        sound_rate(clip)
+    _check_output(arguments.output, (*arguments.clips, model), ".pt", "a model file")
+    _check_device(arguments.device)
+
+    from avcat.dubbing.fit import fit  # slow to import
+    from avcat.face.landmarks import MediaPipeDetector
+
+    with _Bars(quiet=arguments.quiet) as bars:
+        done = fit(
+            arguments.clips,
+            model,
+            arguments.output,
+            MediaPipeDetector(),
+            steps=arguments.steps,
+            device=arguments.device,
+            progress=bars.update,
+        )
+    if not arguments.quiet:
+        print(
+            f"{arguments.output}: held-out error {done.before:.4f} before, {done.after:.4f} after {done.best_step} "
+            f"steps; trained on {done.frames} frames, held out {done.held_out}"
+        )
+
+
+def _voices(given: "list[tuple[Which, Path]]") -> "dict[Which, Path]":
+    voices: dict[Which, Path] = {}
+    for face, sound in given:
+        if face in voices:
+            raise InputError(f"--voice: two sounds for one face, {voices[face]} and {sound}")
+        voices[face] = sound
+    return voices
 
 
 def _model_path(given: Path | None) -> Path:
@@ -161,10 +304,10 @@ def _model_path(given: Path | None) -> Path:
     return path
 
 
-def _check_output(path: Path, inputs: tuple[Path, ...]) -> None:
+def _check_output(path: Path, inputs: tuple[Path, ...], suffix: str, what: str) -> None:
     """Finds out, without leaving a trace, whether `path` can be written."""
-    if path.suffix.lower() != ".mp4":
-        raise InputError(f"{path}: the output is an MP4 file, so its name must end in .mp4")
+    if path.suffix.lower() != suffix:
+        raise InputError(f"{path}: the output is {what}, so its name must end in {suffix}")
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder")

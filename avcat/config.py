@@ -18,11 +18,15 @@ from avcat.errors import InputError
 T = TypeVar("T")
 
 
-def parse(cls: type[T], values: Mapping[str, Any], where: str = "params") -> T:
-    """Builds the dataclass `cls` from a mapping, strictly.
+def parse(cls: type[T], values: Mapping[str, Any], source: str = "params") -> T:
+    """Builds the dataclass `cls` from a mapping, strictly. `source` is what messages say that it was read from.
 
     Raises InputError for an unknown key (with the nearest known one), a missing key or a value of the wrong type.
     """
+    return _parse(cls, values, source, f"{source}: ")
+
+
+def _parse(cls: type[T], values: Mapping[str, Any], where: str, before_keys: str) -> T:
     if not isinstance(values, Mapping):
         raise InputError(f"{where}: expected a section with keys, got {values!r}")
     hints = typing.get_type_hints(cls)
@@ -30,16 +34,16 @@ def parse(cls: type[T], values: Mapping[str, Any], where: str = "params") -> T:
     for key in values:
         if key not in names:
             near = difflib.get_close_matches(str(key), names, n=1)
-            raise InputError(f"{where}.{key}: unknown key" + (f", did you mean {near[0]!r}?" if near else ""))
+            raise InputError(f"{before_keys}{key}: unknown key" + (f", did you mean {near[0]!r}?" if near else ""))
     for name in names:
         if name not in values:
-            raise InputError(f"{where}.{name}: missing key")
-    return cls(**{name: _convert(hints[name], values[name], f"{where}.{name}") for name in names})
+            raise InputError(f"{before_keys}{name}: missing key")
+    return cls(**{name: _convert(hints[name], values[name], f"{before_keys}{name}") for name in names})
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
-        return parse(hint, value, where)  # type: ignore[arg-type]
+        return _parse(hint, value, where, f"{where}.")  # type: ignore[arg-type]
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Union or origin is types.UnionType:
         if value is None and type(None) in arguments:

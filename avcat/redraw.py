@@ -11,28 +11,49 @@ from avcat.checkpoint import load_model
 from avcat.config import InputConfig
 from avcat.face.mask import keep_mask
 from avcat.models.avcat import AVCAT, Reference
+from avcat.nn.precision import Precision, autocast
 
 
 class Redrawer:
     """Redraws the masked region of aligned crops. Everything that a caller has to match travels in the model file."""
 
-    def __init__(self, network: AVCAT, inputs: InputConfig, *, device: str, batch_frames: int) -> None:
+    def __init__(
+        self,
+        network: AVCAT,
+        inputs: InputConfig,
+        *,
+        device: str,
+        batch_frames: int,
+        precision: Precision = "fp32",
+        compile: bool = False,
+    ) -> None:
+        """`precision`: of products and convolutions; `compile`: by torch, minutes at first, faster after."""
         self.network, self.align, self.mel, self.crop_size = network, inputs.align, inputs.mel, inputs.crop_size
+        if compile:
+            network.compile()
         self.image_size = network.config.image_size
-        self.device, self.batch_frames = device, batch_frames
+        self.device, self.batch_frames, self.precision = device, batch_frames, precision
         self._redrawn = keep_mask(self.crop_size) == 0  # [S, S]
 
     @classmethod
-    def from_checkpoint(cls, path: str | Path, device: str = "cpu", batch_frames: int = 32) -> "Redrawer":
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        device: str = "cpu",
+        batch_frames: int = 32,
+        precision: Precision = "fp32",
+        compile: bool = False,
+    ) -> "Redrawer":
         """Loads a model file of kind `avcat`. Raises InputError where it cannot be used."""
         network, file = load_model(path, "avcat", device)
         assert isinstance(network, AVCAT)
-        return cls(network, file.inputs, device=device, batch_frames=batch_frames)
+        return cls(network, file.inputs, device=device, batch_frames=batch_frames, precision=precision, compile=compile)
 
     @torch.inference_mode()
     def encode_reference(self, crop: np.ndarray) -> Reference:
         """A crop `uint8 [S, S, 3]` -> what all frames that refer to it share; computed once a clip."""
-        return self.network.encode_reference(self._to_network(crop[None]))
+        with autocast(self.precision, self.device):
+            return self.network.encode_reference(self._to_network(crop[None]))
 
     @torch.inference_mode()
     def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: Reference) -> np.ndarray:
@@ -41,7 +62,8 @@ class Redrawer:
         for start in range(0, len(crops), self.batch_frames):
             part = slice(start, start + self.batch_frames)
             mels = torch.from_numpy(np.ascontiguousarray(mel_windows[part])).to(self.device)
-            prediction = self.network(self._to_network(crops[part]), reference, mels).prediction
+            with autocast(self.precision, self.device):
+                prediction = self.network(self._to_network(crops[part]), reference, mels).prediction
             out[part][:, self._redrawn] = self._to_crops(prediction)[:, self._redrawn]
         return out
 

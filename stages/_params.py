@@ -67,7 +67,7 @@ def load(profile: str | None = None, variant: str = "full", path: str | Path | N
     profile = profile or str(tree["profile"])
     over = _pick(tree, "profiles", profile, SECTIONS)
     ablation = _pick(tree, "variants", variant, VARIANT_SECTIONS)
-    _check_keys(tree["reference"], SECTIONS, f"{FILE}: reference")
+    _check_keys(tree["reference"], SECTIONS, f"{FILE}: reference.")
     sections = merge(merge(tree["reference"], over), ablation)
     sections["evaluator"] = merge(sections["syncnet"], sections["evaluator"])
     sections["train"] = {"model": sections.pop("model"), **sections["train"]}
@@ -88,25 +88,25 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not UTF-8 text ({error.reason})") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
-    _check_keys(tree, ("profile", "reference", "profiles", "variants", "runtime"), FILE)
+    _check_keys(tree, ("profile", "reference", "profiles", "variants", "runtime"), f"{FILE}: ")
     return tree  # type: ignore[no-any-return]
 
 
 def _pick(tree: dict[str, Any], kind: str, name: str, sections: tuple[str, ...]) -> dict[str, Any]:
     if name not in tree[kind]:
         raise InputError(f"{FILE}: no {name!r} in {kind}, there are {', '.join(tree[kind])}")
-    _check_keys(tree[kind][name], sections, f"{FILE}: {kind}.{name}")
+    _check_keys(tree[kind][name], sections, f"{FILE}: {kind}.{name}.")
     return tree[kind][name]  # type: ignore[no-any-return]
 
 
-def _check_keys(section: Any, names: tuple[str, ...], where: str) -> None:
+def _check_keys(section: Any, names: tuple[str, ...], before_keys: str) -> None:
     if not isinstance(section, Mapping):
-        raise InputError(f"{where}: expected a section with keys, got {section!r}")
+        raise InputError(f"{before_keys.rstrip('.: ')}: expected a section with keys, got {section!r}")
     for key in section:
         if key not in names:
-            raise InputError(f"{where}.{key}: unknown key, there are {', '.join(names)}")
+            raise InputError(f"{before_keys}{key}: unknown key, there are {', '.join(names)}")
     for name in names:
         if name not in section:
-            raise InputError(f"{where}.{name}: missing key, write {{}} where nothing differs")
+            raise InputError(f"{before_keys}{name}: missing key, write {{}} where nothing differs")
         if name != "profile" and not isinstance(section[name], Mapping):
-            raise InputError(f"{where}.{name}: expected a section with keys, got {section[name]!r}")
+            raise InputError(f"{before_keys}{name}: expected a section with keys, got {section[name]!r}")

@@ -9,12 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from avcat.dub import Dubber
+from avcat.data.schema import FPS
+from avcat.dubbing import Dubber
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
+from avcat.face.track import find_people
 from avcat.files import atomic_path
-from avcat.media.video import decode_at, probe
-from avcat.redraw import Redrawer
+from avcat.media.audio import load_audio
+from avcat.media.video import decode_at
 from pipelines.clips import read_manifest
 from pipelines.resources import with_device
 from stages._main import bar, run_stage
@@ -22,7 +24,9 @@ from stages._params import load
 from stages._track import tracked
 
 CORPUS = "synth-wild"
-COLUMNS, COLUMN_WIDTH = 10, 160
+RATE = 16_000  # Hz, at which loudness is measured
+COLUMNS, COLUMN_WIDTH = 6, 224
+CLOSENESS = 1.5  # the side of a picture over the height of the face
 
 
 def choose_pair(rows: Sequence[dict[str, Any]]) -> tuple[Path, Path]:
@@ -36,18 +40,30 @@ def choose_pair(rows: Sequence[dict[str, Any]]) -> tuple[Path, Path]:
 
 
 def strip(source: Path, dubbed: Path) -> np.ndarray:
-    """uint8 [2 h, 10 w, 3]: the same ten moments of both, the source above."""
-    duration_s = min(probe(source).duration_s, probe(dubbed).duration_s)
-    return np.vstack([np.hstack([_small(f.image) for f in _spread(path, duration_s)]) for path in (source, dubbed)])
+    """uint8 [2 h, 6 h, 3]: the face at six moments at which the dubbed clip is loud, the source above."""
+    frames = [[frame.image for frame in decode_at(path)] for path in (source, dubbed)]
+    moments = loud_moments(load_audio(dubbed, RATE), min(map(len, frames)))
+    seen = find_people(((t / FPS, frames[0][t]) for t in moments), MediaPipeDetector())
+    boxes = [face.box for person in seen.people for face in person.faces]
+    return np.vstack([np.hstack([_close(images[t], boxes) for t in moments]) for images in frames])
 
 
-def _spread(path: Path, duration_s: float) -> list[Any]:
-    return list(decode_at(path, COLUMNS / duration_s, start_s=duration_s / COLUMNS / 2))[:COLUMNS]
+def loud_moments(sound: np.ndarray, frames: int) -> list[int]:
+    """Of each sixth of `frames` frames the one that is loudest, in float32 [n] at 16 kHz; so mouths are open."""
+    samples = RATE // FPS
+    padded = np.zeros(frames * samples)
+    padded[: sound.size] = sound[: padded.size]
+    power = np.square(padded).reshape(frames, samples).sum(axis=1)
+    return [int(part[power[part].argmax()]) for part in np.array_split(np.arange(frames), COLUMNS)]
 
 
-def _small(image: np.ndarray) -> np.ndarray:
-    height = round(image.shape[0] * COLUMN_WIDTH / image.shape[1])
-    return cv2.resize(image, (COLUMN_WIDTH, height), interpolation=cv2.INTER_AREA)
+def _close(image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
+    """The same square for all moments, around where the face was."""
+    height, width = image.shape[:2]
+    low, high = np.mean(boxes, axis=0).reshape(2, 2) if boxes else (np.zeros(2), np.array([width, height]))
+    side = round(min(height, width, CLOSENESS * float(high[1] - low[1])))
+    x, y = np.clip(np.rint((low + high) / 2 - side / 2), 0, (width - side, height - side)).astype(int)
+    return cv2.resize(image[y : y + side, x : x + side], (COLUMN_WIDTH, COLUMN_WIDTH), interpolation=cv2.INTER_CUBIC)
 
 
 def work() -> None:
@@ -58,7 +74,7 @@ def work() -> None:
     folder = params.out / "dub"
     with tracked("dub", {"video": video, "sound": sound}, [manifest, model]) as run:
         device = with_device(params.runtime).device
-        dubber = Dubber(Redrawer.from_checkpoint(model, device), MediaPipeDetector())
+        dubber = Dubber.from_checkpoint(model, device)
         with bar("dub", "frame") as progress:
             out = folder / "dubbed.mp4"
             result = dubber.dub(video, sound, out, threads=1, progress=lambda _, done, total: progress(done, total))

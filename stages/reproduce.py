@@ -24,7 +24,6 @@ from stages._main import run_stage
 from stages._params import FILE, ROOT, load
 
 PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
-TABLE_LINES = 14
 GRACE_S = 8  # for a stage to end when asked
 # Training takes and gives back maps of megabytes all the time, and huge pages make their first touch cheap. How much
 # it gains on a machine, `benchmarks.train` tells with and without (docs/lab-notes.md).
@@ -116,10 +115,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def show_results(out: Path) -> None:
-    """Prints the first lines of Table 1 and where everything is."""
-    table = out / "tables" / "table1.md"
-    if table.exists():
-        print("\n".join(["", *table.read_text().splitlines()[:TABLE_LINES], ""]))
+    """Prints the most telling figures and where everything is."""
+    glance = out / "tables" / "glance.md"
+    if glance.exists():
+        print(f"\n{glance.read_text()}")
     places = {
         "tables": out / "tables",
         "report": out / "tables" / "report.html",

@@ -88,4 +88,4 @@ def test_a_mistake_is_one_line_and_starts_nothing(project: Path) -> None:
     done = call(project, "stages.reproduce", "--profile", "test")
     (project / "params.yaml").write_text(text)
     assert done.returncode == 2
-    assert done.stderr == "error: params.yaml.data.jpeg_qualty: unknown key, did you mean 'jpeg_quality'?\n"
+    assert done.stderr == "error: params.yaml: data.jpeg_qualty: unknown key, did you mean 'jpeg_quality'?\n"

@@ -47,6 +47,7 @@ class Face:
     score: float  # 0..1
     eyes: np.ndarray  # float32 [2, 2]: left, right
     mouth: np.ndarray  # float32 [20, 2]; NaN where the detector does not tell them
+    oval: np.ndarray | None = None  # float32 [36, 2], the outline (`OVAL`); None where the detector tells none
 
 
 class FaceDetector(Protocol):
@@ -121,6 +122,7 @@ def _face(points: np.ndarray) -> Face:
         score=1.0,
         eyes=np.stack([points[list(corners)].mean(axis=0) for corners in EYE_CORNERS]),
         mouth=points[list(MOUTH)],
+        oval=oval,
     )
 
 

@@ -21,19 +21,3 @@ def keep_mask(size: int) -> np.ndarray:
     mask = np.ones((size, size), np.float32)
     mask[redrawn_rows_and_columns(size)] = 0
     return mask
-
-
-def soft_redraw_mask(size: int, feather: float = 1 / 16, below: float = 3 / 16) -> np.ndarray:
-    """How much of the redrawn crop to paste, float32 [size, size] in 0..1.
-
-    0 outside the redrawn region and on its outermost pixels; inside, it rises smoothly to 1 over `feather` of the side,
-    from the lower edge over `below` of it. There, under the chin, a neck goes on that the network cannot see.
-    """
-    rows, columns = redrawn_rows_and_columns(size)
-    height, width = rows.stop - rows.start, columns.stop - columns.start
-    down = np.minimum(np.arange(height) / feather, np.arange(height)[::-1] / below)
-    across = np.minimum(np.arange(width), np.arange(width)[::-1]) / feather
-    ramp = np.clip(np.minimum(down[:, None], across[None, :]) / size, 0, 1)
-    mask = np.zeros((size, size), np.float32)
-    mask[rows, columns] = ramp * ramp * (3 - 2 * ramp)
-    return mask

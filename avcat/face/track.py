@@ -43,7 +43,7 @@ class Sightings:
     times_s: np.ndarray  # float64 [T], of all frames
     size: tuple[int, int]  # width and height of the pictures, 0 where there were none
     people: list[Person]
-    cuts: int  # how often a new shot began
+    cuts: list[int]  # the frames with which a new shot began
 
 
 def find_people(
@@ -75,7 +75,7 @@ def find_people(
                 present.append(person)
             person.frames.append(frame)
             person.faces.append(face)
-    return Sightings(np.array(times, np.float64), size[0], people, len(cuts))
+    return Sightings(np.array(times, np.float64), size[0], people, sorted(cuts))
 
 
 def _match(present: Sequence[Person], faces: Sequence[Face]) -> list[tuple[Person | None, Face]]:
@@ -117,21 +117,6 @@ def track_of(seen: Sightings, *people: Person) -> Track:
             if not found[t]:
                 box[t], eyes[t], mouth[t], score[t], found[t] = face.box, face.eyes, face.mouth, face.score, True
     return Track(seen.times_s, found, score, box, eyes, mouth)
-
-
-def track_faces(timed_images: Iterable[tuple[float, np.ndarray]], detector: FaceDetector) -> Track:
-    """The largest face of a clip and, while it is out of sight for long, the next largest, frame by frame."""
-    seen = find_people(timed_images, detector)
-    chosen: list[Person] = []
-    for person in sorted(seen.people, key=lambda person: -sum(box_area(face.box) for face in person.faces)):
-        if all(_apart(person, other, seen.times_s) for other in chosen):
-            chosen.append(person)
-    return track_of(seen, *chosen)
-
-
-def _apart(a: Person, b: Person, times_s: np.ndarray) -> bool:
-    """Whether one was gone before the other came."""
-    return bool(times_s[a.frames[-1]] < times_s[b.frames[0]] or times_s[b.frames[-1]] < times_s[a.frames[0]])
 
 
 def box_iou(a: np.ndarray, b: np.ndarray) -> float:

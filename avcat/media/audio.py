@@ -32,17 +32,25 @@ def load_audio(
     """
     # From a whole second on, where samples of both rates meet, and with a little more sound for the resampler.
     first_s = max(0, floor(start_s - _MARGIN_S))
-    mono = ((rate, block.mean(axis=0, keepdims=True)) for rate, block in audio_blocks(path, first_s))
     wanted = inf if end_s is None else round((end_s - first_s + _MARGIN_S) * sample_rate)
     parts, have = [np.zeros(0, np.float32)], 0
-    for block in resampled(mono, sample_rate):
-        parts.append(block[0])
-        have += block.shape[1]
+    for block in mono_blocks(path, sample_rate, first_s):
+        parts.append(block)
+        have += block.size
         if have >= wanted:
             break
     samples = np.concatenate(parts)
     stop = samples.size if end_s is None else round((end_s - first_s) * sample_rate)
     return samples[round((start_s - first_s) * sample_rate) : stop]
+
+
+def mono_blocks(path: str | Path, sample_rate: int, from_s: int = 0) -> Iterator[np.ndarray]:
+    """The mean of the channels at `sample_rate`, float32 [n] one after the other, from a whole second on, streaming.
+
+    Raises InputError like `load_audio`.
+    """
+    mono = ((rate, block.mean(axis=0, keepdims=True)) for rate, block in audio_blocks(path, from_s))
+    return (block[0] for block in resampled(mono, sample_rate))
 
 
 def loudness_db(samples: np.ndarray) -> float:

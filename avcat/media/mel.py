@@ -6,6 +6,7 @@ pre-emphasis, the magnitude of the spectrum (not its power), Slaney's filters, 2
 sit 35 ms early), and the window 0.5 sqrt(hann) is applied in full here, so that the level is theirs.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import librosa
@@ -48,34 +49,42 @@ def mel_spectrogram(samples: np.ndarray, config: MelConfig, frames: int | None =
     if frames is None:
         frames = frame_count(samples.size, config)
     columns = frames * COLUMNS_PER_FRAME
-    padded = _padded(_levelled(samples, config.rms), columns, config)
-    window, filters = _window(config.fft_size), _filters(config)
-    out = np.empty((config.bands, columns), np.float32)
+    rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if samples.size else 0.0
+    chunks = mel_chunks(iter([samples]), gain(rms, config), columns, config)
+    return np.concatenate([np.zeros((config.bands, 0), np.float32), *chunks], axis=1)
+
+
+def gain(rms: float, config: MelConfig) -> float:
+    """What the samples are multiplied by, so that the root mean square of a whole file, now `rms`, is `config.rms`."""
+    return config.rms / max(rms, _SILENT_RMS)
+
+
+def mel_chunks(blocks: Iterator[np.ndarray], by: float, columns: int, config: MelConfig) -> Iterator[np.ndarray]:
+    """The spectrogram's first `columns` columns in pieces, float32 [bands, up to 4096], of float [n] sample blocks.
+
+    The samples are multiplied `by`; beyond their end there is silence.
+    """
+    hop, size = config.hop_size, config.fft_size
+    held = np.zeros(size // 2 - column_centre(0, config), np.float32)  # so that column c starts at sample hop * c
     for start in range(0, columns, _CHUNK_COLUMNS):
-        stop = min(start + _CHUNK_COLUMNS, columns)
-        pieces = np.lib.stride_tricks.sliding_window_view(padded, config.fft_size)
-        magnitude = np.abs(
-            scipy.fft.rfft(pieces[start * config.hop_size : stop * config.hop_size : config.hop_size] * window)
-        )
-        decibels = 20 * np.log10(np.maximum(1e-5, filters @ magnitude.T)) - 20
-        out[:, start:stop] = np.clip((decibels + 100) / 100, 0, 1)
-    return out
+        count = min(_CHUNK_COLUMNS, columns - start)
+        needed = hop * (count - 1) + size
+        parts, have = [held], held.size
+        while have < needed:
+            block = next(blocks, None)
+            parts.append(np.zeros(needed - have, np.float32) if block is None else (block * by).astype(np.float32))
+            have += parts[-1].size
+        held = np.concatenate(parts) if len(parts) > 1 else held
+        yield _columns(held[:needed], config)
+        held = held[hop * count :]
 
 
-def _levelled(samples: np.ndarray, rms: float) -> np.ndarray:
-    """Scaled so that the root mean square over the whole file is `rms`."""
-    level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if samples.size else 0.0
-    return (samples * (rms / max(level, _SILENT_RMS))).astype(np.float32)
-
-
-def _padded(samples: np.ndarray, columns: int, config: MelConfig) -> np.ndarray:
-    """`samples` with zeros around, so that column c is the FFT of the piece that starts at hop * c."""
-    before = config.fft_size // 2 - column_centre(0, config)
-    length = config.hop_size * max(columns - 1, 0) + config.fft_size
-    padded = np.zeros(length, np.float32)
-    kept = samples[: length - before]
-    padded[before : before + kept.size] = kept
-    return padded
+def _columns(samples: np.ndarray, config: MelConfig) -> np.ndarray:
+    """float32 [bands, n] of float32 [hop * (n - 1) + fft_size]."""
+    pieces = np.lib.stride_tricks.sliding_window_view(samples, config.fft_size)[:: config.hop_size]
+    magnitude = np.abs(scipy.fft.rfft(pieces * _window(config.fft_size)))
+    decibels = 20 * np.log10(np.maximum(1e-5, _filters(config) @ magnitude.T)) - 20
+    return np.asarray(np.clip((decibels + 100) / 100, 0, 1), np.float32)
 
 
 @lru_cache(maxsize=4)
@@ -111,7 +120,7 @@ def mel_window(mel: np.ndarray, frame: int) -> np.ndarray:
 
 def mel_windows(mel: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """float32 [N, bands, 20]: `mel_window` for each of the int [N] frames."""
-    return _cut(mel, COLUMNS_PER_FRAME * (np.asarray(frames) - WINDOW_FRAMES // 2))
+    return cut(mel, COLUMNS_PER_FRAME * (np.asarray(frames) - WINDOW_FRAMES // 2))
 
 
 def mel_window_at(mel: np.ndarray, times_s: np.ndarray) -> np.ndarray:
@@ -119,12 +128,17 @@ def mel_window_at(mel: np.ndarray, times_s: np.ndarray) -> np.ndarray:
 
     A frame at t / 25 gets exactly the window of grid frame t; others get the nearest column's.
     """
+    return cut(mel, window_starts(times_s))
+
+
+def window_starts(times_s: np.ndarray) -> np.ndarray:
+    """int64 [N]: the columns with which the windows begin of frames shown from `times_s` float [N] on."""
     first = np.rint(np.asarray(times_s) * COLUMNS_PER_SECOND).astype(np.int64)
-    return _cut(mel, first - COLUMNS_PER_FRAME * (WINDOW_FRAMES // 2))
+    return first - COLUMNS_PER_FRAME * (WINDOW_FRAMES // 2)
 
 
-def _cut(mel: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """[N, bands, 20] from columns `starts` on, with silence (0) outside the sound."""
+def cut(mel: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """float32 [N, bands, 20] from the columns `starts`, int [N], on; silence (0) outside the sound."""
     windows = np.zeros((starts.size, mel.shape[0], WINDOW_COLUMNS), np.float32)
     for window, start in zip(windows, starts.tolist(), strict=True):
         first, stop = max(start, 0), min(start + WINDOW_COLUMNS, mel.shape[1])

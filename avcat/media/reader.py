@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from avcat.errors import InputError
 from avcat.media.video import Frame, decode
 
 _HELD_BYTES = 128 * 2**20  # of frames decoded ahead of a walk backwards
@@ -34,7 +35,10 @@ class FrameReader:
         if number != self._next:
             self._ahead = decode(self._path, start_s=self._times_s[number])
         self._next = number + 1
-        return next(self._ahead).image
+        frame = next(self._ahead, None)
+        if frame is None:
+            raise InputError(f"{self._path}: its frame at {self._times_s[number]:.3f} s cannot be read a second time")
+        return frame.image
 
     def _hold_up_to(self, number: int) -> None:
         frame_bytes = self._held[number + 1].nbytes

@@ -13,7 +13,7 @@ class CutFinder:
     """Tells for each picture of a video, in order, whether it begins a new shot."""
 
     def __init__(self, threshold: float) -> None:
-        from scenedetect import ContentDetector, FrameTimecode  # of the extra `pipeline`; dubbing needs none
+        from scenedetect import ContentDetector, FrameTimecode  # slow to import
 
         # It would hold a cut back to see whether another follows; a shot too short is for the filters to drop.
         self._detector = ContentDetector(threshold=threshold, min_scene_len=0)

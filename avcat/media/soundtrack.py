@@ -71,7 +71,7 @@ def _copied(path: Path, out: AudioStream) -> Packets:
     padding was; counting samples from the padding that the first packet names gives both back.
     """
     with open_media(path) as container:
-        stream = container.streams.audio[0]
+        stream = _audio_stream(container, path)
         assert stream.time_base is not None
         origin, rate, tick = container_start_s(container), stream.sample_rate, stream.sample_rate * stream.time_base
         expected, full = 0, stream.codec_context.frame_size

@@ -58,6 +58,8 @@ class VideoInfo:
     codec: str
     colour: Colour
     pixel_aspect: Fraction  # width of a pixel over its height
+    interlaced: bool  # as its first frame says
+    has_alpha: bool
     has_audio: bool
     audio_codec: str | None
     audio_rate: int | None  # Hz
@@ -133,6 +135,8 @@ def probe(path: str | Path) -> VideoInfo:
             codec=codec.name,
             colour=Colour(int(codec.colorspace), int(codec.color_primaries), int(codec.color_trc)),
             pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+            interlaced=first.interlaced_frame,
+            has_alpha=any(component.is_alpha for component in first.format.components),
             has_audio=audio is not None,
             audio_codec=audio.codec_context.name if audio else None,
             audio_rate=audio.codec_context.sample_rate if audio else None,

@@ -13,7 +13,7 @@ from avcat.files import atomic_path
 from avcat.metrics.results import Result, read_results
 from avcat.report import curves, grid, page
 from avcat.report.table import Table, to_html, to_latex, to_markdown
-from avcat.report.tables import METHODS, mouth_table, syncnet_table, table1, to_csv
+from avcat.report.tables import METHODS, glance_table, mouth_table, syncnet_table, table1, to_csv
 
 LINE_ORDER = ("ground-truth", "copy-reference")  # of grids and openings; the trained methods follow
 NOT_LEARNT = ("learning_rate", "gradient_norm")  # they are in MLflow; the page is about what was learnt
@@ -40,6 +40,7 @@ def write_report(folder: Path, evaluations: Path, trainings: Mapping[str, Path])
         _write(folder / f"{name}.md", to_markdown(table))
         _write(folder / f"{name}.tex", to_latex(table))
     _write(folder / "table1.csv", to_csv(results))
+    _write(folder / "glance.md", to_markdown(glance_table(results)))
     _write(folder / "report.html", _report(results, list(tables.values()), trainings, folder))
     return results
 

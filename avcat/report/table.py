@@ -55,24 +55,30 @@ class Table:
 
 
 def to_markdown(table: Table) -> str:
-    """A pipe table with the group as a bold row, notes below."""
+    """A pipe table with the group as a bold row, notes below; its columns line up where it is read as text."""
     reasons = table.cell_notes()
 
     def text(cell: Cell) -> str:
         interval = f" ({cell.interval})" if cell.interval else ""
         return cell.text + interval + (f" [{reasons.index(cell.note) + 1}]" if cell.note else "")
 
-    lines = [f"**{table.caption}**", "", _pipes(table.headings), _pipes([":--"] + ["--:"] * (len(table.headings) - 1))]
-    for label, rows in table.groups:
-        lines.append(_pipes([f"**{label}**"] + [""] * (len(table.headings) - 1)))
-        lines += [_pipes([text(cell) for cell in row.cells]) for row in rows]
+    rows = [list(table.headings)]
+    for label, members in table.groups:
+        rows.append([f"**{label}**"] + [""] * (len(table.headings) - 1))
+        rows += [[text(cell) for cell in row.cells] for row in members]
+    lines = [f"**{table.caption}**", "", *_pipes(rows)]
     lines += ["", *(f"[{number}] {reason}  " for number, reason in enumerate(reasons, 1))] if reasons else []
     lines += ["", *(f"{note}  " for note in table.notes)] if table.notes else []
     return "\n".join(lines) + "\n"
 
 
-def _pipes(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+def _pipes(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a pipe table, the first row its headings; the first column leans left, the others right."""
+    escaped = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    first, *others = (max(3, *map(len, column)) for column in zip(*escaped, strict=True))
+    rule = [":" + "-" * (first - 1), *("-" * (width - 1) + ":" for width in others)]
+    padded = [[row[0].ljust(first), *map(str.rjust, row[1:], others)] for row in escaped]
+    return [f"| {' | '.join(row)} |" for row in (padded[0], rule, *padded[1:])]
 
 
 def to_latex(table: Table) -> str:

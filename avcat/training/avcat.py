@@ -19,9 +19,10 @@ from avcat.models.avcat import AVCAT, Redrawn
 from avcat.models.build import build_avcat
 from avcat.models.discriminator import Discriminator
 from avcat.models.syncnet import SyncNet
+from avcat.nn.precision import autocast
 from avcat.seeding import generator
 from avcat.training.augment import LIGHT_DRAWS, mirror_and_light, to_network
-from avcat.training.common import Optimiser, Resumable, autocast, ema_of, step_draws, update
+from avcat.training.common import Optimiser, Resumable, ema_of, step_draws, update
 from avcat.training.loop import learning_rate_factor
 from avcat.training.ranks import average, ranks
 
@@ -86,6 +87,11 @@ class AVCATTask(Resumable):
         mels = [mel_windows(train.mel(clip), rng.integers(0, train.lengths[clip], 1)) for clip in clips]
         audio.calibrate(torch.from_numpy(np.concatenate(mels)).to(self.device))
 
+    def start_from(self, network: AVCAT) -> None:
+        """Goes on from the weights of a trained network of the same settings, calibration included."""
+        self.generator.load_state_dict(network.state_dict())
+        self.ema = ema_of(self.generator, self.config.optimiser.ema_decay)
+
     def compile(self) -> None:
         """Has torch compile what a step runs, when it first runs it."""
         self.generator.compile()
@@ -106,7 +112,7 @@ class AVCATTask(Resumable):
 
         def generated() -> Iterator[Tensor]:
             for truth, references, mels in parts:
-                with autocast(optimiser, self.device):
+                with autocast(optimiser.precision, self.device):
                     redrawn = self.generator(truth, self.generator.encode_reference(references), mels.flatten(0, 1))
                     drawn = self.generator.composite(truth, redrawn.prediction)
                     wanted = [name for name, weight in weights.items() if weight]
@@ -187,7 +193,7 @@ class AVCATTask(Resumable):
 
         def judged() -> Iterator[Tensor]:
             for truth, drawn in pictures:
-                with autocast(self.config.optimiser, self.device):
+                with autocast(self.config.optimiser.precision, self.device):
                     real_logits, fake_logits = self.discriminator(truth), self.discriminator(drawn)
                     loss = discriminator_loss(real_logits, fake_logits, self.config.gan_form)
                 seen.append(loss.item())
@@ -221,7 +227,7 @@ class AVCATTask(Resumable):
         truth, references, mels = self._inputs(sampler.batch(0), None)
         network = self.averaged
         self.discriminator.eval()  # or its spectral norms would learn from what they judge
-        with autocast(self.config.optimiser, self.device):
+        with autocast(self.config.optimiser.precision, self.device):
             redrawn = network(truth, network.encode_reference(references), mels.flatten(0, 1))
             composite = network.composite(truth, redrawn.prediction)
             figures = {k: v.item() for k, v in self.losses(names, redrawn, composite, truth, mels).items()}

@@ -1,8 +1,7 @@
-"""What both tasks do alike: the update with clipping and NaN guard, EMA, seeds, autocast."""
+"""What both tasks do alike: the update with clipping and NaN guard, EMA, seeds."""
 
 import math
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -28,15 +27,6 @@ class Resumable:
         """The inverse of `state`."""
         for name in self.parts:
             getattr(self, name).load_state_dict(state[name])
-
-
-HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-def autocast(config: OptimiserConfig, device: str) -> AbstractContextManager[None]:
-    """bf16 or fp16 where the settings say so."""
-    half = HALF.get(config.precision)
-    return torch.autocast(torch.device(device).type, half or torch.bfloat16, enabled=half is not None)
 
 
 def step_draws(config: OptimiserConfig, step: int, share: range, *, windows: int = 1) -> Tensor:

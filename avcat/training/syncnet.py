@@ -21,9 +21,10 @@ from avcat.media.mel import shifted
 from avcat.metrics.embed import embed_clip
 from avcat.metrics.sync import sync_scores
 from avcat.models.syncnet import SyncNet
+from avcat.nn.precision import autocast
 from avcat.seeding import generator
 from avcat.training.augment import LIGHT_DRAWS, mirror_and_light, misalign, to_network
-from avcat.training.common import Optimiser, Resumable, autocast, ema_of, step_draws, update
+from avcat.training.common import Optimiser, Resumable, ema_of, step_draws, update
 from avcat.training.loop import Loggers, learning_rate_factor, run
 from avcat.training.ranks import gather, ranks
 
@@ -69,7 +70,7 @@ class SyncNetTask(Resumable):
         if self.config.augment:
             draws = step_draws(optimiser, number, self.sampler.share, windows=self.config.windows_per_clip)
             frames = misalign(mirror_and_light(frames, draws[:, :LIGHT_DRAWS]), draws[:, LIGHT_DRAWS:])
-        with autocast(optimiser, self.device):
+        with autocast(optimiser.precision, self.device):
             faces, sounds = self.network(frames.to(self.device), mels.to(self.device))
         loss = self._loss(gather(faces), gather(sounds))
         rate = optimiser.learning_rate * learning_rate_factor(number, optimiser)

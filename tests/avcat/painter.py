@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from drawn import ALIGN, MEL, PAINT
 
-from avcat.dub import Dubber
+from avcat.dubbing import Dubber
 from avcat.face.landmarks import FaceDetector
 from avcat.face.mask import keep_mask
 from avcat.media.video import decode
@@ -26,7 +26,7 @@ class Painter:
         return len(self.references)
 
     def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int) -> np.ndarray:
-        assert reference == 1
+        assert 1 <= reference <= len(self.references)
         assert mel_windows.shape == (len(crops), 80, 20)
         assert len(crops) <= self.batch_frames
         self.crops.extend(crops)

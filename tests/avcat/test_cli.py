@@ -114,6 +114,8 @@ def test_the_model_may_come_from_the_environment_and_quiet_is_quiet(
         ({"device": "cuda:77"}, "--device cuda:77: not usable here"),
         ({"device": "meta"}, "--device meta: not usable here"),
         ({"fit": "error"}, "shorter than the sound"),
+        ({"face": "2"}, "face.mp4: no such face in any of its 10 frames"),
+        ({"voice": "left=none.wav"}, "none.wav: no such file"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(
@@ -122,7 +124,7 @@ def test_bad_input_is_one_line_and_code_2(
     before = {path: path.stat().st_size for path in files.rglob("*")}
     given = {"video": "face.mp4", "audio": "sound.wav", "out": "out.mp4", "model": "model.pt", **change}
     paths = {name: str(files / given[name]) for name in ("video", "audio", "out", "model")}
-    options = [f"--{name}={given[name]}" for name in ("device", "fit") if name in given]
+    options = [f"--{name}={given[name]}" for name in ("device", "fit", "face", "voice") if name in given]
     code = main(["dub", paths["video"], paths["audio"], "-o", paths["out"], "--model", paths["model"], "-q", *options])
     out, err = capfd.readouterr()
     assert code == 2
@@ -139,6 +141,13 @@ def test_no_model_says_how_to_get_one(
     monkeypatch.delenv("AVCAT_MODEL", raising=False)
     assert main(["dub", str(files / "face.mp4"), str(files / "sound.wav"), "-o", "out.mp4"]) == 2
     assert "make demo" in capsys.readouterr().err
+
+
+def test_silence_is_warned_of(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(4800), 16_000)
+    command = ["dub", str(files / "face.mp4"), str(tmp_path / "silence.wav"), "-o", str(tmp_path / "out.mp4"), "-q"]
+    assert main([*command, "--model", str(files / "model.pt")]) == 0
+    assert capsys.readouterr().err == "warning: the sound is silent, so the mouths rest\n"
 
 
 def press_ctrl_c() -> None:
@@ -159,14 +168,20 @@ def test_interrupting_leaves_nothing(
             ask()
             return super().redraw(crops, mel_windows, reference)
 
-    monkeypatch.setattr(avcat.redraw.Redrawer, "from_checkpoint", lambda *_: Interrupted())
+    monkeypatch.setattr(avcat.redraw.Redrawer, "from_checkpoint", lambda *_, **__: Interrupted())
     command = ["dub", str(files / "face.mp4"), str(files / "sound.wav"), "-o", str(tmp_path / "out.mp4"), "-q"]
     assert main([*command, "--model", str(files / "model.pt")]) == 130
     assert "interrupted" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("options", [["--batch", "0"], ["--reference", "soon"], ["--fit", "stretch"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(["--batch", "0"], ["--reference", "soon"], ["--reference", "nan"], ["--reference", "-1"]),
+        *(["--fit", "stretch"], ["--face", "tallest"], ["--face", "0"], ["--voice", "left"], ["--offset", "inf"]),
+    ],
+)
 def test_bad_options_are_refused(files: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["dub", "a", "b", "-o", "c.mp4", *options])
@@ -197,7 +212,8 @@ def test_the_command_itself() -> None:
     """Its help answers at once (nothing heavy is imported for it), names every option, and shows examples."""
     code = "import sys; from avcat.cli import main\ntry: main(sys.argv[1:])\nfinally: assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code, "dub", "--help"], capture_output=True, text=True, check=True)
-    for word in ("VIDEO", "AUDIO", "--model", "--fit", "--reference", "--device", "--batch", "--quiet", "examples:"):
+    options = "model face voice fit reference offset device batch precision compile quiet"
+    for word in ("VIDEO", "AUDIO", "examples:", *(f"--{name}" for name in options.split())):
         assert word in done.stdout
     done = subprocess.run([sys.executable, "-m", "avcat.cli", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("avcat ")

@@ -20,7 +20,6 @@ from avcat.face.track import (
     gaps,
     longest_gap,
     speaker,
-    track_faces,
     track_of,
 )
 
@@ -51,7 +50,9 @@ def pictures(count: int, fps: float = 25) -> Iterator[tuple[float, np.ndarray]]:
 
 
 def follow(*faces: list[Face]) -> Track:
-    return track_faces(pictures(len(faces)), Script(*faces))
+    """The track of everybody: where there is one face, of it."""
+    seen = people(*faces)
+    return track_of(seen, *seen.people)
 
 
 def people(*faces: list[Face], cut_at: int | None = None) -> Sightings:
@@ -86,7 +87,7 @@ def test_the_best_overlap_goes_first() -> None:
 def test_at_a_cut_everybody_is_new() -> None:
     seen = people([face_at(0)], [face_at(0)], [face_at(0)], cut_at=2)
     assert [places(person) for person in seen.people] == [[(0, 0), (1, 0)], [(2, 0)]]
-    assert seen.cuts == 1
+    assert seen.cuts == [2]
 
 
 def test_who_was_gone_for_long_is_somebody_new() -> None:
@@ -107,12 +108,6 @@ def test_the_track_of_a_person() -> None:
     np.testing.assert_array_equal(track.box[[0, 2], 0], [0, 4])
     assert np.isnan(track.eyes[1]).all()
     assert track.score.tolist() == pytest.approx([0.9, 0, 0.9])
-
-
-def test_where_the_main_face_is_not_the_next_one_is_taken() -> None:
-    track = follow([face_at(0)], *[[face_at(300, 40), face_at(100, 20)]] * 30, [face_at(100, 20)])
-    assert track.box[:, 0].tolist()[:-1] == [0] + [300] * 30
-    assert not track.found[-1]  # whoever was seen beside the main face is not a stand-in
 
 
 def test_no_frame_and_no_face() -> None:

@@ -93,13 +93,13 @@ def test_the_evaluator_differs_from_syncnet_where_it_says_so(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
-        (("reference", "mel", "hop_sise"), 1, r"params\.yaml\.mel\.hop_sise: unknown key, did you mean 'hop_size'\?"),
-        (("profiles", "tiny", "train", "stpes"), 1, r"params\.yaml\.train\.stpes: unknown key"),
+        (("reference", "mel", "hop_sise"), 1, r"params\.yaml: mel\.hop_sise: unknown key, did you mean 'hop_size'\?"),
+        (("profiles", "tiny", "train", "stpes"), 1, r"params\.yaml: train\.stpes: unknown key"),
         (("profiles", "tiny", "trian"), {}, r"profiles\.tiny\.trian: unknown key"),
         (("variants", "full", "corpus"), {}, r"variants\.full\.corpus: unknown key"),
         (("reference", "train"), None, r"reference\.train: expected a section"),
-        (("profiles",), None, r"params\.yaml\.profiles: expected a section"),
-        (("extra",), 1, r"params\.yaml\.extra: unknown key"),
+        (("profiles",), None, r"params\.yaml: profiles: expected a section"),
+        (("extra",), 1, r"params\.yaml: extra: unknown key"),
         (("profiles", "tiny", "mel"), None, "expected a section"),
         (("reference", "mel", "bands"), "eighty", r"mel\.bands: expected int, got 'eighty'"),
         (("profile",), "nosuch", "no 'nosuch' in profiles, there are"),

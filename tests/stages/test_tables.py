@@ -22,7 +22,7 @@ from avcat.report.curves import learning_curves, read_curves
 from avcat.report.grid import grid, read_strip
 from avcat.report.report import write_report
 from avcat.report.table import Cell, Row, Table, to_html, to_latex, to_markdown
-from avcat.report.tables import mouth_table, syncnet_table, table1
+from avcat.report.tables import glance_table, mouth_table, syncnet_table, table1
 from pipelines.evaluate import CLIPS, Evaluation
 
 METHODS = ("full", "ground-truth", "copy-reference")
@@ -113,9 +113,16 @@ def test_table1_tells_ours_from_the_papers(evaluated: Path) -> None:
     assert lrw["Ground truth"] == ["1.000", "n/a", "100.00", "0.00", "6.5", "n/a"]
 
 
+def test_at_a_glance_is_ours_alone(evaluated: Path) -> None:
+    table = glance_table(read_results(evaluated / "evaluate"))
+    assert [label for label, _ in table.groups] == ["synth-words", "synth-wild"]
+    first = table.groups[0][1][0]
+    assert [cell.text for cell in first.cells] == ["AV-CAT (ours)", "8", "0.980", "n/a", "0.87", "0.50"]
+
+
 def test_every_empty_cell_says_why(evaluated: Path) -> None:
     results = read_results(evaluated / "evaluate")
-    for table in (table1(results), mouth_table(results)):
+    for table in (table1(results), mouth_table(results), glance_table(results)):
         for _, rows in table.groups:
             for row in rows:
                 assert len(row.cells) == len(table.headings)
@@ -135,7 +142,7 @@ def test_files_are_the_same_twice(evaluated: Path) -> None:
     a, b = write(evaluated, "a"), write(evaluated, "b")
     names = sorted(path.name for path in a.iterdir())
     assert names == [
-        *("grid-synth-wild-1.jpg", "grid-synth-words-1.jpg", "mouth.md", "mouth.tex", "report.html"),
+        *("glance.md", "grid-synth-wild-1.jpg", "grid-synth-words-1.jpg", "mouth.md", "mouth.tex", "report.html"),
         *("syncnet.md", "syncnet.tex", "table1.csv", "table1.md", "table1.tex"),
     ]
     assert all((a / name).read_bytes() == (b / name).read_bytes() for name in names)
@@ -215,11 +222,11 @@ def test_markdown() -> None:
     assert to_markdown(TABLE).splitlines() == [
         "**A & B**",
         "",
-        "| Method | x_1 ↑ |",
-        "| :-- | --: |",
-        "| **50 % <data>** |  |",
-        r"| m\|n | 1.0 (0.9 to 1.1) |",
-        "| o | n/a [1] |",
+        "| Method          |            x_1 ↑ |",
+        "| :-------------- | ---------------: |",
+        "| **50 % <data>** |                  |",
+        r"| m\|n            | 1.0 (0.9 to 1.1) |",
+        "| o               |          n/a [1] |",
         "",
         "[1] lost  ",
         "",

@@ -10,10 +10,11 @@ import pytest
 from drawn import ALIGN
 from painter import Keeper, Painter, dub_with, images_of, painted
 
-from avcat.dub import Dubber
-from avcat.face.align import alignment, transform_points, warp
+from avcat.dubbing import Dubber
+from avcat.dubbing.portrait import chosen, portrait
+from avcat.face.align import transform_points, warp
 from avcat.face.landmarks import MediaPipeDetector
-from avcat.face.track import track_faces
+from avcat.face.track import find_people
 from avcat.media.audio import audio_blocks, audio_duration
 from avcat.media.video import decode, probe
 from avcat.redraw import Redrawer
@@ -89,9 +90,10 @@ def _psnr_outside(video: Path, out: Path, where: Path) -> float:
 def test_the_crop_sits_still_on_the_head(detector: MediaPipeDetector, name: str) -> None:
     """Measured apart from the landmarks: how the upper face shifts from one crop to the next, by its texture."""
     images = {frame.time_s: frame.image for frame in decode(REAL / "clips" / name, end_s=3.0)}
-    track = track_faces(iter(images.items()), detector)
-    matrices = alignment(track.eyes, track.times_s, ALIGN, 256)
-    eyes = np.array([transform_points(matrix, pair) for matrix, pair in zip(matrices, track.eyes, strict=True)])
+    seen = find_people(iter(images.items()), detector)
+    (person,) = chosen(seen, "largest")
+    matrices = portrait(person, seen.times_s, ALIGN, 256).matrices
+    eyes = np.array([transform_points(m, face.eyes) for m, face in zip(matrices, person.faces, strict=True)])
     assert np.sqrt(np.square(eyes - eyes.mean(axis=0)).sum(axis=-1).mean()) < 1  # px of 256
     crops = [
         cv2.cvtColor(warp(image, m, 256), cv2.COLOR_RGB2GRAY)

@@ -7,13 +7,17 @@ from avcat.face.align import invert, scale_of, transform_points
 from avcat.face.mask import redrawn_rows_and_columns
 
 _HALF_UP = 0.5
+_COARSER = 4  # colours are matched on a picture smaller by this
+_STRANGE = 25.0  # levels: where both differ by more, they show different things, and their colours tell nothing
+_SPREAD = 0.12  # sides of the crop, over which an edge's colours count
+_LITTLE = 1e-3  # of trust: where there is less, colours stay
 
 
 def paste(image: np.ndarray, crop: np.ndarray, matrix: np.ndarray, alpha: np.ndarray) -> None:
     """Blends the redrawn region of `crop` into `image`, in place.
 
     image: uint8 [height, width, 3]. crop: uint8 [S, S, 3]. matrix: float64 [2, 3], from image to crop.
-    alpha: float32 [S, S] in 0..1, how much of the crop to take (`avcat.face.mask.soft_redraw_mask`).
+    alpha: float32 [S, S] in 0..1, how much of the crop to take (`avcat.face.mask`); 0 outside the redrawn region.
     Where the warped alpha is 0, and so everywhere outside the redrawn region, not one pixel changes.
     """
     back = invert(matrix)
@@ -29,6 +33,26 @@ def paste(image: np.ndarray, crop: np.ndarray, matrix: np.ndarray, alpha: np.nda
     weight = cv2.warpAffine(alpha, local, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)[:, :, None]
     region = image[y0:y1, x0:x1]
     region[:] = region + weight * (drawn.astype(np.float32) - region) + _HALF_UP
+
+
+def match_colour(drawn: np.ndarray, source: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """`drawn` with its colours shifted smoothly, so that it meets `source` along the soft edge of `alpha`.
+
+    Both uint8 [S, S, 3], alpha float32 [S, S] in 0..1; returns uint8 [S, S, 3]. Each pixel of the edge says by how much
+    its colour is off, unless it shows something else (a jaw that moved); within, nearer pixels count for more.
+    """
+    side = drawn.shape[0]
+    small = (side // _COARSER, side // _COARSER)
+    weight, *pictures = (cv2.resize(p, small, interpolation=cv2.INTER_AREA) for p in (alpha, source, drawn))
+    off = np.subtract(*pictures, dtype=np.float32)
+    trust = 4 * weight * (1 - weight) * np.exp(-np.square(np.abs(off).max(axis=2) / _STRANGE))
+
+    def spread(values: np.ndarray) -> np.ndarray:
+        return np.asarray(cv2.GaussianBlur(values, (0, 0), _SPREAD * small[0], borderType=cv2.BORDER_CONSTANT))
+
+    shift = spread(trust[:, :, None] * off) / (spread(trust) + _LITTLE)[:, :, None]
+    shift = cv2.resize(shift, (side, side), interpolation=cv2.INTER_LINEAR)
+    return np.clip(drawn + shift + _HALF_UP, 0, 255).astype(np.uint8)
 
 
 def _bounds(back: np.ndarray, size: int, width: int, height: int) -> tuple[int, int, int, int]:

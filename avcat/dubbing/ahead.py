@@ -1,0 +1,62 @@
+"""Work done ahead: an iterator that runs in a thread of its own while its consumer is busy with what came before."""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Generator, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_PATIENCE_S = 0.1  # how soon a thread notices that nobody wants its items any more
+
+
+class _End:
+    """The last thing in the queue: there is no more, or this is why."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+def ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
+    """The same items in the same order, up to `depth` of them made before they are asked for.
+
+    What `items` raises is raised here, at its place. Where the consumer stops early (`close`, or an error), the thread
+    ends after the item at hand and closes `items`, before `close` returns.
+    """
+    made: queue.Queue[T | _End] = queue.Queue(depth)
+    unwanted = threading.Event()
+
+    def offer(item: T | _End) -> None:
+        while not unwanted.is_set():
+            with contextlib.suppress(queue.Full):
+                made.put(item, timeout=_PATIENCE_S)
+                return
+
+    def make() -> None:
+        end = _End()
+        try:
+            for item in items:
+                offer(item)
+                if unwanted.is_set():
+                    break
+        except BaseException as error:  # also KeyboardInterrupt: it belongs to the consumer
+            end = _End(error)
+        finally:
+            if hasattr(items, "close"):
+                items.close()
+        offer(end)
+
+    def take() -> Generator[T, None, None]:
+        worker = threading.Thread(target=make, name="ahead", daemon=True)
+        worker.start()
+        try:
+            while not isinstance(item := made.get(), _End):
+                yield item
+            if item.error is not None:
+                raise item.error
+        finally:
+            unwanted.set()
+            worker.join()
+
+    return take()

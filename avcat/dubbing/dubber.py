@@ -1,0 +1,328 @@
+"""A video made to say another sound: frames and sound in, frames out, in memory that the length does not raise.
+
+Two passes over the video. The first finds and follows the faces, and keeps their landmarks alone; with those of the
+whole clip the crops can be smoothed without delay. The second cuts the crops, redraws them in batches, each frame from
+the sound at its own time, and pastes them back; decoding, redrawing and encoding go on side by side. Frames without a
+face pass through untouched.
+"""
+
+import math
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from avcat.config import AlignConfig, MelConfig
+from avcat.dubbing.ahead import ahead
+from avcat.dubbing.paste import match_colour, paste
+from avcat.dubbing.portrait import Portrait, Which, chosen, portrait
+from avcat.dubbing.region import face_mask, soft_redraw_mask
+from avcat.dubbing.speech import Speech
+from avcat.errors import InputError
+from avcat.face.align import warp
+from avcat.face.landmarks import FaceDetector
+from avcat.face.track import Sightings, find_people
+from avcat.media.reader import FrameReader
+from avcat.media.shots import CutFinder
+from avcat.media.timeline import Fit, Shown, fit_to
+from avcat.media.video import Frame, VideoInfo, decode, probe
+from avcat.media.writer import VideoWriter
+
+Progress = Callable[[str, int, int], None]  # what is done, how many frames of it, of how many
+_ROUNDING = 1e-6  # of a tick
+_CRF, _PRESET = 17, "veryfast"  # a third of the time of x264's default, at the cost of larger files, not of pictures
+_REFERENCES = 8  # that are kept at once
+_AHEAD = 2  # batches that each step may be ahead of the next
+_BATCH_BYTES = 64 * 2**20  # of frames: what bounds the batches of large pictures
+_DECODED_AHEAD = 8  # frames
+_CUT_THRESHOLD = 27.0  # PySceneDetect's default
+_SILENT_DB = -60.0
+_HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
+_MAX_FACES = 4
+
+
+class CropRedrawer(Protocol):
+    """What dubbing needs of a model (`avcat.redraw.Redrawer` is one)."""
+
+    crop_size: int
+    align: AlignConfig
+    mel: MelConfig
+    batch_frames: int
+
+    def encode_reference(self, crop: np.ndarray) -> Any:
+        """uint8 [S, S, 3] -> what all frames that refer to it share."""
+
+    def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: Any) -> np.ndarray:
+        """uint8 [N, S, S, 3] and float32 [N, 80, 20] -> uint8 [N, S, S, 3], new in the redrawn region."""
+
+
+@dataclass(frozen=True)
+class DubSettings:
+    """How a video is dubbed."""
+
+    faces: Which = "largest"  # whose mouths the sound moves
+    voices: Mapping[Which, Path] = field(default_factory=dict)  # instead: for each of these faces a sound of its own
+    fit: Fit = "pingpong"  # what is shown where the sound lasts longer than the video
+    reference_s: float | None = None  # the frame that shows the network who it draws is near this; None: the first
+    offset_s: float = 0.0  # by how much mouths move later than the sound
+
+
+class DubbedFrame(NamedTuple):
+    """One frame of the result."""
+
+    image: np.ndarray  # uint8 [height, width, 3] RGB
+    pts: int  # ticks of the source's time base
+    duration: int
+    redrawn: bool  # False: no face, the source's picture
+
+
+@dataclass(frozen=True)
+class DubSummary:
+    """What came out."""
+
+    frames: int
+    redrawn: int
+    people: int  # whose mouths were redrawn; who comes back after a cut or a second is counted again
+    duration_s: float
+    warnings: tuple[str, ...]  # what the user may not have wanted, a line each
+
+
+@dataclass(frozen=True)
+class _Voiced:
+    """One face and the sound that moves its mouth."""
+
+    face: Portrait
+    speech: Speech
+
+
+@dataclass(frozen=True)
+class _Clip:
+    """All that the second pass needs."""
+
+    info: VideoInfo
+    times_s: np.ndarray  # float64 [T] of the source's frames
+    people: list[_Voiced]
+    shown: list[Shown]
+    settings: DubSettings
+
+
+class _Cutting(NamedTuple):
+    """One face in one frame of a batch."""
+
+    frame: int  # its number in the batch
+    person: int
+    row: int  # of the person's portrait
+    crop: np.ndarray  # uint8 [S, S, 3]
+
+
+class _Batch(NamedTuple):
+    """Some frames on their way."""
+
+    shown: list[Shown]
+    images: list[np.ndarray]
+    cuttings: list[_Cutting]
+    drawn: list[np.ndarray]  # uint8 [S, S, 3] for each cutting; empty before they are redrawn
+
+
+class Dubber:
+    """Redraws mouths in videos with one model and one face detector."""
+
+    def __init__(self, redrawer: CropRedrawer, detector: FaceDetector) -> None:
+        self._redrawer, self._detector = redrawer, detector
+        self._region = soft_redraw_mask(redrawer.crop_size)
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, device: str = "cpu", **options: Any) -> "Dubber":
+        """With a model file of kind `avcat` and Face Mesh; `options` as for `avcat.redraw.Redrawer.from_checkpoint`.
+
+        Raises InputError where the file cannot be used.
+        """
+        from avcat.face.landmarks import MediaPipeDetector
+        from avcat.redraw import Redrawer  # torch; whoever brings another redrawer does without
+
+        return cls(Redrawer.from_checkpoint(path, device, **options), MediaPipeDetector(max_faces=_MAX_FACES))
+
+    def dub(
+        self,
+        video: str | Path,
+        audio: str | Path,
+        out: str | Path,
+        settings: DubSettings = DubSettings(),  # frozen
+        *,
+        threads: int = 0,
+        progress: Progress = lambda *_: None,
+    ) -> DubSummary:
+        """Writes `out` (MP4) with the size and time stamps of `video`, and the sound and length of `audio`.
+
+        The same bytes come out only where the encoder has the same `threads`; 0 takes what there is.
+        Raises InputError where an input cannot be used, no frame has a face, or `out` cannot be written.
+        """
+        clip = self._prepare(video, audio, settings, progress)
+        info, redrawn = clip.info, 0
+        writing = VideoWriter(
+            out,
+            info.width,
+            info.height,
+            fps=info.fps,
+            time_base=info.time_base,
+            audio=Path(audio),
+            crf=_CRF,
+            preset=_PRESET,
+            threads=threads,
+            colour=info.colour,
+            pixel_aspect=info.pixel_aspect,
+        )
+        with writing as writer, closing(self._frames(clip)) as frames:
+            for done, frame in enumerate(frames, 1):
+                writer.write(frame.image, frame.pts, frame.duration)
+                redrawn += frame.redrawn
+                progress("redraw", done, len(clip.shown))
+        last = clip.shown[-1]
+        duration_s = float((last.pts + last.duration) * info.time_base)
+        return DubSummary(len(clip.shown), redrawn, len(clip.people), duration_s, tuple(_warnings(clip)))
+
+    def frames(
+        self,
+        video: str | Path,
+        audio: str | Path,
+        settings: DubSettings = DubSettings(),  # frozen
+    ) -> Iterator[DubbedFrame]:
+        """The frames that `dub` writes, as a stream. Errors as for `dub`."""
+        return self._frames(self._prepare(video, audio, settings, lambda *_: None))
+
+    def _prepare(self, video: str | Path, audio: str | Path, settings: DubSettings, progress: Progress) -> _Clip:
+        """The first pass. Cheap checks come first, so that a bad input is told before the work."""
+        info = probe(video)
+        _refuse(info)
+        heard = Speech(audio, self._redrawer.mel)
+        speeches = {which: Speech(path, self._redrawer.mel) for which, path in settings.voices.items()}
+        seen = self._find(info, heard.duration_s, progress)
+        people = [
+            _Voiced(portrait(person, seen.times_s, self._redrawer.align, self._redrawer.crop_size), speech)
+            for which, speech in (speeches or {settings.faces: heard}).items()
+            for person in chosen(seen, which)
+        ]
+        if not people:
+            which = "no face" if not seen.people else "no such face"
+            raise InputError(f"{video}: {which} in any of its {seen.times_s.size} frames")
+        pts = np.rint(seen.times_s / float(info.time_base)).astype(np.int64)
+        total = math.ceil(heard.duration_s / info.time_base - _ROUNDING)
+        try:
+            shown = fit_to(pts, _last_duration(info, int(pts[-1])), total, settings.fit)
+        except InputError as error:
+            raise InputError(f"{video}: {error}") from None
+        return _Clip(info, seen.times_s, people, shown, settings)
+
+    def _find(self, info: VideoInfo, duration_s: float, progress: Progress) -> Sightings:
+        """Everybody in all frames that will be shown."""
+        expected = max(1, round(min(info.duration_s, duration_s) * info.fps))
+
+        def images() -> Iterator[tuple[float, np.ndarray]]:
+            frame: Frame
+            for frame in ahead(decode(info.path, end_s=duration_s), _DECODED_AHEAD):
+                yield frame.time_s, frame.image
+                progress("find faces", frame.index + 1, max(expected, frame.index + 1))
+
+        seen = find_people(images(), self._detector, CutFinder(_CUT_THRESHOLD))
+        if not seen.times_s.size:
+            raise InputError(f"{info.path}: shows no frame before the sound has ended")
+        return seen
+
+    def _frames(self, clip: _Clip) -> Generator[DubbedFrame, None, None]:
+        """The second pass: cut, redrawn and pasted in three threads."""
+        cut = ahead(self._cut(clip), _AHEAD)
+        with closing(cut), closing(ahead(self._redraw(clip, cut), _AHEAD)) as batches:
+            for batch in batches:
+                yield from self._paste(clip, batch)
+
+    def _cut(self, clip: _Clip) -> Iterator[_Batch]:
+        """Batches of frames with the crops of all faces in them."""
+        reader = FrameReader(clip.info.path, clip.times_s)
+        size = min(self._redrawer.batch_frames, max(1, _BATCH_BYTES // (3 * clip.info.width * clip.info.height)))
+        for start in range(0, len(clip.shown), size):
+            shown = clip.shown[start : start + size]
+            images = [reader[frame.source] for frame in shown]
+            cuttings = [
+                _Cutting(n, person, row, self._crop(images[n], voiced.face.matrices[row]))
+                for person, voiced in enumerate(clip.people)
+                for n, frame in enumerate(shown)
+                if (row := voiced.face.at(frame.source)) is not None
+            ]
+            yield _Batch(shown, images, cuttings, [])
+
+    def _redraw(self, clip: _Clip, batches: Iterator[_Batch]) -> Iterator[_Batch]:
+        references: dict[int, Any] = {}
+        for batch in batches:
+            shown_s = np.array([float(shown.pts * clip.info.time_base) for shown in batch.shown])
+            windows: dict[int, np.ndarray] = {}
+            drawn: list[np.ndarray] = []
+            for person, cuttings in _by_person(batch.cuttings):
+                speech = clip.people[person].speech
+                if id(speech) not in windows:
+                    windows[id(speech)] = speech.windows(shown_s - clip.settings.offset_s)
+                if person not in references:
+                    references[person] = self._reference(clip, clip.people[person].face)
+                    if len(references) > _REFERENCES:  # of earlier shots
+                        references.pop(next(iter(references)))
+                crops = np.stack([cutting.crop for cutting in cuttings])
+                heard = windows[id(speech)][[cutting.frame for cutting in cuttings]]
+                drawn += list(self._redrawer.redraw(crops, heard, references[person]))
+            yield batch._replace(drawn=drawn)
+
+    def _reference(self, clip: _Clip, face: Portrait) -> Any:
+        """Of the person's first frame, or the one nearest to the time that the settings name."""
+        rows, wanted_s = np.flatnonzero(face.found), clip.settings.reference_s
+        off = rows if wanted_s is None else np.abs(clip.times_s[face.first + rows] - wanted_s)
+        row = int(rows[off.argmin()])
+        image = FrameReader(clip.info.path, clip.times_s)[face.first + row]
+        return self._redrawer.encode_reference(self._crop(image, face.matrices[row]))
+
+    def _paste(self, clip: _Clip, batch: _Batch) -> Iterator[DubbedFrame]:
+        drawn: dict[int, list[tuple[_Cutting, np.ndarray]]] = {}
+        for cutting, crop in zip(batch.cuttings, batch.drawn, strict=True):
+            drawn.setdefault(cutting.frame, []).append((cutting, crop))
+        for n, (shown, image) in enumerate(zip(batch.shown, batch.images, strict=True)):
+            if n in drawn:
+                image = image.copy()  # the reader may hand the same one out again
+            for cutting, crop in drawn.get(n, []):
+                face = clip.people[cutting.person].face
+                alpha = self._region * face_mask(face.outlines[cutting.row], self._redrawer.crop_size)
+                paste(image, match_colour(crop, cutting.crop, alpha), face.matrices[cutting.row], alpha)
+            yield DubbedFrame(image, shown.pts, shown.duration, n in drawn)
+
+    def _crop(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        return warp(image, matrix, self._redrawer.crop_size)
+
+
+def _by_person(cuttings: list[_Cutting]) -> Iterator[tuple[int, list[_Cutting]]]:
+    for person, group in groupby(cuttings, key=lambda cutting: cutting.person):
+        yield person, list(group)
+
+
+def _refuse(info: VideoInfo) -> None:
+    """Raises InputError for what would come out wrong."""
+    if info.colour.transfer in _HDR:
+        raise InputError(f"{info.path}: is HDR ({_HDR[info.colour.transfer]}); convert it to SDR first")
+    if info.interlaced:
+        raise InputError(f"{info.path}: is interlaced; deinterlace it first")
+    if info.has_alpha:
+        raise InputError(f"{info.path}: has an alpha channel, which the result could not keep; remove it first")
+
+
+def _warnings(clip: _Clip) -> Iterator[str]:
+    if all(voiced.speech.loudness_db < _SILENT_DB for voiced in clip.people):
+        yield "the sound is silent, so the mouths rest"
+
+
+def _last_duration(info: VideoInfo, last_pts: int) -> int:
+    """Ticks that the last frame lasts: to the video's stated end, if that is believable, else as long as the average.
+
+    A program stream states no end; what is guessed from its bytes falls inside the last frame as often as after it.
+    """
+    usual = max(1, round(1 / (info.fps * info.time_base)))
+    rest = round(info.duration_s / info.time_base) - last_pts
+    return rest if usual <= rest <= 2 * usual else usual

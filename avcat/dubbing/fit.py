@@ -1,0 +1,206 @@
+"""A trained model fitted to one person, from the few seconds or minutes of video that there are of them.
+
+Self-supervised, as all training here: frames of the person, their own sound, a reference from elsewhere in the clip.
+The last part of every clip is held out; training stops where that part gets no better, and keeps the best.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from avcat.checkpoint import load_model, save_model
+from avcat.config import DiscriminatorConfig, InputConfig, LossWeights, OptimiserConfig, TrainConfig
+from avcat.data.schema import FPS, WINDOW_FRAMES
+from avcat.dubbing.portrait import chosen, portrait
+from avcat.errors import InputError
+from avcat.face.align import warp
+from avcat.face.landmarks import FaceDetector
+from avcat.face.track import find_people
+from avcat.files import atomic_path
+from avcat.media.audio import load_audio
+from avcat.media.mel import COLUMNS_PER_FRAME, mel_spectrogram
+from avcat.media.video import decode_at
+from avcat.models.avcat import AVCAT
+from avcat.training.avcat import AVCATTask, strip
+
+Progress = Callable[[str, int, int], None]
+STEPS, VALIDATE_EVERY, PATIENCE = 600, 50, 4  # validations in a row that bring nothing
+HELD_OUT = 0.2  # of every stretch of a clip, its end
+_MAX_GAP = 5  # frames without the face, over which the crop goes on
+_BATCH_CLIPS, _LEARNING_RATE, _WARMUP = 3, 7e-4, 20
+_L1_MOUTH, _EDGES = 8.0, 3.0  # as in the small profiles
+_CACHED_FRAMES = 15_000  # ten minutes
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What came of it: L1 of the held-out part before and after, and when it was best."""
+
+    before: float
+    after: float
+    steps: int
+    best_step: int
+    frames: int  # trained on
+    held_out: int
+
+
+class PersonStore:
+    """Stretches of one person in memory, as `avcat.data.windows.WindowSampler` takes them."""
+
+    threads, skip_broken = 1, False
+
+    def __init__(self, image_size: int, stretches: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
+        """Of frames uint8 [T, S, S, 3] and mels float32 [80, 4 T]."""
+        self.image_size, self._stretches = image_size, stretches
+        self.lengths = [len(frames) for frames, _ in stretches]
+
+    def __len__(self) -> int:
+        return len(self._stretches)
+
+    def frames(self, clip: int, at: Sequence[int] | np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Frames number `at` of a stretch, uint8 [n, S, S, 3]; in `out`, if it is given."""
+        return np.take(self._stretches[clip][0], np.asarray(at), axis=0, out=out)
+
+    def mel(self, clip: int) -> np.ndarray:
+        """float32 [80, 4 T]."""
+        return self._stretches[clip][1]
+
+
+def fit(
+    clips: Sequence[str | Path],
+    model: str | Path,
+    out: str | Path,
+    detector: FaceDetector,
+    *,
+    steps: int = STEPS,
+    device: str = "cpu",
+    seed: int = 0,
+    progress: Progress = lambda *_: None,
+) -> Fitted:
+    """Writes `out`, a model file as `avcat dub` takes it, and beside it a strip (`.png`) of held-out moments.
+
+    The strip has three rows for each of some stretches: the truth, what `model` drew, what `out` draws. The same inputs
+    give the same weights. Raises InputError where an input cannot be used or shows the face for too short.
+    """
+    network, file = load_model(model, "avcat", device)
+    assert isinstance(network, AVCAT)
+    stretches = [part for clip in clips for part in _stretches(Path(clip), file.inputs, network, detector, progress)]
+    train, held_out = _divided(stretches, network.config.image_size)
+    if not len(train):
+        raise InputError(f"{', '.join(map(str, clips))}: shows no face for long enough, with sound, to learn from")
+    task = AVCATTask(_settings(network, steps, seed), train, held_out, None, device)  # type: ignore[arg-type]
+    task.start_from(network)
+    scores, best = [task.validate(0)[0]["l1"]], task.averaged.state_dict()
+    before = strip(network, held_out, device)  # type: ignore[arg-type]
+    best = {name: tensor.clone() for name, tensor in best.items()}
+    done = 0
+    for number, batch in enumerate(task.batches(0, steps)):
+        task.step(number, batch)
+        done = number + 1
+        progress("fit", done, steps)
+        if done % VALIDATE_EVERY == 0 or done == steps:
+            scores.append(task.validate(done)[0]["l1"])
+            if scores[-1] == min(scores):
+                best = {name: tensor.clone() for name, tensor in task.averaged.state_dict().items()}
+            if len(scores) - 1 - int(np.argmin(scores)) >= PATIENCE:
+                break
+    best_step = min(steps, int(np.argmin(scores)) * VALIDATE_EVERY)
+    network.load_state_dict(best)
+    facts = {**file.facts, "fitted_steps": best_step, "fitted_l1_before": scores[0], "fitted_l1": min(scores)}
+    after = strip(network, held_out, device)  # type: ignore[arg-type]
+    with atomic_path(Path(out).with_suffix(".png")) as part:
+        cv2.imwrite(str(part), cv2.cvtColor(_three_rows(before, after, network.config.image_size), cv2.COLOR_RGB2BGR))
+    save_model(out, "avcat", network, network.config, file.inputs, facts)
+    return Fitted(scores[0], min(scores), done, best_step, sum(train.lengths), sum(held_out.lengths))
+
+
+def _stretches(
+    path: Path, inputs: InputConfig, network: AVCAT, detector: FaceDetector, progress: Progress
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Crops at 25 a second and mels of each stretch of a clip that shows its largest face."""
+    mel = mel_spectrogram(load_audio(path, inputs.mel.sample_rate), inputs.mel)
+    count = min(_CACHED_FRAMES, mel.shape[1] // COLUMNS_PER_FRAME)
+    end_s = count / FPS
+
+    def images() -> Iterator[tuple[float, np.ndarray]]:
+        for index, _, image in decode_at(path, FPS, end_s=end_s):
+            progress("find faces", index + 1, max(count, index + 1))
+            yield index / FPS, image
+
+    seen = find_people(images(), detector)
+    for person in chosen(seen, "largest"):
+        face = portrait(person, seen.times_s, inputs.align, inputs.crop_size)
+        for start, stop in _without_long_gaps(face.found):
+            first, size = face.first + start, network.config.image_size
+            crops = np.empty((stop - start, size, size, 3), np.uint8)
+            grid = decode_at(path, FPS, first / FPS, (face.first + stop) / FPS)
+            for (_, _, image), matrix, crop in zip(grid, face.matrices[start:stop], crops, strict=True):
+                whole = warp(image, matrix, inputs.crop_size)
+                crop[:] = cv2.resize(whole, (size, size), interpolation=cv2.INTER_AREA)
+            yield crops, mel[:, COLUMNS_PER_FRAME * first : COLUMNS_PER_FRAME * (face.first + stop)]
+
+
+def _without_long_gaps(found: np.ndarray) -> Iterator[tuple[int, int]]:
+    """(start, stop) of the stretches in which no more than `_MAX_GAP` frames in a row are without the face."""
+    rows = np.flatnonzero(found)
+    breaks = np.flatnonzero(np.diff(rows) > _MAX_GAP + 1)
+    for part in np.split(rows, breaks + 1):
+        yield int(part[0]), int(part[-1]) + 1
+
+
+def _divided(stretches: Sequence[tuple[np.ndarray, np.ndarray]], image_size: int) -> tuple[PersonStore, PersonStore]:
+    """What to train on and what to hold out: the end of each stretch that is long enough for both."""
+    train, held_out = [], []
+    for frames, mel in stretches:
+        kept = len(frames) - max(2 * WINDOW_FRAMES, round(HELD_OUT * len(frames)))
+        if kept >= 4 * WINDOW_FRAMES:
+            train.append((frames[:kept], mel[:, : COLUMNS_PER_FRAME * kept]))
+            held_out.append((frames[kept:], mel[:, COLUMNS_PER_FRAME * kept :]))
+    return PersonStore(image_size, train), PersonStore(image_size, held_out)
+
+
+def _settings(network: AVCAT, steps: int, seed: int) -> TrainConfig:
+    """Pictures alone teach: no judge of synchrony knows this person better than the model does."""
+    optimiser = OptimiserConfig(
+        muon=True,
+        steps=steps,
+        batch_clips=_BATCH_CLIPS,
+        learning_rate=_LEARNING_RATE,
+        warmup_steps=_WARMUP,
+        beta1=0.9,
+        beta2=0.999,
+        weight_decay=0.0,
+        gradient_clip=1.0,
+        ema_decay=0.99,
+        precision="bf16",
+        seed=seed,
+        validate_every=VALIDATE_EVERY,
+        checkpoint_every=steps,
+        keep_checkpoints=1,
+    )
+    return TrainConfig(
+        model=network.config,
+        discriminator=DiscriminatorConfig(width=8, layers=1, scales=1),
+        optimiser=optimiser,
+        accumulate=1,
+        discriminator_learning_rate=0.0,
+        weights=LossWeights(l1=1.0, l1_mouth=_L1_MOUTH, edges=_EDGES, gan=0.0, vgg=0.0, sync=0.0, intermediate=1.0),
+        gan_form="hinge",
+        gan_start_step=0,
+        vgg_weights="random",
+        vgg_layer_weights=(0.0, 0.0, 0.0, 0.0, 0.0),
+        audio_from_syncnet=False,
+        audio_frozen=True,  # how speech sounds is not this person's matter
+        min_reference_gap=WINDOW_FRAMES,
+        consecutive=True,
+        augment=True,
+    )
+
+
+def _three_rows(before: np.ndarray, after: np.ndarray, side: int) -> np.ndarray:
+    """Truth, before, after, from two strips of (truth, redrawn) rows of the same moments."""
+    rows = range(0, len(before), 2 * side)
+    return np.vstack([np.vstack([before[y : y + 2 * side], after[y + side : y + 2 * side]]) for y in rows])

@@ -1,0 +1,106 @@
+"""Whose mouths are redrawn, and where each of their faces lies: chosen shot by shot, and aligned person by person."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+import numpy as np
+
+from avcat.config import AlignConfig
+from avcat.face.align import alignment, smooth, transform_points
+from avcat.face.landmarks import Face, box_area
+from avcat.face.track import Person, Sightings
+
+# The largest face (and, while it is away, the next largest); everybody; or a place in the row of faces from left to
+# right: 1 is the first, -1 the last.
+Which = Literal["largest", "all"] | int
+
+_BRIEF_FRAMES = 5  # whoever was seen for less has no place in the row: often it was no face
+_OUTLINE_SIGMA_S = 0.1  # the outline's jitter would be seen along a cheek; the jaw moves slower than this
+
+# Where a detector tells no outline: an ellipse, as a fraction of the crop, that holds most aligned faces.
+_MIDDLE, _HALF_AXES, _POINTS = (0.5, 0.47), (0.29, 0.38), 36
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """One person's face, from the first frame that shows it to the last."""
+
+    first: int  # the number of that frame in the video
+    found: np.ndarray  # bool [n]
+    matrices: np.ndarray  # float64 [n, 2, 3], from the picture to the crop
+    outlines: np.ndarray  # float32 [n, N, 2] of the face in pixels of the crop
+
+    def at(self, frame: int) -> int | None:
+        """The row of a frame of the video, None where it does not show the face."""
+        row = frame - self.first
+        return row if 0 <= row < self.found.size and self.found[row] else None
+
+
+def chosen(seen: Sightings, which: Which) -> list[Person]:
+    """The people to redraw, in the order of their coming; in every shot anew."""
+    people: list[Person] = []
+    for _, shot in groupby(seen.people, key=lambda person: bisect_right(seen.cuts, person.frames[0])):
+        people += _chosen_of_shot(list(shot), which)
+    return people
+
+
+def _chosen_of_shot(people: Sequence[Person], which: Which) -> list[Person]:
+    if which == "all":
+        return list(people)
+    if isinstance(which, int):
+        settled = [person for person in people if len(person.frames) >= _BRIEF_FRAMES] or people
+        return [person for person in settled if _place(person, settled, from_right=which < 0) == abs(which)]
+    taken: list[Person] = []
+    for person in sorted(people, key=lambda person: -sum(box_area(face.box) for face in person.faces)):
+        if all(_apart(person, other) for other in taken):
+            taken.append(person)
+    return sorted(taken, key=lambda person: person.frames[0])
+
+
+def _place(person: Person, people: Sequence[Person], *, from_right: bool) -> int:
+    """Place in the row of the faces that a frame shows, counted from 1; of all frames that where the row is longest."""
+    others = [dict(zip(p.frames, p.faces, strict=True)) for p in people if p is not person]
+    places = []
+    for frame, face in zip(person.frames, person.faces, strict=True):
+        xs = [_middle(other[frame]) for other in others if frame in other]
+        before = sum(x > _middle(face) if from_right else x < _middle(face) for x in xs)
+        places.append((len(xs), 1 + before))
+    return max(places)[1]
+
+
+def _middle(face: Face) -> float:
+    return float(face.box[0] + face.box[2]) / 2
+
+
+def _apart(a: Person, b: Person) -> bool:
+    """Whether one was gone before the other came."""
+    return a.frames[-1] < b.frames[0] or b.frames[-1] < a.frames[0]
+
+
+def portrait(person: Person, times_s: np.ndarray, config: AlignConfig, size: int) -> Portrait:
+    """Crops of side `size` for one person; `times_s` float64 [T] of all frames of the video."""
+    first, count = person.frames[0], person.frames[-1] - person.frames[0] + 1
+    rows = np.array(person.frames) - first
+    found = np.zeros(count, bool)
+    found[rows] = True
+    eyes = np.full((count, 2, 2), np.nan, np.float32)
+    eyes[rows] = [face.eyes for face in person.faces]
+    matrices = alignment(eyes, times_s[first : first + count], config, size)
+    return Portrait(first, found, matrices, _outlines(person.faces, rows, times_s[first + rows], matrices, size))
+
+
+def _outlines(
+    faces: Sequence[Face], rows: np.ndarray, times_s: np.ndarray, matrices: np.ndarray, size: int
+) -> np.ndarray:
+    ovals = [face.oval for face in faces if face.oval is not None]
+    if len(ovals) < len(faces):
+        angle = 2 * np.pi * np.arange(_POINTS) / _POINTS
+        ellipse = _MIDDLE + np.multiply(_HALF_AXES, np.stack([np.cos(angle), np.sin(angle)], axis=1))
+        return np.tile((size * ellipse).astype(np.float32), (len(matrices), 1, 1))
+    in_crop = [transform_points(matrices[row], oval).ravel() for row, oval in zip(rows, ovals, strict=True)]
+    outlines = np.full((len(matrices), len(ovals[0]), 2), np.nan, np.float32)
+    outlines[rows] = smooth(np.array(in_crop), times_s, _OUTLINE_SIGMA_S, follow_trend=False).reshape(len(rows), -1, 2)
+    return outlines

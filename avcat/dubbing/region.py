@@ -1,0 +1,41 @@
+"""Which part of a redrawn crop goes into the picture: the face's, softly, and nothing that was not redrawn."""
+
+import cv2
+import numpy as np
+
+from avcat.face.mask import redrawn_rows_and_columns
+
+# How much larger than the face the pasted part is, in sides of the crop: a jaw that the sound opens goes lower than the
+# source's, and where it opens less the source's chin is to be painted over.
+_WIDER, _LOWER = 0.02, 0.07
+_SOFT = 0.02  # sigma of its edge
+_SUBPIXEL_BITS = 4
+
+
+def soft_redraw_mask(size: int, feather: float = 1 / 16) -> np.ndarray:
+    """How much of the redrawn crop to paste at most, float32 [size, size] in 0..1.
+
+    0 outside the redrawn region and on its outermost pixels; inside, it rises smoothly to 1 over `feather` of the side.
+    """
+    rows, columns = redrawn_rows_and_columns(size)
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    down, across = (np.minimum(np.arange(n), np.arange(n)[::-1]) for n in (height, width))
+    ramp = np.clip(np.minimum(down[:, None], across[None, :]) / (feather * size), 0, 1)
+    mask = np.zeros((size, size), np.float32)
+    mask[rows, columns] = ramp * ramp * (3 - 2 * ramp)
+    return mask
+
+
+def face_mask(outline: np.ndarray, size: int) -> np.ndarray:
+    """1 on a face, 0 away from it, float32 [size, size], soft between; from its outline [N, 2] in pixels of the crop.
+
+    A little wider than the face and longer below, where jaws move. Times `soft_redraw_mask` it says how much of a
+    redrawn crop to paste: hair, collar and background beside the face stay those of the picture.
+    """
+    middle, top, bottom = outline[:, 0].mean(), outline[:, 1].min(), outline[:, 1].max()
+    down = (outline[:, 1] - top) / max(bottom - top, 1)
+    grown = outline + size * np.stack([_WIDER * np.sign(outline[:, 0] - middle), _LOWER * down], axis=1)
+    filled = np.zeros((size, size), np.float32)
+    points = np.rint(grown * 2**_SUBPIXEL_BITS).astype(np.int32)
+    cv2.fillPoly(filled, [points], (1.0,), cv2.LINE_AA, _SUBPIXEL_BITS)
+    return np.asarray(cv2.GaussianBlur(filled, (0, 0), _SOFT * size), np.float32)

@@ -1,0 +1,76 @@
+"""Fitting a model to one person: it learns, keeps the best, holds out what it says, and gives the same twice."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from drawn import ALIGN, MEL, talking, tone, write_video
+from test_cli import TINY
+
+from avcat.checkpoint import load_model, save_model
+from avcat.cli import main
+from avcat.config import InputConfig, to_dict
+from avcat.dubbing.fit import fit
+from avcat.errors import InputError
+from avcat.face.landmarks import MediaPipeDetector
+from avcat.models.build import build
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fit")
+    write_video(folder / "talk.mp4", talking(60), audio=(tone(2.4), 16_000))
+    write_video(folder / "brief.mp4", talking(12), audio=(tone(0.48), 16_000))
+    torch.manual_seed(0)
+    inputs = InputConfig(crop_size=64, align=ALIGN, mel=MEL)
+    save_model(folder / "model.pt", "avcat", build("avcat", to_dict(TINY)), TINY, inputs, {"steps": 12})
+    return folder
+
+
+def test_it_learns_and_keeps_the_best(files: Path, tmp_path: Path) -> None:
+    detector = MediaPipeDetector()
+    done = fit([files / "talk.mp4"], files / "model.pt", tmp_path / "person.pt", detector, steps=24)
+    assert done.after < done.before
+    assert (done.frames, done.held_out, done.steps) == (48, 12, 24)
+    network, file = load_model(tmp_path / "person.pt", "avcat")
+    assert file.facts["steps"] == 12
+    assert file.facts["fitted_steps"] == done.best_step > 0
+    assert file.inputs.crop_size == 64
+    strip = cv2.imread(str(tmp_path / "person.png"))
+    assert strip.shape == (3 * 32, 8 * 32, 3)
+    fit([files / "talk.mp4"], files / "model.pt", tmp_path / "again.pt", detector, steps=24)
+    again, _ = load_model(tmp_path / "again.pt", "avcat")
+    for a, b in zip(network.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_where_nothing_is_won_the_model_stays(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avcat.dubbing.fit._LEARNING_RATE", 0.0)
+    monkeypatch.setattr("avcat.dubbing.fit.VALIDATE_EVERY", 2)
+    done = fit([files / "talk.mp4"], files / "model.pt", tmp_path / "person.pt", MediaPipeDetector(), steps=60)
+    assert done.steps == 8  # four validations in vain
+    assert done.best_step == 0
+    assert done.after == done.before
+    before, _ = load_model(files / "model.pt", "avcat")
+    after, _ = load_model(tmp_path / "person.pt", "avcat")
+    for a, b in zip(before.state_dict().values(), after.state_dict().values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_too_little_is_told(files: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"brief\.mp4: shows no face for long enough"):
+        fit([files / "brief.mp4"], files / "model.pt", tmp_path / "person.pt", MediaPipeDetector())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "person.pt"
+    command = ["fit", str(files / "talk.mp4"), "--model", str(files / "model.pt"), "--steps", "2"]
+    assert main([*command, "-o", str(out)]) == 0
+    said = capsys.readouterr()
+    assert "held-out error" in said.out
+    assert "fit" in said.err
+    assert main([*command, "-o", str(tmp_path / "person.mp4")]) == 2
+    assert "must end in .pt" in capsys.readouterr().err

@@ -1,0 +1,95 @@
+"""Whose mouth is redrawn: by size, by place, in every shot anew; and where the face lies in its crops."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pytest
+from drawn import ALIGN
+
+from avcat.dubbing.portrait import Which, chosen, portrait
+from avcat.face.landmarks import Face
+from avcat.face.track import Sightings, find_people
+
+
+def face_at(x: float, size: float = 50, oval: bool = True) -> Face:
+    box = np.array([x, 0, x + size, size], np.float32)
+    eyes = np.array([[x + 0.3 * size, 0.4 * size], [x + 0.7 * size, 0.4 * size]], np.float32)
+    angle = np.linspace(0, 2 * np.pi, 36, endpoint=False)
+    outline = np.stack([x + size / 2 * (1 + np.cos(angle)), size / 2 * (1 + np.sin(angle))], axis=1)
+    return Face(box, 0.9, eyes, np.zeros((20, 2), np.float32), outline.astype(np.float32) if oval else None)
+
+
+def seen(*faces: list[Face], cuts: tuple[int, ...] = ()) -> Sightings:
+    class Script:
+        def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
+            for _, found in zip(images, faces, strict=True):
+                yield found
+
+    pictures = ((t / 25, np.full((100, 600, 3), t, np.uint8)) for t in range(len(faces)))
+    return find_people(pictures, Script(), lambda image: int(image[0, 0, 0]) in cuts)
+
+
+def places(sightings: Sightings, which: Which) -> list[list[float]]:
+    return [[float(face.box[0]) for face in person.faces] for person in chosen(sightings, which)]
+
+
+TWO = [face_at(0, 40), face_at(200, 60)]
+
+
+@pytest.mark.parametrize(
+    ("which", "wanted"),
+    [
+        ("largest", [[200, 200]]),
+        ("all", [[0, 0], [200, 200]]),
+        (1, [[0, 0]]),
+        (2, [[200, 200]]),
+        (-1, [[200, 200]]),
+        (-2, [[0, 0]]),
+        (3, []),
+    ],
+)
+def test_of_two(which: Which, wanted: list[list[float]]) -> None:
+    assert places(seen(TWO, TWO), which) == wanted
+
+
+def test_while_the_largest_is_away_the_next_largest_is_taken() -> None:
+    faces = [[face_at(0, 60)], *[[face_at(300, 40), face_at(100, 20)]] * 30, [face_at(100, 20)]]
+    assert places(seen(*faces), "largest") == [[0], [300] * 30]  # whoever was seen beside them is not a stand-in
+
+
+def test_every_shot_is_chosen_anew() -> None:
+    faces = [TWO, TWO, [face_at(100, 30)], [face_at(100, 30)]]
+    assert places(seen(*faces, cuts=(2,)), "largest") == [[200, 200], [100, 100]]
+    assert places(seen(*faces, cuts=(2,)), 2) == [[200, 200]]
+
+
+def test_a_face_seen_now_and_then_does_not_move_the_others_places() -> None:
+    faces = [TWO] * 5 + [[*TWO, face_at(100, 20)]] + [TWO] * 4
+    assert places(seen(*faces), -1) == [[200] * 10]
+    assert places(seen(*faces), 2) == [[200] * 10]
+
+
+def test_who_left_and_came_back_has_the_same_place() -> None:
+    faces = [TWO] * 6 + [[TWO[1]]] * 30 + [TWO] * 6
+    assert places(seen(*faces), 1) == [[0] * 6, [0] * 6]
+    assert places(seen(*faces), -1) == places(seen(*faces), 2) == [[200] * 42]
+
+
+def test_a_portrait_by_hand() -> None:
+    sightings = seen([], [face_at(100)], [], [face_at(104)], [])
+    (person,) = chosen(sightings, "largest")
+    face = portrait(person, sightings.times_s, ALIGN, 64)
+    assert [face.at(t) for t in range(5)] == [None, 0, None, 2, None]
+    for row, x in ((0, 100), (2, 104)):
+        target = face.matrices[row] @ np.array([x + 25, 20, 1])
+        assert target == pytest.approx([0.5 * 64 - 0.5, 0.31 * 64 - 0.5], abs=0.2)
+        left, right = face.outlines[row, :, 0].min(), face.outlines[row, :, 0].max()
+        assert right - left == pytest.approx(50 * 0.26 * 64 / 20, rel=0.02)
+
+
+def test_without_an_outline_there_is_an_ellipse() -> None:
+    sightings = seen([face_at(100, oval=False)])
+    face = portrait(sightings.people[0], sightings.times_s, ALIGN, 256)
+    low, high = face.outlines[0].min(axis=0), face.outlines[0].max(axis=0)
+    assert low == pytest.approx([0.21 * 256, 0.09 * 256], abs=1)
+    assert high == pytest.approx([0.79 * 256, 0.85 * 256], abs=1)
