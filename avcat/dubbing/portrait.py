@@ -20,8 +20,9 @@ Which = Literal["largest", "all"] | int
 _BRIEF_FRAMES = 5  # whoever was seen for less has no place in the row: often it was no face
 _OUTLINE_SIGMA_S = 0.1  # the outline's jitter would be seen along a cheek; the jaw moves slower than this
 
-# Where a detector tells no outline: an ellipse, as a fraction of the crop, that holds most aligned faces.
-_MIDDLE, _HALF_AXES, _POINTS = (0.5, 0.47), (0.29, 0.38), 36
+# Where a detector tells no outline: an ellipse that holds most faces. How far below the eyes its middle lies, and its
+# half axes, in distances of the eyes.
+_BELOW, _HALF_WIDTH, _HALF_HEIGHT, _POINTS = 0.6, 1.1, 1.45, 36
 
 
 @dataclass(frozen=True)
@@ -89,18 +90,21 @@ def portrait(person: Person, times_s: np.ndarray, config: AlignConfig, size: int
     eyes = np.full((count, 2, 2), np.nan, np.float32)
     eyes[rows] = [face.eyes for face in person.faces]
     matrices = alignment(eyes, times_s[first : first + count], config, size)
-    return Portrait(first, found, matrices, _outlines(person.faces, rows, times_s[first + rows], matrices, size))
+    return Portrait(first, found, matrices, _outlines(person.faces, rows, times_s[first + rows], matrices))
 
 
-def _outlines(
-    faces: Sequence[Face], rows: np.ndarray, times_s: np.ndarray, matrices: np.ndarray, size: int
-) -> np.ndarray:
-    ovals = [face.oval for face in faces if face.oval is not None]
-    if len(ovals) < len(faces):
-        angle = 2 * np.pi * np.arange(_POINTS) / _POINTS
-        ellipse = _MIDDLE + np.multiply(_HALF_AXES, np.stack([np.cos(angle), np.sin(angle)], axis=1))
-        return np.tile((size * ellipse).astype(np.float32), (len(matrices), 1, 1))
+def _outlines(faces: Sequence[Face], rows: np.ndarray, times_s: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    ovals = [_ellipse(face.eyes) if face.oval is None else face.oval for face in faces]
     in_crop = [transform_points(matrices[row], oval).ravel() for row, oval in zip(rows, ovals, strict=True)]
-    outlines = np.full((len(matrices), len(ovals[0]), 2), np.nan, np.float32)
+    outlines = np.full((len(matrices), _POINTS, 2), np.nan, np.float32)
     outlines[rows] = smooth(np.array(in_crop), times_s, _OUTLINE_SIGMA_S, follow_trend=False).reshape(len(rows), -1, 2)
     return outlines
+
+
+def _ellipse(eyes: np.ndarray) -> np.ndarray:
+    """A face's outline [36, 2] by its eyes [2, 2]."""
+    across = eyes[1] - eyes[0]
+    down = np.array([-across[1], across[0]])
+    angle = 2 * np.pi * np.arange(_POINTS)[:, None] / _POINTS
+    middle = eyes.mean(axis=0) + _BELOW * down
+    return np.asarray(middle + _HALF_WIDTH * np.cos(angle) * across + _HALF_HEIGHT * np.sin(angle) * down)

@@ -7,12 +7,12 @@ from avcat.face.mask import redrawn_rows_and_columns
 
 # How much larger than the face the pasted part is, in sides of the crop: a jaw that the sound opens goes lower than the
 # source's, and where it opens less the source's chin is to be painted over.
-_WIDER, _LOWER = 0.02, 0.07
-_SOFT = 0.02  # sigma of its edge
+_WIDER, _LOWER = 0.026, 0.09
+_SOFT = 0.025  # sigma of its edge
 _SUBPIXEL_BITS = 4
 
 
-def soft_redraw_mask(size: int, feather: float = 1 / 16) -> np.ndarray:
+def soft_redraw_mask(size: int, feather: float = 1 / 24) -> np.ndarray:
     """How much of the redrawn crop to paste at most, float32 [size, size] in 0..1.
 
     0 outside the redrawn region and on its outermost pixels; inside, it rises smoothly to 1 over `feather` of the side.

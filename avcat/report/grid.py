@@ -16,8 +16,8 @@ PICTURE = 160  # side of a frame in the grid
 GAP = 4
 LABEL = 22  # height of a row's label
 WHITE, INK = 255, (40, 40, 40)
-# The mouth's neighbourhood in a crop, as fractions of its side: twice as wide as high, centred at 0.61.
-CLOSE_UP_ROWS, CLOSE_UP_COLUMNS = (0.48, 0.74), (0.24, 0.76)
+# The mouth's neighbourhood in a crop, as fractions of its side: twice as wide as high, centred at 0.62.
+CLOSE_UP_ROWS, CLOSE_UP_COLUMNS = (0.45, 0.79), (0.16, 0.84)
 
 
 def read_strip(path: Path) -> list[Picture]:

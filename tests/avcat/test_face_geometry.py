@@ -127,7 +127,7 @@ def test_the_soft_mask_stays_inside_and_reaches_one() -> None:
     assert (soft[150:235, 40:215] == 1).all()
     assert (soft[[128, 255]] == 0).all()
     np.testing.assert_array_equal(soft, soft[:, ::-1])
-    assert np.abs(np.diff(soft, axis=0)).max() < 0.12  # no seam
+    assert np.abs(np.diff(soft, axis=0)).max() < 0.15  # no seam
 
 
 def oval(size: int, middle_x: float = 0.5) -> np.ndarray:
@@ -151,7 +151,7 @@ PLACES = {
     "mouth": (0.5, 0.65),
     "cheek": (0.3, 0.5),
     "chin of an opened jaw": (0.5, 0.82),
-    "beside the jaw": (0.75, 0.75),
+    "beside the jaw": (0.8, 0.78),
     "collar": (0.5, 0.95),
 }
 
