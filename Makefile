@@ -29,7 +29,7 @@ repro: $(READY)  ## every table there is, at a size for two CPU cores
 test: $(READY)  ## the tests, but the slow ones
 	$(BIN)/python -m pytest
 
-slow: $(READY)  ## the slow tests: two Ray nodes and an S3 server, a thousand damaged videos, all real clips
+slow: $(READY)  ## the slow tests: all stages by DVC, two Ray nodes and an S3 server, a thousand damaged videos, all real clips
 	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)  ## style, types and who may import whom

@@ -44,6 +44,7 @@ def call(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_whole_path_and_then_nothing(project: Path) -> None:
     first = call(project, "stages.reproduce", "--profile", "test")
@@ -73,6 +74,7 @@ def test_the_whole_path_and_then_nothing(project: Path) -> None:
     assert changed.stdout.split() == ["M", "params.yaml", "??", "dvc.lock"]
 
 
+@pytest.mark.slow
 def test_another_profile_invalidates_nothing(project: Path) -> None:
     text = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(text.replace("wild_seconds: [3.0, 4.0]", "wild_seconds: [3.0, 5.0]"))

@@ -8,6 +8,7 @@ from avcat.face.mask import redrawn_rows_and_columns
 # How much larger than the face the pasted part is, in sides of the crop: a jaw that the sound opens goes lower than the
 # source's, and where it opens less the source's chin is to be painted over.
 _WIDER, _LOWER = 0.026, 0.09
+_CHIN = 8  # how much more the chin is lowered than the jaw beside it, where a neck begins that is to stay
 _SOFT = 0.025  # sigma of its edge
 _SUBPIXEL_BITS = 4
 
@@ -33,7 +34,7 @@ def face_mask(outline: np.ndarray, size: int) -> np.ndarray:
     redrawn crop to paste: hair, collar and background beside the face stay those of the picture.
     """
     middle, top, bottom = outline[:, 0].mean(), outline[:, 1].min(), outline[:, 1].max()
-    down = (outline[:, 1] - top) / max(bottom - top, 1)
+    down = ((outline[:, 1] - top) / max(bottom - top, 1)) ** _CHIN
     grown = outline + size * np.stack([_WIDER * np.sign(outline[:, 0] - middle), _LOWER * down], axis=1)
     filled = np.zeros((size, size), np.float32)
     points = np.rint(grown * 2**_SUBPIXEL_BITS).astype(np.int32)
