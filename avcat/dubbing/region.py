@@ -5,9 +5,9 @@ import numpy as np
 
 from avcat.face.mask import redrawn_rows_and_columns
 
-# How much larger than the face the pasted part is, in sides of the crop: a jaw that the sound opens goes lower than the
-# source's, and where it opens less the source's chin is to be painted over.
-_WIDER, _LOWER = 0.026, 0.09
+# In sides of the crop: how far inside the face's outline the edge lies, so that jaws keep the sharp one they have in the
+# source; and how far below the chin, which the sound may lower, or which is to be painted over where it is higher.
+_NARROWER, _LOWER = 0.02, 0.05
 _CHIN = 8  # how much more the chin is lowered than the jaw beside it, where a neck begins that is to stay
 _SOFT = 0.025  # sigma of its edge
 _SUBPIXEL_BITS = 4
@@ -30,12 +30,12 @@ def soft_redraw_mask(size: int, feather: float = 1 / 24) -> np.ndarray:
 def face_mask(outline: np.ndarray, size: int) -> np.ndarray:
     """1 on a face, 0 away from it, float32 [size, size], soft between; from its outline [N, 2] in pixels of the crop.
 
-    A little wider than the face and longer below, where jaws move. Times `soft_redraw_mask` it says how much of a
+    A little narrower than the face, and longer below, where chins move. Times `soft_redraw_mask` it says how much of a
     redrawn crop to paste: hair, collar and background beside the face stay those of the picture.
     """
     middle, top, bottom = outline[:, 0].mean(), outline[:, 1].min(), outline[:, 1].max()
     down = ((outline[:, 1] - top) / max(bottom - top, 1)) ** _CHIN
-    grown = outline + size * np.stack([_WIDER * np.sign(outline[:, 0] - middle), _LOWER * down], axis=1)
+    grown = outline + size * np.stack([-_NARROWER * np.sign(outline[:, 0] - middle), _LOWER * down], axis=1)
     filled = np.zeros((size, size), np.float32)
     points = np.rint(grown * 2**_SUBPIXEL_BITS).astype(np.int32)
     cv2.fillPoly(filled, [points], (1.0,), cv2.LINE_AA, _SUBPIXEL_BITS)

@@ -141,7 +141,7 @@ def test_a_face_is_pasted_and_what_is_beside_it_is_not(size: int) -> None:
     mask = face_mask(oval(size), size)
     at = {name: mask[round(y * size), round(x * size)] for name, (x, y) in PLACES.items()}
     assert min(at["mouth"], at["cheek"]) > 0.99
-    assert at["chin of an opened jaw"] > 0.9
+    assert at["chin of an opened jaw"] > 0.8
     assert at["beside the jaw"] < 0.08
     assert at["collar"] < 0.02
     assert np.abs(np.diff(mask, axis=0)).max() < 25 / size  # no seam
@@ -149,9 +149,9 @@ def test_a_face_is_pasted_and_what_is_beside_it_is_not(size: int) -> None:
 
 PLACES = {
     "mouth": (0.5, 0.65),
-    "cheek": (0.3, 0.5),
-    "chin of an opened jaw": (0.5, 0.82),
-    "beside the jaw": (0.8, 0.78),
+    "cheek": (0.34, 0.5),
+    "chin of an opened jaw": (0.5, 0.81),
+    "beside the jaw": (0.75, 0.75),
     "collar": (0.5, 0.95),
 }
 
