@@ -5,8 +5,8 @@ import numpy as np
 
 from avcat.face.mask import redrawn_rows_and_columns
 
-# In sides of the crop: how far inside the face's outline the edge lies, so that jaws keep the sharp one they have in the
-# source; and how far below the chin, which the sound may lower, or which is to be painted over where it is higher.
+# In sides of the crop: how far inside the face's outline the edge lies, so that jaws keep the sharp one of the source;
+# and how far below the chin, which the sound may lower, or which is to be painted over where it is higher.
 _NARROWER, _LOWER = 0.02, 0.05
 _CHIN = 8  # how much more the chin is lowered than the jaw beside it, where a neck begins that is to stay
 _SOFT = 0.025  # sigma of its edge
