@@ -120,7 +120,11 @@ def _add_dub(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     dub.add_argument("--device", default="cpu", help="where the network runs: cpu (default), cuda, cuda:1 ...")
     dub.add_argument(
-        "--batch", metavar="FRAMES", type=_positive, default=32, help="frames redrawn at once (default 32)"
+        "--batch",
+        metavar="FRAMES",
+        type=_positive,
+        default=None,
+        help="frames redrawn at once (default 8 on a processor, else 32)",
     )
     dub.add_argument(
         "--precision",

@@ -40,13 +40,17 @@ class Redrawer:
         cls,
         path: str | Path,
         device: str = "cpu",
-        batch_frames: int = 32,
+        batch_frames: int | None = None,
         precision: Precision = "fp32",
         compile: bool = False,
     ) -> "Redrawer":
-        """Loads a model file of kind `avcat`. Raises InputError where it cannot be used."""
+        """Loads a model file of kind `avcat`. By default a batch has 8 frames on a processor, else 32.
+
+        Raises InputError where the file cannot be used.
+        """
         network, file = load_model(path, "avcat", device)
         assert isinstance(network, AVCAT)
+        batch_frames = batch_frames or (8 if torch.device(device).type == "cpu" else 32)
         return cls(network, file.inputs, device=device, batch_frames=batch_frames, precision=precision, compile=compile)
 
     @torch.inference_mode()
