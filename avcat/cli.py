@@ -118,26 +118,31 @@ def _add_dub(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         default=0.0,
         help="let mouths move this much later than the sound, or earlier where negative (default 0)",
     )
-    dub.add_argument("--device", default="cpu", help="where the network runs: cpu (default), cuda, cuda:1 ...")
-    dub.add_argument(
+    _add_arithmetic(dub)
+    dub.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    dub.set_defaults(run=_dub)
+
+
+def _add_arithmetic(command: argparse.ArgumentParser) -> None:
+    """Where and how the network computes."""
+    command.add_argument("--device", default="cpu", help="where the network runs: cpu (default), cuda, cuda:1 ...")
+    command.add_argument(
         "--batch",
         metavar="FRAMES",
         type=_positive,
         default=None,
         help="frames redrawn at once (default 8 on a processor, else 32)",
     )
-    dub.add_argument(
+    command.add_argument(
         "--precision",
         choices=("fp32", "bf16", "fp16"),
         default="fp32",
         help="of the network's arithmetic: fp32 (default); bf16 on new processors and GPUs, or fp16 on GPUs, is faster "
         "and looks the same",
     )
-    dub.add_argument(
+    command.add_argument(
         "--compile", action="store_true", help="compile the network first: a minute or more, which long videos win back"
     )
-    dub.add_argument("-q", "--quiet", action="store_true", help="print errors only")
-    dub.set_defaults(run=_dub)
 
 
 def _add_fit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
