@@ -2,6 +2,7 @@
 
 import pickle
 import zipfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ PARTS = ("kind", "model", "inputs", "facts", "weights")
 class ModelFile:
     """What a model file holds besides its weights."""
 
-    kind: str  # avcat, syncnet
+    kind: str  # as in `avcat.models.build`
     model: dict[str, Any]  # the settings that build it
     inputs: InputConfig  # what its inputs must be
     facts: dict[str, Any]  # steps, data, metrics: for people
@@ -46,17 +47,16 @@ def save_model(
         torch.save(content, file)
 
 
-def load_model(path: str | Path, kind: str, device: str = "cpu") -> tuple[nn.Module, ModelFile]:
-    """Builds and loads the network of a model file, in eval mode on `device`.
+def load_model(path: str | Path, kind: str | Collection[str], device: str = "cpu") -> tuple[nn.Module, ModelFile]:
+    """Builds and loads the network of a model file, of one kind or one of several, in eval mode on `device`.
 
     Raises InputError where the file is missing, is no model file, has another version or holds another kind.
     """
     content = _read(Path(path))
-    if content["kind"] != kind:
-        raise InputError(f"{path}: holds a model of kind {content['kind']}, one of kind {kind} is needed")
+    check_kind(path, content["kind"], kind)
     facts = _facts(path, content)
     try:
-        network = build(kind, content["model"])
+        network = build(content["kind"], content["model"])
     except InputError as error:
         raise InputError(f"{path}: of another version of this program ({error})") from None
     try:
@@ -66,6 +66,13 @@ def load_model(path: str | Path, kind: str, device: str = "cpu") -> tuple[nn.Mod
     if not all(torch.isfinite(weight).all() for weight in network.state_dict().values()):
         raise InputError(f"{path}: some of its weights are no numbers; the file is damaged, or its training went wrong")
     return network.eval().to(device), facts
+
+
+def check_kind(path: str | Path, found: str, wanted: str | Collection[str]) -> None:
+    """Raises InputError where the kind of the model in a file is not, or not one of, those wanted."""
+    kinds = [wanted] if isinstance(wanted, str) else sorted(wanted)
+    if found not in kinds:
+        raise InputError(f"{path}: holds a model of kind {found}, one of kind {' or '.join(kinds)} is needed")
 
 
 def read_facts(path: str | Path) -> ModelFile:

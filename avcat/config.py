@@ -35,10 +35,12 @@ def _parse(cls: type[T], values: Mapping[str, Any], where: str, before_keys: str
         if key not in names:
             near = difflib.get_close_matches(str(key), names, n=1)
             raise InputError(f"{before_keys}{key}: unknown key" + (f", did you mean {near[0]!r}?" if near else ""))
-    for name in names:
-        if name not in values:
-            raise InputError(f"{before_keys}{name}: missing key")
-    return cls(**{name: _convert(hints[name], values[name], f"{before_keys}{name}") for name in names})
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if field.name not in values and field.default is dataclasses.MISSING:
+            raise InputError(f"{before_keys}{field.name}: missing key")
+    return cls(
+        **{name: _convert(hints[name], values[name], f"{before_keys}{name}") for name in names if name in values}
+    )
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:
@@ -282,6 +284,14 @@ class RefinementConfig:
 
 
 @dataclass(frozen=True)
+class Wav2LipConfig:
+    """Wav2Lip's generator (Prajwal et al. 2020)."""
+
+    image_size: int  # published: 96
+    width: int  # channels at full resolution; published: 16
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """A whole AV-CAT generator."""
 
@@ -289,6 +299,34 @@ class ModelConfig:
     audio: AudioEncoderConfig
     backbone: BackboneConfig | None  # None: "RN only", the U-Net mends the masked frame
     refinement: RefinementConfig | None  # None: "w/o RN", the backbone's own output
+    wav2lip: Wav2LipConfig | None = None  # in the backbone's place: "Wav2Lip-L + RN"; older model files do not say
+
+
+@dataclass(frozen=True)
+class PCAVSConfig:
+    """PC-AVS's encoders and generator (Zhou et al. 2021)."""
+
+    image_size: int
+    audio: AudioEncoderConfig
+    width: int  # channels at full resolution, of the generator; published: 128
+    encoder_width: int  # of both encoders
+    max_width: int  # published: 512
+    identity_dim: int  # published: 2048
+    mouth_dim: int  # published: 500
+    pose_dim: int  # published: 12
+
+
+@dataclass(frozen=True)
+class MakeItTalkConfig:
+    """MakeItTalk's landmark predictor and its U-Net (Zhou et al. 2020)."""
+
+    image_size: int
+    audio: AudioEncoderConfig
+    hidden: int  # of the LSTMs; published: 256
+    lstm_layers: int  # of the content branch; published: 3
+    width: int  # channels at full resolution, of the U-Net
+    depth: int  # how many times it halves the side
+    max_width: int
 
 
 @dataclass(frozen=True)
@@ -358,19 +396,103 @@ class LossWeights:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    model: ModelConfig
-    discriminator: DiscriminatorConfig
+class GeneratorTraining:
+    """What all networks have in common that redraw faces and have an adversary."""
+
     optimiser: OptimiserConfig
     accumulate: int  # parts that a process cuts its batch into, one after the other, where the memory is small
     discriminator_learning_rate: float
-    weights: LossWeights
     gan_form: Literal["log", "hinge"]
+    min_reference_gap: int  # frames between the window and its reference at least
+    consecutive: bool  # False: five frames from anywhere in the clip, more to see in a step; the sync loss needs True
+    augment: bool
+
+
+@dataclass(frozen=True)
+class TrainConfig(GeneratorTraining):
+    """AV-CAT and its ablations."""
+
+    model: ModelConfig
+    discriminator: DiscriminatorConfig
+    weights: LossWeights
     gan_start_step: int
     vgg_weights: str  # imagenet, random, or a path
     vgg_layer_weights: tuple[float, float, float, float, float]
     audio_from_syncnet: bool
     audio_frozen: bool
-    min_reference_gap: int  # frames between the window and its reference at least
-    consecutive: bool  # False: five frames from anywhere in the clip, more to see in a step; the sync loss needs True
-    augment: bool
+
+
+@dataclass(frozen=True)
+class Wav2LipWeights:
+    """Total: sync L_sync + gan L_gan + (1 - sync - gan) (L1 + edges L_edges)."""
+
+    sync: float  # published: 0.03, once the gate is open
+    gan: float  # published: 0.07
+    l1_mouth: float  # published: 1
+    edges: float  # published: 0
+
+
+@dataclass(frozen=True)
+class Wav2LipTraining(GeneratorTraining):
+    model: Wav2LipConfig
+    discriminator_width: int  # of the quality discriminator; published: 32
+    weights: Wav2LipWeights
+    sync_gate: float  # the sync loss counts once its held-out value is below this; published: 0.75, the same cosine
+
+
+@dataclass(frozen=True)
+class PCAVSWeights:
+    gan: float  # published: 1
+    vgg: float  # published: 10
+    features: float  # of the discriminator; published: 10
+    contrastive: float  # of mouths' codes and sounds'; published: 100
+    l1: float  # published: 0
+    l1_mouth: float
+    edges: float  # published: 0
+
+
+@dataclass(frozen=True)
+class PCAVSTraining(GeneratorTraining):
+    model: PCAVSConfig
+    discriminator: DiscriminatorConfig
+    weights: PCAVSWeights
+    temperature: float  # of the contrastive loss
+    vgg_weights: str
+    vgg_layer_weights: tuple[float, float, float, float, float]
+    audio_from_syncnet: bool
+    audio_frozen: bool
+
+
+@dataclass(frozen=True)
+class MakeItTalkWeights:
+    landmarks: float  # L1 of positions, published: squared
+    shape: float  # of each point against its neighbours' middle, published: 1
+    l1: float  # published: 1
+    l1_mouth: float
+    edges: float  # published: 0
+    vgg: float  # published: 1
+    style: float  # Gram matrices of the same layers; published: 1
+
+
+@dataclass(frozen=True)
+class MakeItTalkTraining:
+    model: MakeItTalkConfig
+    optimiser: OptimiserConfig
+    weights: MakeItTalkWeights
+    sequence_frames: int  # that the landmark predictor learns from at once; published: 18
+    vgg_weights: str
+    vgg_layer_weights: tuple[float, float, float, float, float]
+    audio_from_syncnet: bool
+    audio_frozen: bool
+    min_reference_gap: int
+    augment: bool  # other light, but never mirrored: landmarks have sides
+
+
+@dataclass(frozen=True)
+class BaselinesConfig:
+    """The paper's peers, trained on the same shards."""
+
+    wav2lip: Wav2LipTraining
+    wav2lip_l: Wav2LipTraining  # the wider one
+    pc_avs: PCAVSTraining
+    makeittalk: MakeItTalkTraining

@@ -73,6 +73,7 @@ def random_batch(windows: int, image_size: int) -> Batch:
         rng.integers(0, 256, (windows, image_size, image_size, 3), dtype=np.uint8),
         rng.random((windows, WINDOW_FRAMES, *WINDOW_SHAPE), dtype=np.float32),
         np.zeros(windows, np.int64),
+        np.zeros((windows, WINDOW_FRAMES + 1), np.int64),
     )
 
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from avcat.checkpoint import load_model
-from avcat.models.avcat import AVCAT, Reference
+from avcat.models.avcat import AVCAT
 from avcat.models.build import build_avcat
+from avcat.models.generator import Reference
 from avcat.training.loop import set_threads
 from benchmarks.compute import best_s, ceiling, describe, operations
 from stages._params import load

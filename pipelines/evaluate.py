@@ -14,14 +14,14 @@ import pyarrow.parquet as pq
 import ray
 import torch
 
-from avcat.checkpoint import load_model, read_facts
+from avcat.checkpoint import check_kind, load_model, read_facts
 from avcat.config import EvaluateConfig, RuntimeConfig
 from avcat.data.shards import ShardReader, open_shards
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.files import atomic_path
 from avcat.metrics.clip import FIGURES, ClipScorer
-from avcat.metrics.methods import COPY_REFERENCE, GROUND_TRUTH, build_method
+from avcat.metrics.methods import COPY_REFERENCE, GROUND_TRUTH, build_method, check_checkpoint
 from avcat.metrics.results import decode_strip, encode_strip, to_json
 from avcat.metrics.summary import summarise
 from avcat.seeding import seed_of
@@ -44,6 +44,7 @@ CLIPS = pa.schema(
         *((name, pa.float64()) for name in FIGURES),  # NaN: not counted
         ("opening_truth", pa.list_(pa.float64())),  # one a frame, the reference frame too
         ("opening", pa.list_(pa.float64())),
+        ("sync_distances", pa.list_(pa.float64())),  # one an offset, -sync_max_shift to sync_max_shift frames
     ]
 )
 
@@ -142,9 +143,10 @@ def check_models(method: str, checkpoint: Path | None, evaluator: Path | None) -
     """Finds out before any worker starts what the user can mend about the model files. Raises InputError."""
     if method not in (GROUND_TRUTH, COPY_REFERENCE) and checkpoint is None:
         raise InputError(f"{method}: this method needs a trained model")
-    for path, kind in ((checkpoint, "avcat"), (evaluator, "syncnet")):
-        if path and (found := read_facts(path).kind) != kind:
-            raise InputError(f"{path}: holds a model of kind {found}, one of kind {kind} is needed")
+    if checkpoint:
+        check_checkpoint(checkpoint)
+    if evaluator:
+        check_kind(evaluator, read_facts(evaluator).kind, "syncnet")
 
 
 def list_clips(shards: Path, corpus: str) -> list[Job]:
@@ -243,7 +245,14 @@ def _facts(job: Job, method: str) -> dict[str, Any]:
 
 def _unknown(failed: Failed) -> dict[str, Any]:
     nothing: dict[str, Any] = dict.fromkeys(FIGURES, math.nan)
-    return {**nothing, "opening_truth": [], "opening": [], "status": "failed", "reason": failed.reason}
+    return {
+        **nothing,
+        "opening_truth": [],
+        "opening": [],
+        "sync_distances": [],
+        "status": "failed",
+        "reason": failed.reason,
+    }
 
 
 def _outcome(row: dict[str, Any]) -> Outcome:

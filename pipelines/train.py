@@ -1,4 +1,4 @@
-"""Training of both networks: from shards to a model file, its figures and its curves.
+"""Training of every network: from shards to a model file, its figures and its curves.
 
 Under torchrun all ranks call the same function; the first one writes and has the figures, the others return nothing.
 """
@@ -6,23 +6,44 @@ Under torchrun all ranks call the same function; the first one writes and has th
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import avcat.losses
 import avcat.models
 import avcat.nn
 import avcat.training
 from avcat.checkpoint import load_model, save_model
-from avcat.config import InputConfig, RuntimeConfig, SyncNetTraining, TrainConfig, to_dict
+from avcat.config import (
+    InputConfig,
+    MakeItTalkTraining,
+    PCAVSTraining,
+    RuntimeConfig,
+    SyncNetTraining,
+    TrainConfig,
+    Wav2LipTraining,
+    to_dict,
+)
 from avcat.data.windows import ClipStore
 from avcat.files import atomic_path
 from avcat.models.syncnet import SyncNet
 from avcat.training.avcat import AVCATTask
 from avcat.training.loop import Loggers, fingerprint_of, run, set_threads
+from avcat.training.makeittalk import MakeItTalkTask
+from avcat.training.pc_avs import PCAVSTask
 from avcat.training.ranks import joined
 from avcat.training.syncnet import SyncNetTask, judge, overfit
+from avcat.training.wav2lip import Wav2LipTask
 from pipelines.state import code_hash, file_hash
 
 CACHE_BYTES = 4 << 30  # of decoded crops, held by one training
+
+Method = TrainConfig | Wav2LipTraining | PCAVSTraining | MakeItTalkTraining
+TASKS: dict[type[Method], tuple[str, Any]] = {  # by settings: the kind of the model file, and who trains it
+    TrainConfig: ("avcat", AVCATTask),
+    Wav2LipTraining: ("wav2lip", Wav2LipTask),
+    PCAVSTraining: ("pc-avs", PCAVSTask),
+    MakeItTalkTraining: ("makeittalk", MakeItTalkTask),
+}
 
 
 def train_syncnet(
@@ -62,8 +83,8 @@ def overfit_syncnet(
     return overfit(config, store, steps, runtime.device, loggers)
 
 
-def train_avcat(
-    config: TrainConfig,
+def train_method(
+    config: Method,
     inputs: InputConfig,
     *,
     syncnet: Path | None,
@@ -74,12 +95,13 @@ def train_avcat(
     runtime: RuntimeConfig,
     loggers: Loggers,
 ) -> dict[str, float]:
-    """Trains AV-CAT on `shards/train` with the expert `syncnet`, and writes `out/model.pt`, the averaged weights.
+    """Trains AV-CAT, or one of its peers, on `shards/train`, and writes `out/model.pt`, the averaged weights.
 
-    `offsets` (`schema.OFFSETS`) say which clips to leave out, and which sounds to move.
+    `syncnet` is the expert of the loss; `offsets` (`schema.OFFSETS`) say which clips to leave out, and which sounds to
+    move.
     """
     set_threads(runtime.threads)
-    size = config.model.image_size
+    size, (kind, task_of) = config.model.image_size, TASKS[type(config)]
     expert = None
     if syncnet is not None:
         network, _ = load_model(syncnet, "syncnet")
@@ -87,7 +109,7 @@ def train_avcat(
         expert = network
     with joined(runtime.device) as ranks:
         train, held_out = (_store(shards / split, size, runtime, offsets=offsets) for split in ("train", "val"))
-        task = AVCATTask(config, train, held_out, expert, runtime.device)
+        task = task_of(config, train, held_out, expert, runtime.device)
         if runtime.compile:
             task.compile()
         made_from = _fingerprint(config, inputs, shards, *(file_hash(path) for path in (syncnet, offsets) if path))
@@ -95,7 +117,7 @@ def train_avcat(
         if not ranks.leads:
             return {}
         facts = {"steps": config.optimiser.steps, **metrics}
-        save_model(out / "model.pt", "avcat", task.averaged, config.model, inputs, facts)
+        save_model(out / "model.pt", kind, task.averaged, config.model, inputs, facts)
         _finish(out, state, metrics)
     return metrics
 
@@ -120,7 +142,7 @@ def _store(
     )
 
 
-def _fingerprint(config: SyncNetTraining | TrainConfig, inputs: InputConfig, shards: Path, *others: str) -> str:
+def _fingerprint(config: SyncNetTraining | Method, inputs: InputConfig, shards: Path, *others: str) -> str:
     """Settings, data, hashes of what else went in, and the code: a checkpoint goes on only with the same of all."""
     stats = {
         str(p.relative_to(shards)): json.loads(p.read_text())["sha256"] for p in sorted(shards.rglob("*_stats.json"))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 
@@ -13,8 +13,21 @@ from avcat.files import located
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = "params.yaml"
-SECTIONS = ("corpus", "data", "mel", "align", "model", "syncnet", "evaluator", "offsets", "train", "evaluate")
+SECTIONS = (
+    "corpus",
+    "data",
+    "mel",
+    "align",
+    "model",
+    "syncnet",
+    "evaluator",
+    "offsets",
+    "train",
+    "baselines",
+    "evaluate",
+)
 VARIANT_SECTIONS = ("model", "train")
+SHARED_BY_MODELS = ("image_size", "audio")
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,7 @@ class Params:
     evaluator: config.SyncNetTraining
     offsets: config.OffsetsConfig
     train: config.TrainConfig
+    baselines: config.BaselinesConfig
     evaluate: config.EvaluateConfig
     runtime: config.RuntimeConfig
 
@@ -70,13 +84,31 @@ def load(profile: str | None = None, variant: str = "full", path: str | Path | N
     _check_keys(tree["reference"], SECTIONS, f"{FILE}: reference.")
     sections = merge(merge(tree["reference"], over), ablation)
     sections["evaluator"] = merge(sections["syncnet"], sections["evaluator"])
-    sections["train"] = {"model": sections.pop("model"), **sections["train"]}
+    model = sections.pop("model")
+    if model.get("wav2lip") is not None:
+        wider = sections["baselines"]["wav2lip_l"]["model"]
+        model["wav2lip"] = {"image_size": model["image_size"], **wider, **model["wav2lip"]}
+    sections["train"] = {"model": model, **sections["train"]}
+    sections["baselines"] = {
+        name: merge(_shared(sections["train"], name), section) for name, section in sections["baselines"].items()
+    }
     params = config.parse(
         Params, {"profile": profile, "variant": variant, "runtime": tree["runtime"], **sections}, FILE
     )
     for name, source in params.data.corpora.items():
         params.data.corpora[name] = replace(source, root=source.root.replace("{out}", str(params.out)))
     return params
+
+
+def _shared(train: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What the settings of the baseline `name` have in common with AV-CAT's training: it need not say it again."""
+    own = get_type_hints(config.BaselinesConfig).get(name)
+    if own is None:
+        return {}  # parsing will say that nobody knows it
+    kinds = get_type_hints(own)
+    model = {field: train["model"][field] for field in get_type_hints(kinds["model"]) if field in SHARED_BY_MODELS}
+    shared = {field: train[field] for field in kinds if field in train and field not in ("model", "weights")}
+    return {**shared, "model": model}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -88,7 +120,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not UTF-8 text ({error.reason})") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
-    _check_keys(tree, ("profile", "reference", "profiles", "variants", "runtime"), f"{FILE}: ")
+    _check_keys(tree, ("profile", "rows", "reference", "profiles", "variants", "runtime"), f"{FILE}: ")
     return tree  # type: ignore[no-any-return]
 
 

@@ -18,12 +18,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import yaml
+
 from avcat.errors import InputError
 from avcat.files import atomic_path
 from stages._main import run_stage
 from stages._params import FILE, ROOT, load
 
 PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
+ROWS_LINE = re.compile(r"^rows: *(\{.*?\})", re.MULTILINE)
 GRACE_S = 8  # for a stage to end when asked
 # Training takes and gives back maps of megabytes all the time, and huge pages make their first touch cheap. How much
 # it gains on a machine, `benchmarks.train` tells with and without (docs/lab-notes.md).
@@ -32,14 +35,27 @@ HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 def set_profile(profile: str, path: Path) -> None:
     """Makes `profile` the one that the params file names, changing that word alone; says so where it changes it."""
+    _set(path, PROFILE_LINE, "profile", profile)
+
+
+def set_rows(rows: str, path: Path) -> None:
+    """Makes params.yaml name `full`, AV-CAT alone, or `all` variants and baselines that it has settings for."""
+    tree = yaml.safe_load(path.read_text())
+    everything = rows == "all"
+    variants = list(tree["variants"]) if everything else ["full"]
+    baselines = list(tree["reference"]["baselines"]) if everything else []
+    _set(path, ROWS_LINE, "rows", f"{{variants: [{', '.join(variants)}], baselines: [{', '.join(baselines)}]}}")
+
+
+def _set(path: Path, pattern: re.Pattern[str], key: str, value: str) -> None:
     text = path.read_text()
-    line = PROFILE_LINE.search(text)
+    line = pattern.search(text)
     if line is None:
-        raise InputError(f"{path}: no line `profile: ...`")
-    if line[1] != profile:
+        raise InputError(f"{path}: no line `{key}: ...`")
+    if line[1] != value:
         with atomic_path(path) as part:
-            part.write_text(text[: line.start(1)] + profile + text[line.end(1) :])
-        print(f"{path.name}: profile set to {profile} (was {line[1]})", flush=True)
+            part.write_text(text[: line.start(1)] + value + text[line.end(1) :])
+        print(f"{path.name}: {key} set to {value} (was {line[1]})", flush=True)
 
 
 def dvc(*words: str, environment: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
@@ -82,11 +98,13 @@ def ended(process: subprocess.Popen[str]) -> Iterator[None]:
             os.killpg(process.pid, signal.SIGKILL)  # a stage that outlived DVC
 
 
-def reproduce(profile: str) -> None:
+def reproduce(profile: str, rows: str | None) -> None:
     """Brings all outputs of a profile up to date and says where they are. Raises InputError where a stage failed."""
     signal.signal(signal.SIGTERM, _interrupt)
     load(profile)  # a mistake in params.yaml is told before anything starts
     set_profile(profile, ROOT / FILE)
+    if rows:
+        set_rows(rows, ROOT / FILE)
     if is_up_to_date():
         print(f"{profile}: everything is up to date", flush=True)
     else:
@@ -135,8 +153,11 @@ def show_results(out: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", required=True, help="one of the profiles of params.yaml")
+    parser.add_argument(
+        "--rows", choices=("full", "all"), help="AV-CAT alone, or also its ablations and its peers (default: as before)"
+    )
     arguments = parser.parse_args()
-    return run_stage(lambda: reproduce(arguments.profile))
+    return run_stage(lambda: reproduce(arguments.profile, arguments.rows))
 
 
 if __name__ == "__main__":

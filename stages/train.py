@@ -1,30 +1,43 @@
-"""`python -m stages.train --variant V`: trains AV-CAT, or one of its ablations."""
+"""`python -m stages.train --method M`: trains AV-CAT, one of its ablations, or one of the paper's peers."""
 
 import argparse
+import dataclasses
 import sys
 
+from avcat.config import BaselinesConfig
 from pipelines.resources import with_device
-from pipelines.train import train_avcat
+from pipelines.train import Method, train_method
 from stages._main import run_stage
-from stages._params import load
+from stages._params import Params, load
 from stages._track import tracked
 from stages._training import loggers
 
+BASELINES = [field.name for field in dataclasses.fields(BaselinesConfig)]
 
-def work(variant: str) -> None:
-    """Reads shards and SyncNet, writes `out/<profile>/train/<variant>/`."""
-    params = load(variant=variant)
+
+def settings(method: str) -> tuple[Params, Method]:
+    """All settings in force, and among them the method's own. Raises InputError where nobody knows it."""
+    if method in BASELINES:
+        params = load()
+        return params, getattr(params.baselines, method)
+    params = load(variant=method)
+    return params, params.train
+
+
+def work(method: str) -> None:
+    """Reads shards and SyncNet, writes `out/<profile>/train/<method>/`."""
+    params, config = settings(method)
     shards, syncnet, offsets = (params.out / name for name in ("shards", "syncnet/model.pt", "offsets.parquet"))
-    with tracked(f"train-{variant}", {"variant": variant, "train": params.train}, [shards, syncnet, offsets]) as run:
-        with loggers(run, f"train {variant}", params.train.optimiser.steps) as where:
-            metrics = train_avcat(
-                params.train,
+    with tracked(f"train-{method}", {"method": method, "train": config}, [shards, syncnet, offsets]) as run:
+        with loggers(run, f"train {method}", config.optimiser.steps) as where:
+            metrics = train_method(
+                config,
                 params.inputs,
                 syncnet=syncnet,
                 shards=shards,
                 offsets=offsets,
-                out=params.out / "train" / variant,
-                state=params.state / "train" / variant,
+                out=params.out / "train" / method,
+                state=params.state / "train" / method,
                 runtime=with_device(params.runtime),
                 loggers=where,
             )
@@ -33,9 +46,9 @@ def work(variant: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--variant", default="full", help="one of the variants of params.yaml")
+    parser.add_argument("--method", default="full", help="a variant of params.yaml, or " + ", ".join(BASELINES))
     arguments = parser.parse_args()
-    return run_stage(lambda: work(arguments.variant))
+    return run_stage(lambda: work(arguments.method))
 
 
 if __name__ == "__main__":

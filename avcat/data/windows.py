@@ -34,6 +34,7 @@ class Batch:
     references: np.ndarray  # uint8 [W, S, S, 3]
     mels: np.ndarray  # float32 [W, 5, 80, 20]: the window of each frame; that of the third is SyncNet's
     clips: np.ndarray  # int64 [W]: which clip each window comes from
+    at: np.ndarray  # int64 [W, 6]: which frames of it: the window's five, then its reference
 
 
 class ClipStore:
@@ -85,6 +86,7 @@ class ClipStore:
         self.lengths = [row["frames"] for row, _, _ in self.rows]
         self._cache: dict[int, np.ndarray] = {}
         self._mels: dict[int, np.ndarray] = {}
+        self._crop_size: int | None = None  # of the stored crops, which landmarks are in pixels of
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -116,6 +118,14 @@ class ClipStore:
         if self._take(mel.nbytes):
             self._mels[clip] = mel
         return mel
+
+    def landmarks(self, clip: int) -> np.ndarray:
+        """`float32 [T, 22, 2]`: the mouth's 20 points and the eyes, as fractions of the crop's side."""
+        _, reader, i = self.rows[clip]
+        if self._crop_size is None:
+            self._crop_size = reader.frames(i, 0, 1).shape[1]
+        marks = reader.landmarks(i)
+        return (np.concatenate((marks.mouth, marks.eyes), 1) + 0.5) / np.float32(self._crop_size)
 
     def _take(self, size: int) -> bool:
         """Whether so many bytes of the cache were left, and now are taken."""
@@ -160,6 +170,7 @@ class WindowSampler:
             references=np.empty((count, side, side, 3), np.uint8),
             mels=np.empty((count, WINDOW_FRAMES, *WINDOW_SHAPE), np.float32),
             clips=np.empty(count, np.int64),
+            at=np.empty((count, WINDOW_FRAMES + 1), np.int64),
         )
         draws = generator("windows", self.seed, step).random((self.clips, self.windows, WINDOW_FRAMES + 1))
         for n, i in enumerate(self.share):  # a generator for each would cost as much as half a frame's decoding
@@ -212,7 +223,7 @@ class WindowSampler:
         self.store.frames(clip, at.ravel(), batch.frames[part].reshape(at.size, *batch.frames.shape[2:]))
         self.store.frames(clip, references, batch.references[part])
         batch.mels[part] = mel_windows(self.store.mel(clip), at.ravel()).reshape(*at.shape, *WINDOW_SHAPE)
-        batch.clips[part] = clip
+        batch.clips[part], batch.at[part] = clip, np.column_stack((at, references))
 
 
 def spaced_starts(places: int, min_shift: int, draws: np.ndarray) -> np.ndarray:

@@ -24,7 +24,8 @@ from avcat.media.audio import load_audio
 from avcat.media.mel import COLUMNS_PER_FRAME, mel_spectrogram
 from avcat.media.video import decode_at
 from avcat.models.avcat import AVCAT
-from avcat.training.avcat import AVCATTask, strip
+from avcat.training.avcat import AVCATTask
+from avcat.training.generator import strip
 
 Progress = Callable[[str, int, int], None]
 STEPS, VALIDATE_EVERY, PATIENCE = 600, 50, 4  # validations in a row that bring nothing

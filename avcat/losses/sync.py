@@ -33,6 +33,16 @@ def sync_loss(expert: SyncNet, frames: Tensor, mels: Tensor) -> Tensor:
 
     Gradients flow through the expert to the frames; the sound's embedding is a constant.
     """
+    return sync_loss_by_window(expert, frames, mels).mean()
+
+
+def sync_loss_by_window(expert: SyncNet, frames: Tensor, mels: Tensor) -> Tensor:
+    """`sync_loss`, of each window: `[B]` in 0..2."""
     with torch.no_grad():
         sound = expert.embed_audio(mels)
-    return 1 - (expert.embed_faces(frames) * sound).sum(-1).mean()
+    return 1 - (expert.embed_faces(frames) * sound).sum(-1)
+
+
+def sync_bce_loss(expert: SyncNet, frames: Tensor, mels: Tensor) -> Tensor:
+    """Wav2Lip's expert loss, -log of a match in 0..1, here (1 + cosine) / 2 as in `cosine_bce_loss`. As `sync_loss`."""
+    return -(1 - sync_loss_by_window(expert, frames, mels) / 2).clamp_min(1e-6).log().mean()

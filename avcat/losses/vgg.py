@@ -1,7 +1,7 @@
 """The VGG loss from the first layers on (paper, equation 8)."""
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -41,18 +41,38 @@ class VGGLoss(nn.Module):
 
     def forward(self, predicted: Tensor, truth: Tensor) -> Tensor:
         """Pictures `[B, 3, S, S]` in -1..1 -> a scalar. Gradients flow to `predicted` alone."""
-        x, loss = self._normalised(predicted), predicted.new_zeros(())
+        loss = predicted.new_zeros(())
+        for x, y, weight in self._layers(predicted, truth):
+            loss = loss + weight * F.l1_loss(x, y)
+        return loss
+
+    def with_style(self, predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, and beside it the same of the layers' Gram matrices (Gatys et al. 2016)."""
+        loss = style = predicted.new_zeros(())
+        for x, y, weight in self._layers(predicted, truth):
+            loss = loss + weight * F.l1_loss(x, y)
+            style = style + weight * F.l1_loss(gram(x), gram(y))
+        return loss, style
+
+    def _layers(self, predicted: Tensor, truth: Tensor) -> Iterator[tuple[Tensor, Tensor, float]]:
+        """Activations of both pictures in float32, and the layer's weight."""
+        x = self._normalised(predicted)
         with torch.no_grad():
             y = self._normalised(truth)
         for part, weight in zip(self.parts, self.layer_weights, strict=True):
             x = part(x)
             with torch.no_grad():
                 y = part(y)
-            loss = loss + weight * F.l1_loss(x.float(), y.float())
-        return loss
+            yield x.float(), y.float(), weight
 
     def _normalised(self, image: Tensor) -> Tensor:
         return ((image + 1) / 2 - self.mean) / self.spread
+
+
+def gram(maps: Tensor) -> Tensor:
+    """`[B, C, H, W]` -> `[B, C, C]`: how much each two channels have in common, wherever it is."""
+    flat = maps.flatten(2)
+    return torch.bmm(flat, flat.mT) / (flat.shape[1] * flat.shape[2])
 
 
 def _vgg19(weights: str) -> VGG:

@@ -62,7 +62,8 @@ class ClipScorer:
     def __call__(self, crops: Crops, mel: NDArray[np.float32]) -> tuple[dict[str, Any], Crops]:
         """True crops `uint8 [T, S, S, 3]` and the mel `float32 [80, 4 T]` -> the figures, and a strip of pictures.
 
-        Figures are floats, NaN where nothing could be measured. `opening_truth` and `opening` are the T openings.
+        Figures are floats, NaN where nothing could be measured. `opening_truth` and `opening` are the T openings,
+        `sync_distances` those of `SyncScore`, empty without a judge.
         The strip `[6, S, S, 3]` shows the frames in which the true mouth is most open, one from each sixth of the
         clip: the same frames for every method.
         """
@@ -92,9 +93,10 @@ class ClipScorer:
                 mouth[t], eyes[t] = face.mouth, face.eyes
         return Marks(mouth, mouth_opening(mouth, eyes).astype(np.float64))
 
-    def _sync_figures(self, drawn: Crops, mel: NDArray[np.float32]) -> Mapping[str, float]:
+    def _sync_figures(self, drawn: Crops, mel: NDArray[np.float32]) -> Mapping[str, Any]:
         if self.judge is None or len(drawn) < WINDOW_FRAMES:
-            return dict.fromkeys((name for name in FIGURES if name.startswith("sync_")), float("nan"))
+            unknown = dict.fromkeys((name for name in FIGURES if name.startswith("sync_")), float("nan"))
+            return {**unknown, "sync_distances": []}
         face, audio = embed_clip(self.judge, drawn, mel, self.config.batch_frames)
         score = sync_scores(face, audio, self.config.sync_max_shift)
         return {
@@ -103,6 +105,7 @@ class ClipScorer:
             "sync_offset": float(score.offset),
             "sync_offset_within_1": float(abs(score.offset) <= 1),
             "sync_windows": float(score.windows),
+            "sync_distances": list(score.distances),
         }
 
 

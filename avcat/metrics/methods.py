@@ -9,10 +9,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from avcat.checkpoint import check_kind, read_facts
 from avcat.errors import InputError
+from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.mask import keep_mask
 from avcat.media.mel import mel_windows
-from avcat.redraw import Redrawer
+from avcat.redraw import KINDS, Redrawer
+from avcat.talk import KIND as TALKING
+from avcat.talk import Talker
 
 Crops = NDArray[np.uint8]  # [T, S, S, 3] RGB
 REFERENCE_FRAME = 0
@@ -53,7 +57,7 @@ class CopyReference:
 
 
 class Trained:
-    """A trained network, composited into the crop as dubbing does it."""
+    """A trained network that redraws frame by frame, put into the crop as dubbing does it."""
 
     def __init__(self, redrawer: Redrawer) -> None:
         self.redrawer = redrawer
@@ -64,6 +68,24 @@ class Trained:
 
     def ceiling(self, crops: Crops) -> Crops:
         return self.redrawer.degrade(crops)
+
+
+class Talking:
+    """MakeItTalk: the reference alone, moved by the sound; it sees no other frame."""
+
+    def __init__(self, talker: Talker) -> None:
+        self.talker = talker
+
+    def draw(self, crops: Crops, mel: NDArray[np.float32]) -> Crops:
+        return self.talker.talk(crops[REFERENCE_FRAME], mel_windows(mel, np.arange(len(crops))))
+
+    def ceiling(self, crops: Crops) -> Crops:
+        return self.talker.degrade(crops)
+
+
+def check_checkpoint(path: Path) -> None:
+    """Raises InputError where a file holds no model that could be a method."""
+    check_kind(path, read_facts(path).kind, (*KINDS, TALKING))
 
 
 def build_method(name: str, checkpoint: Path | None, batch_frames: int, device: str) -> Method:
@@ -77,4 +99,6 @@ def build_method(name: str, checkpoint: Path | None, batch_frames: int, device: 
         return CopyReference()
     if checkpoint is None:
         raise InputError(f"{name}: this method needs a trained model")
+    if read_facts(checkpoint).kind == TALKING:
+        return Talking(Talker.from_checkpoint(checkpoint, MediaPipeDetector(), device, batch_frames))
     return Trained(Redrawer.from_checkpoint(checkpoint, device, batch_frames))

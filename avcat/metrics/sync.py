@@ -21,6 +21,7 @@ class SyncScore:
     confidence: float  # LSE-C, Sync_conf: median over the shifts minus the smallest; higher is better
     offset: int  # frames; +k: the sound leads by k frames, as the official tool has it
     windows: int  # face windows that were averaged: few make a confidence of noise
+    distances: tuple[float, ...]  # the mean distance at every offset, from the most negative on; NaN: none had sound
 
 
 def sync_scores(
@@ -40,7 +41,8 @@ def sync_scores(
     best = int(np.nanargmin(means))
     confidence = float(np.nanmedian(means) - means[best])
     # Window i fits the sound that starts `shift` frames later; where that is negative, the sound came too early.
-    return SyncScore(float(means[best]), confidence, -int(shifts[best]), len(face))
+    distances = tuple(means[::-1].tolist())
+    return SyncScore(float(means[best]), confidence, -int(shifts[best]), len(face), distances)
 
 
 def _mean_distance(face: Embeddings, audio: Embeddings, shift: int, outside: Literal["leave_out", "zeros"]) -> float:

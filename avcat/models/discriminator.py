@@ -1,5 +1,7 @@
 """The discriminator D: PatchGAN at several scales (Isola et al. 2017, Wang et al. 2018), unconditional."""
 
+from typing import cast
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
@@ -32,7 +34,16 @@ class Discriminator(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Logits of every scale."""
-        logits = []
+        return [maps[-1] for maps in self.maps(image)]
+
+    def maps(self, image: Tensor) -> list[list[Tensor]]:
+        """Of every scale what each of its convolutions gives, the logits last."""
+        found = []
         for i, scale in enumerate(self.scales):
-            logits.append(scale(image if i == 0 else F.avg_pool2d(image, 2**i)))
-        return logits
+            x, maps = image if i == 0 else F.avg_pool2d(image, 2**i), []
+            for layer in cast(PatchDiscriminator, scale):
+                x = layer(x)
+                if not isinstance(layer, nn.LeakyReLU):
+                    maps.append(x)
+            found.append(maps)
+        return found

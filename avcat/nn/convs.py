@@ -33,6 +33,19 @@ class ConvNormAct(nn.Sequential):
         )
 
 
+class ResidualConv(nn.Module):
+    """A 3 x 3 convolution and GroupNorm, added to what came in, then ReLU: Wav2Lip's block."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.change = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.GroupNorm(math.gcd(width, 8), width)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.change(x) + x)
+
+
 class ModulatedConv2d(nn.Module):
     """A convolution whose weights are scaled, input channel by input channel, by a style made from f_a (equation 6).
 

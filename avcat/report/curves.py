@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from avcat.errors import InputError
 
 INK = "#808080"  # as far from black as from white
-COLOURS = ("#2a8cd8", "#e0702c", "#3fa35b", "#b46ad1")
+COLOURS = ("#2a8cd8", "#e0702c", "#3fa35b", "#b46ad1", "#c9a227", "#d1497a", "#3aa6a6", "#8c6d4f")
 SIZE_INCHES = (4.6, 2.7)  # small, so that the text is still read on a phone
 SMOOTHED_POINTS = 150  # a training curve is averaged down to so many
 STYLE: Any = {
@@ -92,6 +92,35 @@ def accuracy_by_shift(title: str, lines: Mapping[str, Sequence[float]]) -> str:
             axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=1.4, label=name, marker=".")
         axes.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")  # chance
         axes.set_xlabel("frames off")
+
+    return _svg(title, draw)
+
+
+def distances_by_offset(title: str, lines: Mapping[str, Sequence[float]]) -> str:
+    """SyncNet's mean distance at every offset of the sound, one line a method: in step, it dips at 0."""
+
+    def draw(axes: Axes) -> None:
+        for (name, values), colour in zip(lines.items(), _colours(len(lines)), strict=True):
+            offsets = np.arange(len(values)) - len(values) // 2
+            axes.plot(offsets, values, color=colour, linewidth=1.4, label=name)
+        axes.set_xlabel("frames by which the sound leads")
+        axes.set_ylabel("distance")
+
+    return _svg(title, draw)
+
+
+def distributions(title: str, values: Mapping[str, Sequence[float]]) -> str:
+    """Every clip as a dot, a row for each method, its median as a line."""
+
+    def draw(axes: Axes) -> None:
+        for place, (clips, colour) in enumerate(zip(values.values(), _colours(len(values)), strict=True)):
+            found = np.sort(np.asarray(clips, float))
+            spread = (np.arange(len(found)) * 0.618034 % 1 - 0.5) * 0.5  # beside each other, without chance
+            axes.scatter(found, place + spread, s=9, color=colour, alpha=0.7, linewidths=0)
+            if len(found):
+                axes.vlines(np.median(found), place - 0.4, place + 0.4, color=INK, linewidth=1.4)
+        axes.set_yticks(range(len(values)), list(values))
+        axes.invert_yaxis()
 
     return _svg(title, draw)
 

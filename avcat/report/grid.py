@@ -16,6 +16,7 @@ PICTURE = 160  # side of a frame in the grid
 GAP = 4
 LABEL = 22  # height of a row's label
 WHITE, INK = 255, (40, 40, 40)
+BRIGHTEST = 64  # the error, of 255, that is shown brightest
 # The mouth's neighbourhood in a crop, as fractions of its side: twice as wide as high, centred at 0.62.
 CLOSE_UP_ROWS, CLOSE_UP_COLUMNS = (0.45, 0.79), (0.16, 0.84)
 
@@ -29,7 +30,10 @@ def read_strip(path: Path) -> list[Picture]:
 
 
 def grid(rows: Sequence[tuple[str, Sequence[Picture]]]) -> Picture:
-    """A labelled grid of (label, pictures) rows: all frames first, then the mouths, methods below each other."""
+    """A labelled grid of (label, pictures) rows: all frames, then the mouths, methods below each other.
+
+    Last come maps of what each differs from the first row, which is the truth, where there are others to compare.
+    """
     columns = max(len(pictures) for _, pictures in rows)
     width = columns * (PICTURE + GAP) - GAP
     parts = []
@@ -37,6 +41,10 @@ def grid(rows: Sequence[tuple[str, Sequence[Picture]]]) -> Picture:
         parts += [_label(label, width), _row([_resized(p, PICTURE, PICTURE) for p in pictures], width)]
     for label, pictures in rows:
         parts += [_label(f"{label}: mouth", width), _row([_close_up(p) for p in pictures], width)]
+    (_, truth), *others = rows
+    for label, pictures in others:
+        maps = [_resized(_error(p, t), PICTURE, PICTURE) for p, t in zip(pictures, truth, strict=True)]
+        parts += [_label(f"{label}: error, black 0 to yellow {BRIGHTEST} of 255", width), _row(maps, width)]
     return np.vstack(parts)
 
 
@@ -52,6 +60,13 @@ def _close_up(picture: Picture) -> Picture:
     top, bottom = (round(side * f) for f in CLOSE_UP_ROWS)
     left, right = (round(side * f) for f in CLOSE_UP_COLUMNS)
     return _resized(picture[top:bottom, left:right], PICTURE, PICTURE // 2)
+
+
+def _error(picture: Picture, truth: Picture) -> Picture:
+    """The mean absolute difference of the three colours, as a picture."""
+    difference = np.abs(picture.astype(np.float32) - truth).mean(-1) / BRIGHTEST
+    shade = np.clip(255 * difference, 0, 255).astype(np.uint8)
+    return cv2.cvtColor(cv2.applyColorMap(shade, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 def _row(pictures: Sequence[Picture], width: int) -> Picture:

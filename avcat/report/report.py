@@ -1,10 +1,12 @@
 """The report of a profile: every table there is, the curves of the trainings, and pictures of the same moments."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from avcat.data.schema import FPS
@@ -13,12 +15,13 @@ from avcat.files import atomic_path
 from avcat.metrics.results import Result, read_results
 from avcat.report import curves, grid, page
 from avcat.report.table import Table, to_html, to_latex, to_markdown
-from avcat.report.tables import METHODS, glance_table, mouth_table, syncnet_table, table1, to_csv
+from avcat.report.tables import ABLATIONS, METHODS, glance_table, mouth_table, syncnet_table, table1, table3, to_csv
 
 LINE_ORDER = ("ground-truth", "copy-reference")  # of grids and openings; the trained methods follow
 NOT_LEARNT = ("learning_rate", "gradient_norm")  # they are in MLflow; the page is about what was learnt
 SHIFTED = "right_at_"  # figures of `avcat.training.syncnet.judge`, + by how many frames
 GRIDS_PER_CORPUS, OPENINGS_PER_CORPUS = 2, 3
+DISTRIBUTIONS = (("SSIM", "ssim"), ("LMD (px)", "lmd"), ("r of the opening", "opening_correlation"))
 INTRODUCTION = (
     "Self-reconstruction of test speakers that no training saw, with the first frame as reference. Rows in another "
     "colour are printed in the paper: other data, other faces, another SyncNet; they do not compare."
@@ -36,6 +39,8 @@ def write_report(folder: Path, evaluations: Path, trainings: Mapping[str, Path])
     if not results:
         raise InputError(f"{evaluations}: no evaluation here")
     tables = {"table1": table1(results), "mouth": mouth_table(results), "syncnet": syncnet_table(_figures(trainings))}
+    if any(result.method in ABLATIONS for result in results):
+        tables["table3"] = table3(results)
     for name, table in tables.items():
         _write(folder / f"{name}.md", to_markdown(table))
         _write(folder / f"{name}.tex", to_latex(table))
@@ -58,6 +63,9 @@ def _report(results: Sequence[Result], tables: Sequence[Table], trainings: Mappi
             or page.missing("no pictures"),
         )
     )
+    sections.append(("Clip by clip", page.curves(_distributions(results))))
+    in_step = _in_step(results)
+    sections.append(("Is the sound in step?", page.curves(in_step) if in_step else page.missing("no SyncNet judged")))
     sections.append(("The opening of the mouth over time", page.curves(_openings(results))))
     sections.append(("How finely the SyncNets hear", page.curves(_hearing(_figures(trainings)))))
     sections.append(("Learning curves", _learning(trainings)))
@@ -91,8 +99,38 @@ def _openings(results: Sequence[Result]) -> list[tuple[str, str]]:
     return found
 
 
+def _distributions(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """(description, SVG) of what each clip scores, for each corpus and figure; the truth is where all are the best."""
+    found = []
+    for corpus in _corpora(results):
+        methods = [result for result in _ordered(results, corpus) if result.method != "ground-truth"]
+        rows = {_label(result): _clips(result) for result in methods}
+        for heading, name in DISTRIBUTIONS:
+            values = {label: [row[name] for row in clips if math.isfinite(row[name])] for label, clips in rows.items()}
+            title = f"{heading}, {corpus}"
+            found.append((f"Each clip's {title}", curves.distributions(title, values)))
+    return found
+
+
+def _in_step(results: Sequence[Result]) -> list[tuple[str, str]]:
+    """(description, SVG) of the mean distance at every offset, for each corpus; nothing where there was no judge."""
+    found = []
+    for corpus in _corpora(results):
+        lines = {}
+        for result in _ordered(results, corpus):
+            clips = np.array([row["sync_distances"] for row in _clips(result) if row["sync_distances"]], float)
+            if len(clips):
+                counted = np.isfinite(clips).sum(0)
+                means = np.divide(np.nansum(clips, 0), counted, out=np.full(len(counted), np.nan), where=counted > 0)
+                lines[_label(result)] = means.tolist()
+        if lines:
+            found.append((f"Distance by offset, {corpus}", curves.distances_by_offset(corpus, lines)))
+    return found
+
+
 def _clips(result: Result) -> list[dict[str, Any]]:
-    return pq.read_table(result.folder / "clips.parquet", columns=["clip_id", "opening_truth", "opening"]).to_pylist()
+    names = ["clip_id", "opening_truth", "opening", "sync_distances", *(name for _, name in DISTRIBUTIONS)]
+    return pq.read_table(result.folder / "clips.parquet", columns=names).to_pylist()
 
 
 def _figures(trainings: Mapping[str, Path]) -> dict[str, dict[str, float]]:

@@ -7,10 +7,23 @@ from collections.abc import Mapping, Sequence
 
 from avcat.metrics.results import Result
 from avcat.metrics.summary import Summary
-from avcat.report.paper import COUNTERPART, TABLE1, PaperRow
+from avcat.report.paper import COUNTERPART, TABLE1, TABLE3, PaperRow
 from avcat.report.table import EMPTY, Cell, Row, Table
 
-METHODS = {"full": "AV-CAT (ours)", "ground-truth": "Ground truth", "copy-reference": "Copy the reference"}
+METHODS = {
+    "wav2lip": "Wav2Lip",
+    "wav2lip_l": "Wav2Lip-L",
+    "makeittalk": "MakeItTalk",
+    "pc_avs": "PC-AVS",
+    "rn-only": "RN only",
+    "without-rn": "w/o RN",
+    "wav2lip_l-rn": "Wav2Lip-L + RN",
+    "without-sync": "w/o Sync",
+    "full": "AV-CAT (ours)",
+    "copy-reference": "Copy the reference",
+    "ground-truth": "Ground truth",
+}
+ABLATIONS = ("rn-only", "without-rn", "wav2lip_l-rn", "without-sync")
 
 # heading, figure, decimals
 TABLE1_FIGURES = (
@@ -53,6 +66,11 @@ TABLE1_NOTES = (
     "A Sync_conf above the ground truth's says that the method pleases this judge more than real speech does: the "
     "judge is weak, or what trained the method is too much like it.",
 )
+TABLE3_NOTES = (
+    "RN only: the Refinement Network alone, on the masked frame and the reference. w/o RN: the backbone's own picture. "
+    "Wav2Lip-L + RN: the wider Wav2Lip in the backbone's place; Wav2Lip-L beside it is that network alone. w/o Sync: "
+    "the same network, trained without the sync loss. Each is trained like the full model, with the same steps.",
+)
 GLANCE_NOTES = (
     "r / ceiling: how the mouth's opening follows the truth, as a share of what the true frames reach at the network's "
     "picture size. LMD in px of the 256 crop: compare it with the copy's.",
@@ -84,12 +102,24 @@ def table1(results: Sequence[Result]) -> Table:
     headings = ["Method", "N", *(heading for heading, _, _ in TABLE1_FIGURES)]
     groups: list[tuple[str, list[Row]]] = []
     for corpus in dict.fromkeys(result.corpus for result in results):
-        rows = [_row(result, TABLE1_FIGURES) for result in _of(results, corpus)]
+        rows = [_row(result, TABLE1_FIGURES) for result in _of(results, corpus) if result.method not in ABLATIONS]
         groups.append((f"ours, {corpus} (evaluator SyncNet)", rows))
         if corpus in COUNTERPART:
             name = COUNTERPART[corpus]
             groups.append((f"paper, {name} (other data, official SyncNet)", [_paper_row(row) for row in TABLE1[name]]))
     return Table("Table 1: quantitative results", headings, groups, TABLE1_NOTES)
+
+
+def table3(results: Sequence[Result]) -> Table:
+    """Table 3: what is missing without a part, on every corpus; the paper's rows, which are on VoxCeleb, first."""
+    headings = ["Method", "N", *(heading for heading, _, _ in TABLE1_FIGURES)]
+    groups = [("paper, VoxCeleb (other data, official SyncNet)", [_paper_row(row) for row in TABLE3.values()])]
+    for corpus in dict.fromkeys(result.corpus for result in results):
+        rows = [
+            _row(result, TABLE1_FIGURES) for result in _of(results, corpus) if result.method in (*TABLE3, "wav2lip_l")
+        ]
+        groups.append((f"ours, {corpus} (evaluator SyncNet)", rows))
+    return Table("Table 3: ablation", headings, groups, TABLE3_NOTES)
 
 
 def glance_table(results: Sequence[Result]) -> Table:
@@ -157,10 +187,11 @@ def to_csv(results: Sequence[Result]) -> str:
 
 
 def _of(results: Sequence[Result], corpus: str) -> list[Result]:
-    """The corpus's results, trained methods first, then the two that bound them."""
-    bounds = ["copy-reference", "ground-truth"]
+    """The corpus's results in the order of `METHODS`; those that it does not know before the two that bound all."""
+    order = list(METHODS)
+    others = order.index("copy-reference") - 0.5
     chosen = [result for result in results if result.corpus == corpus]
-    return sorted(chosen, key=lambda r: (bounds.index(r.method) + 1 if r.method in bounds else 0, r.method))
+    return sorted(chosen, key=lambda r: (order.index(r.method) if r.method in order else others, r.method))
 
 
 def _row(result: Result, figures: Sequence[tuple[str, str, int]]) -> Row:

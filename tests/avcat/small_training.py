@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,20 +14,32 @@ from avcat.config import (
     DiscriminatorConfig,
     InputConfig,
     LossWeights,
+    MakeItTalkConfig,
+    MakeItTalkTraining,
+    MakeItTalkWeights,
     MelConfig,
     ModelConfig,
     OptimiserConfig,
+    PCAVSConfig,
+    PCAVSTraining,
+    PCAVSWeights,
     RefinementConfig,
     SyncNetConfig,
     SyncNetTraining,
     TrainConfig,
+    Wav2LipConfig,
+    Wav2LipTraining,
+    Wav2LipWeights,
 )
 from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, write_shard
 from avcat.data.windows import ClipStore
 from avcat.models.syncnet import SyncNet
 from avcat.seeding import generator
 from avcat.training.avcat import AVCATTask
+from avcat.training.makeittalk import MakeItTalkTask
+from avcat.training.pc_avs import PCAVSTask
 from avcat.training.syncnet import SyncNetTask
+from avcat.training.wav2lip import Wav2LipTask
 
 SIZE = 32
 AUDIO = AudioEncoderConfig(kind="small", width=4, dim=16)
@@ -92,6 +105,61 @@ TRAIN = TrainConfig(
     consecutive=True,
     augment=True,
 )
+_SHARED = {
+    "optimiser": OPTIMISER,
+    "min_reference_gap": 5,
+    "augment": True,
+}
+_ADVERSARIAL = _SHARED | {
+    "accumulate": 1,
+    "discriminator_learning_rate": 1e-3,
+    "gan_form": "log",
+    "consecutive": True,
+}
+_HEARING = {
+    "vgg_weights": "random",
+    "vgg_layer_weights": (1, 1, 0, 0, 0),
+    "audio_from_syncnet": True,
+    "audio_frozen": True,
+}
+WAV2LIP = Wav2LipTraining(
+    model=Wav2LipConfig(image_size=SIZE, width=4),
+    discriminator_width=4,
+    weights=Wav2LipWeights(sync=0.03, gan=0.07, l1_mouth=1.0, edges=0.0),
+    sync_gate=0.31,
+    **_ADVERSARIAL,
+)
+PC_AVS = PCAVSTraining(
+    model=PCAVSConfig(
+        image_size=SIZE,
+        audio=AUDIO,
+        width=8,
+        encoder_width=8,
+        max_width=16,
+        identity_dim=16,
+        mouth_dim=8,
+        pose_dim=4,
+    ),
+    discriminator=DiscriminatorConfig(width=4, layers=2, scales=2),
+    weights=PCAVSWeights(gan=0.01, vgg=0.1, features=0.1, contrastive=0.1, l1=1.0, l1_mouth=1.0, edges=0.0),
+    temperature=0.1,
+    **_ADVERSARIAL,
+    **_HEARING,
+)
+MAKEITTALK = MakeItTalkTraining(
+    model=MakeItTalkConfig(image_size=SIZE, audio=AUDIO, hidden=8, lstm_layers=1, width=8, depth=2, max_width=16),
+    weights=MakeItTalkWeights(landmarks=10.0, shape=1.0, l1=1.0, l1_mouth=1.0, edges=0.0, vgg=0.1, style=0.1),
+    sequence_frames=18,
+    **_SHARED,
+    **_HEARING,
+)
+METHODS: dict[str, tuple[Any, Any]] = {
+    "avcat": (TRAIN, AVCATTask),
+    "wav2lip": (WAV2LIP, Wav2LipTask),
+    "pc-avs": (PC_AVS, PCAVSTask),
+    "makeittalk": (MAKEITTALK, MakeItTalkTask),
+}
+KINDS = ("syncnet", *METHODS)
 INPUTS = InputConfig(
     crop_size=64,
     align=AlignConfig((0.37, 0.31), (0.63, 0.31), 0.08, 1.0),
@@ -110,13 +178,18 @@ def talking_clip(name: str, frames: int = 40) -> ShardClip:
         image = np.full((SIZE, SIZE, 3), 90, np.uint8)
         image[20 : 20 + round(10 * float(opening)), 8:24] = 250
         jpegs.append(encode_jpeg(image, 95))
-    marks = Landmarks(
-        np.zeros((frames, 2, 2), np.float32),
-        np.zeros((frames, 20, 2), np.float32),
-        np.ones(frames, bool),
-        np.zeros((frames, 2, 3)),
-    )
+    eyes = np.tile(np.array([[10, 10], [22, 10]], np.float32), (frames, 1, 1))
+    marks = Landmarks(eyes, bar_points(loud), np.ones(frames, bool), np.zeros((frames, 2, 3)))
     return ShardClip(name, {"corpus": "c", "speaker": name}, jpegs, mel.astype(np.float32), marks)
+
+
+def bar_points(loud: np.ndarray) -> np.ndarray:
+    """The mouth's 20 points `[T, 20, 2]` px: the left half of them along the bar's upper edge, the others below it."""
+    along = np.concatenate(
+        [np.linspace(8, 24, 6), np.linspace(24, 8, 6), np.linspace(10, 22, 4), np.linspace(22, 10, 4)]
+    )
+    lower = np.repeat([0, 1, 0, 1], [6, 6, 4, 4])
+    return np.stack(np.broadcast_arrays(along[None], 20 + 10 * loud[:, None] * lower), -1).astype(np.float32)
 
 
 def make_store(folder: Path) -> ClipStore:
@@ -127,9 +200,11 @@ def make_store(folder: Path) -> ClipStore:
     return ClipStore(folder, image_size=SIZE, cache_bytes=1 << 30)
 
 
-def make_task(kind: str, store: ClipStore, *, muon: bool = True) -> SyncNetTask | AVCATTask:
+def make_task(kind: str, store: ClipStore, *, muon: bool = True) -> Any:
+    """A task of one of `KINDS` that trains on, and is held to, the clips of `store`."""
     optimiser = replace(OPTIMISER, muon=muon)
     if kind == "syncnet":
         return SyncNetTask(replace(SYNC, optimiser=optimiser), store, store, "cpu")
     torch.manual_seed(5)
-    return AVCATTask(replace(TRAIN, optimiser=optimiser), store, store, SyncNet(SYNC.model), "cpu")
+    config, task = METHODS[kind]
+    return task(replace(config, optimiser=optimiser), store, store, SyncNet(SYNC.model), "cpu")

@@ -7,9 +7,9 @@ import torch
 
 from avcat.config import AudioEncoderConfig, SyncNetConfig
 from avcat.errors import InputError
-from avcat.losses.gan import discriminator_loss, generator_loss
-from avcat.losses.sync import contrastive_loss, cosine_bce_loss, sync_loss
-from avcat.losses.vgg import VGGLoss
+from avcat.losses.gan import discriminator_loss, feature_loss, generator_loss
+from avcat.losses.sync import contrastive_loss, cosine_bce_loss, sync_bce_loss, sync_loss
+from avcat.losses.vgg import VGGLoss, gram
 from avcat.models.syncnet import SyncNet
 
 
@@ -50,6 +50,34 @@ def test_sync_loss_is_one_minus_cosine_and_reaches_the_mouth_alone() -> None:
     (gradient,) = torch.autograd.grad(loss, frames)
     assert gradient[..., :32, :].abs().max() == 0
     assert gradient[..., 32:, :].abs().max() > 0
+
+
+def test_wav2lip_s_sync_loss_is_the_log_of_a_match() -> None:
+    expert = small_syncnet()
+    frames, mels = torch.rand(3, 5, 3, 64, 64), torch.rand(3, 80, 20)
+    faces, sounds = expert(frames, mels)
+    match = (1 + torch.cosine_similarity(faces, sounds)) / 2
+    assert sync_bce_loss(expert, frames, mels).item() == pytest.approx(-match.log().mean().item(), rel=1e-5)
+
+
+def test_features_count_but_not_the_logits() -> None:
+    real = [[torch.zeros(1, 2, 2, 2), torch.zeros(1, 1, 1, 1)], [torch.zeros(1, 2, 1, 1), torch.zeros(1, 1, 1, 1)]]
+    fake = [[torch.full((1, 2, 2, 2), 3.0), torch.ones(1, 1, 1, 1)], [torch.ones(1, 2, 1, 1), torch.ones(1, 1, 1, 1)]]
+    assert feature_loss(real, fake).item() == pytest.approx((3 + 1) / 2)
+
+
+def test_gram_matrices_by_hand() -> None:
+    maps = torch.tensor([[[[1.0, 2.0]], [[3.0, -1.0]]]])  # two channels of two pixels
+    expected = torch.tensor([[[5.0, 1.0], [1.0, 10.0]]]) / 4
+    torch.testing.assert_close(gram(maps), expected)
+
+
+def test_style_forgets_places_and_content_does_not() -> None:
+    vgg, picture = VGGLoss("random", (1, 0, 0, 0, 0)), torch.rand(1, 3, 16, 16) * 2 - 1
+    assert vgg.with_style(picture, picture) == (0, 0)
+    content, style = vgg.with_style(picture.flip(-1).flip(-2), picture)
+    assert content == vgg(picture.flip(-1).flip(-2), picture) > 0
+    assert style < 0.1 * content
 
 
 def test_embeddings_have_length_one_at_any_crop_size() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_training import INPUTS, OPTIMISER, SIZE, SYNC, TRAIN, make_store, make_task
+from small_training import INPUTS, KINDS, OPTIMISER, SIZE, SYNC, TRAIN, make_store, make_task
 
 from avcat.checkpoint import VERSION, load_model, read_facts, save_model
 from avcat.config import LossWeights, OptimiserConfig
@@ -20,6 +20,7 @@ from avcat.seeding import generator
 from avcat.training.augment import to_network
 from avcat.training.avcat import AVCATTask
 from avcat.training.common import Optimiser
+from avcat.training.generator import gradient_shares
 from avcat.training.loop import Loggers, checkpoints, learning_rate_factor, run
 from avcat.training.syncnet import SyncNetTask, judge, overfit
 
@@ -39,7 +40,7 @@ class Recorder:
         return Loggers(self.rows.__setitem__, lambda name, _step, _image: self.images.append(name))
 
 
-@pytest.mark.parametrize("kind", ["syncnet", "avcat"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_resumed_run_equals_one_that_was_never_stopped(kind: str, store: ClipStore, tmp_path: Path) -> None:
     whole, first, second = Recorder(), Recorder(), Recorder()
     task = make_task(kind, store)
@@ -177,6 +178,9 @@ def test_a_batch_in_parts_teaches_what_it_teaches_whole(store: ClipStore) -> Non
         return [task.step(n, task.sampler.batch(n)) for n in range(3)], task
 
     (whole, one), (parts, two) = steps(1), steps(2)
+    for row in (*whole, *parts):
+        for name in [name for name in row if name.startswith("gradient_share_")]:
+            del row[name]  # of the first part alone
     for a, b in zip(whole, parts, strict=True):
         # The discriminator's spectral norms are estimated anew by each of its calls, of which there are more.
         assert b == pytest.approx(a, rel=2e-2, abs=1e-4)
@@ -205,6 +209,26 @@ def test_half_precision_teaches_nearly_what_fp32_teaches(kind: str, precision: s
     taken = [row["gradient_norm"] for row in half if math.isfinite(row["gradient_norm"])]
     assert taken, "the scale never came down"
     assert min(taken) < 100, "clipping sees gradients without their scale"
+
+
+def test_gradient_shares_are_norms_over_their_sum() -> None:
+    picture = torch.zeros(1, 3, 4, 4, requires_grad=True)
+    losses = {
+        "near": 3 * picture.sum(),
+        "far": picture[..., 0, 0].sum() * 0 + picture.sum(),
+        "other": torch.tensor(1.0),
+    }
+    losses["other"].requires_grad_()
+    assert gradient_shares(losses, picture) == pytest.approx({"gradient_share_near": 0.75, "gradient_share_far": 0.25})
+
+
+def test_the_share_of_each_loss_is_told_now_and_then(store: ClipStore) -> None:
+    task = make_task("avcat", store)
+    first, second = (task.step(n, task.sampler.batch(n)) for n in (0, 1))
+    shares = {name: value for name, value in first.items() if name.startswith("gradient_share_")}
+    assert set(shares) == {f"gradient_share_{name}" for name in ("l1", "edges", "vgg", "sync")}
+    assert sum(shares.values()) == pytest.approx(1)
+    assert not any(name.startswith("gradient_share_") for name in second)
 
 
 def test_a_batch_that_cannot_be_cut_so_is_refused(store: ClipStore) -> None:
@@ -244,12 +268,12 @@ def test_the_mouth_counts_more_and_the_kept_picture_not_at_all(store: ClipStore)
     def loss(row: int, column: int) -> float:
         picture = truth.clone()
         picture[..., row, column] = 1
-        return task._l1(picture, truth).item()
+        return task.pixels.l1(picture, truth).item()
 
     assert loss(5, 16) == 0
     assert loss(SIZE - 1, 16) > 0
     assert loss(20, 16) > 3 * loss(SIZE - 1, 4)
-    assert task._l1(truth + task.generator.composite(truth, truth + 1), truth).item() == pytest.approx(1)
+    assert task.pixels.l1(truth + task.generator.composite(truth, truth + 1), truth).item() == pytest.approx(1)
 
 
 def test_edges_count_what_l1_of_colours_does_not_see(store: ClipStore) -> None:
@@ -257,11 +281,11 @@ def test_edges_count_what_l1_of_colours_does_not_see(store: ClipStore) -> None:
     truth = torch.zeros(1, 3, SIZE, SIZE)
     stripes = truth.clone()
     stripes[..., ::2] = 1
-    everywhere = task._edges(truth + 1, truth).item()
+    everywhere = task.pixels.edges(truth + 1, truth).item()
     assert everywhere == pytest.approx(0), "equal errors side by side make no edge"
-    columns = task.l1_map[..., 1:].sum() / task.l1_map[..., 1:].numel()
-    assert task._edges(stripes, truth).item() == pytest.approx(columns.item())
-    assert task._edges(stripes.mT, truth).item() == pytest.approx((task.l1_map[..., 1:, :].mean()).item())
+    columns = task.pixels.weights[..., 1:].sum() / task.pixels.weights[..., 1:].numel()
+    assert task.pixels.edges(stripes, truth).item() == pytest.approx(columns.item())
+    assert task.pixels.edges(stripes.mT, truth).item() == pytest.approx((task.pixels.weights[..., 1:, :].mean()).item())
 
 
 def test_muon_turns_a_kernel_alike_in_all_directions() -> None:

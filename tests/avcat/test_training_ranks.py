@@ -50,7 +50,7 @@ def train(kind: str, folder: Path, steps_done: Path) -> None:
     torch.save({"rows": rows, "weights": task.averaged.state_dict()}, steps_done / f"{ranks().world}-{ranks().rank}.pt")
 
 
-@pytest.mark.parametrize("kind", ["syncnet", "avcat"])
+@pytest.mark.parametrize("kind", ["syncnet", "avcat", "wav2lip", "pc-avs"])
 def test_two_workers_learn_what_one_learns(tmp_path: Path, kind: str) -> None:
     make_store(tmp_path / "shards")
     train(kind, tmp_path, tmp_path)
@@ -60,6 +60,8 @@ def test_two_workers_learn_what_one_learns(tmp_path: Path, kind: str) -> None:
     assert not second["rows"], "the first rank alone writes"
     for step, figures in alone["rows"].items():
         for name in figures.keys() - {"step_s", "data_wait_s"}:
+            if name.startswith("gradient_share_"):
+                continue  # the mean over ranks of shares is not the share of means
             # Sums in another order differ by rounding, which Muon's bf16 arithmetic carries on.
             assert first["rows"][step][name] == pytest.approx(figures[name], rel=1e-2, abs=1e-5), (step, name)
     for name, weight in first["weights"].items():

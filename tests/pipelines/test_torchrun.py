@@ -14,7 +14,7 @@ from avcat.checkpoint import read_facts
 from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, write_shard
 from avcat.seeding import generator
 from avcat.training.loop import Loggers
-from pipelines.train import train_avcat, train_syncnet
+from pipelines.train import train_method, train_syncnet
 from stages._params import load
 
 FRAMES, SIZE = 20, 64
@@ -56,7 +56,7 @@ def train(kind: str, folder: Path) -> list[int]:
     else:
         config = dataclasses.replace(PARAMS.train, optimiser=OPTIMISER)
         expert = folder / "syncnet" / "model.pt"
-        train_avcat(config, PARAMS.inputs, syncnet=expert, offsets=None, **where)  # type: ignore[arg-type]
+        train_method(config, PARAMS.inputs, syncnet=expert, offsets=None, **where)  # type: ignore[arg-type]
     return logged
 
 

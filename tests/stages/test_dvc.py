@@ -26,15 +26,25 @@ CARRIERS = {
 AV_CAT_ALONE = {
     "avcat.face.mask",
     "avcat.losses.gan",
+    "avcat.losses.pixel",
     "avcat.losses.vgg",
     "avcat.models.avcat",
     "avcat.models.backbone",
     "avcat.models.build",
     "avcat.models.discriminator",
+    "avcat.models.generator",
+    "avcat.models.makeittalk",
+    "avcat.models.pc_avs",
     "avcat.models.refinement",
+    "avcat.models.wav2lip",
     "avcat.nn.attention",
     "avcat.nn.blocks",
     "avcat.training.avcat",
+    "avcat.training.generator",
+    "avcat.training.hearing",
+    "avcat.training.makeittalk",
+    "avcat.training.pc_avs",
+    "avcat.training.wav2lip",
 }
 # What tracks need where a SyncNet chooses the speaker. That one was trained before, and is known by its file.
 SYNCNET_ALONE = {

@@ -1,5 +1,6 @@
 """What is in force: reference, then profile, then variant; and nothing that nobody knows."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +91,43 @@ def test_the_evaluator_differs_from_syncnet_where_it_says_so(tmp_path: Path) -> 
     assert (params.syncnet.half, params.evaluator.half) == ("even", "odd")
 
 
+def test_baselines_are_trained_like_av_cat_but_for_what_they_say(tmp_path: Path) -> None:
+    tree = changed("profiles", "tiny", "train", "optimiser", "steps", value=123)
+    tree["profiles"]["tiny"]["baselines"] = {"pc_avs": {"optimiser": {"batch_clips": 7}, "model": {"width": 9}}}
+    params = load("tiny", path=write(tmp_path, tree))
+    ours, theirs = params.train, params.baselines.pc_avs
+    assert theirs.optimiser == replace(ours.optimiser, batch_clips=7)
+    assert ours.optimiser.steps == 123
+    assert theirs.min_reference_gap == ours.min_reference_gap
+    assert (theirs.model.image_size, theirs.model.audio) == (ours.model.image_size, ours.model.audio)
+    assert (theirs.model.width, theirs.weights.vgg) == (9, 10.0)
+
+
+def test_the_published_sizes_are_the_reference() -> None:
+    """PEERS: Wav2Lip from 16 channels, sync 0.03, GAN 0.07; PC-AVS's codes and weights; MakeItTalk's LSTM."""
+    baselines = load("paper").baselines
+    assert baselines.wav2lip.model.width == 16
+    assert (baselines.wav2lip.weights.sync, baselines.wav2lip.weights.gan) == (0.03, 0.07)
+    codes = baselines.pc_avs.model
+    assert (codes.identity_dim, codes.mouth_dim, codes.pose_dim) == (2048, 500, 12)
+    weights = baselines.pc_avs.weights
+    assert (weights.gan, weights.vgg, weights.features, weights.contrastive) == (1, 10, 10, 100)
+    talk = baselines.makeittalk
+    assert (talk.model.hidden, talk.model.lstm_layers, talk.sequence_frames) == (256, 3, 18)
+
+
+@pytest.mark.parametrize("profile", list(TREE["profiles"]))
+def test_wav2lip_l_is_the_same_with_and_without_refinement(profile: str) -> None:
+    params = load(profile, "wav2lip_l-rn")
+    assert params.train.model.backbone is None
+    assert params.train.model.wav2lip == params.baselines.wav2lip_l.model
+    assert params.baselines.wav2lip_l.model.width == 2 * params.baselines.wav2lip.model.width
+
+
 @pytest.mark.parametrize(
     ("keys", "value", "message"),
     [
+        (("reference", "baselines", "wave2lip"), {}, r"baselines\.wave2lip: unknown key, did you mean 'wav2lip'"),
         (("reference", "mel", "hop_sise"), 1, r"params\.yaml: mel\.hop_sise: unknown key, did you mean 'hop_size'\?"),
         (("profiles", "tiny", "train", "stpes"), 1, r"params\.yaml: train\.stpes: unknown key"),
         (("profiles", "tiny", "trian"), {}, r"profiles\.tiny\.trian: unknown key"),

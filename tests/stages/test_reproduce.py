@@ -10,7 +10,7 @@ import pytest
 
 from avcat.errors import InputError
 from stages._main import run_stage
-from stages.reproduce import ended, set_profile
+from stages.reproduce import ended, set_profile, set_rows
 
 
 def test_only_the_profile_line_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,6 +25,16 @@ def test_only_the_profile_line_changes(tmp_path: Path, capsys: pytest.CaptureFix
     set_profile("tiny", path)
     assert path.stat().st_mtime_ns == before
     assert capsys.readouterr().out == ""
+
+
+def test_rows_are_av_cat_alone_or_all_that_there_are_settings_for(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    rest = "reference: {baselines: {wav2lip: {}, pc_avs: {}}}\nvariants:\n  full: {}\n  rn-only: {}\n"
+    path.write_text(f"rows: {{variants: [full], baselines: []}}  # what\n{rest}")
+    set_rows("all", path)
+    assert path.read_text() == f"rows: {{variants: [full, rn-only], baselines: [wav2lip, pc_avs]}}  # what\n{rest}"
+    set_rows("full", path)
+    assert path.read_text() == f"rows: {{variants: [full], baselines: []}}  # what\n{rest}"
 
 
 def test_a_file_without_the_line_is_named(tmp_path: Path) -> None:

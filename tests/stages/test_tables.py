@@ -54,6 +54,7 @@ def evaluation(method: str, corpus: str) -> Evaluation:
         "frames": 5,
     }
     row |= {"opening_truth": [0.1, 0.2, math.nan, 0.3, 0.1], "opening": [0.1, 0.1 * place, 0.2, 0.3, 0.1]}
+    row["sync_distances"] = [1.2, 0.9 + 0.1 * place, math.nan]
     return Evaluation(metrics, pa.Table.from_pylist([row], schema=CLIPS), {"a1": strip(place)})
 
 
@@ -93,6 +94,23 @@ def test_how_finely_a_syncnet_hears_is_drawn_from_near_to_far(evaluated: Path) -
     svg = curves.accuracy_by_shift("the right sound wins", drawn)
     assert "frames off" in svg
     assert svg == curves.accuracy_by_shift("the right sound wins", drawn)
+
+
+def test_sound_in_step_is_averaged_over_the_clips_that_were_judged(evaluated: Path) -> None:
+    drawn: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curves, "distances_by_offset", lambda _, lines: drawn.update(lines) or "<svg/>")
+        assert "Distance by offset, synth-words" in (write(evaluated, "t") / "report.html").read_text()
+    assert drawn["AV-CAT (ours)"][:2] == [1.2, 0.9]
+    assert math.isnan(drawn["AV-CAT (ours)"][2])
+    assert "frames by which the sound leads" in curves.distances_by_offset("t", drawn)
+
+
+def test_every_clip_is_a_dot_in_the_row_of_its_method() -> None:
+    svg = curves.distributions("SSIM", {"one": [0.1, 0.5, 0.9], "none": []})
+    assert svg == curves.distributions("SSIM", {"one": [0.1, 0.5, 0.9], "none": []})
+    assert svg.count("<use") > 3
+    assert ">one<" in svg
 
 
 def test_table1_tells_ours_from_the_papers(evaluated: Path) -> None:
@@ -180,7 +198,7 @@ def test_the_report_is_whole_and_needs_no_network(evaluated: Path) -> None:
     text = (write(evaluated, "t") / "report.html").read_text()
     outline = Outline(text)
     assert outline.open == []
-    assert len(outline.sources) == 2 + 2 + 1 + 2  # grids, openings, hearing, curves
+    assert len(outline.sources) == 2 + 6 + 2 + 2 + 1 + 2  # grids, clips, in step, openings, hearing, curves
     assert all(source.startswith("data:image/") for source in outline.sources)
     assert "AV-CAT full: no curves.csv" in text
     assert str(evaluated) not in text
@@ -272,8 +290,11 @@ def test_a_grid_shows_each_row_twice(tmp_path: Path) -> None:
     pictures = read_strip(tmp_path / "s.png")
     assert [p.shape for p in pictures] == [(64, 64, 3)] * 6
     image = grid([("truth", pictures), ("ours", pictures)])
-    assert image.shape == (2 * (22 + 164) + 2 * (22 + 84), 6 * 164 - 4, 3)
+    assert image.shape == (2 * (22 + 164) + 2 * (22 + 84) + 22 + 164, 6 * 164 - 4, 3)
     assert (image[22:182, :160] == 120).all()
+    assert image[-164:-4, :160].max() < 10, "no error is black"
+    darker = [picture - 64 for picture in pictures]
+    assert grid([("truth", pictures), ("darker", darker)])[-100, 80].min() > 150, "64 of 255 is the brightest"
     (tmp_path / "s.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match="not a strip"):
         read_strip(tmp_path / "s.png")

@@ -1,0 +1,62 @@
+"""What every network that redraws faces is to training, evaluation and dubbing, whoever thought of it."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor, nn
+
+from avcat.face.mask import keep_mask
+
+
+class Reference(NamedTuple):
+    """All that a network keeps of a reference frame."""
+
+    image: Tensor  # [R, 3, S, S]
+    features: Any  # what it computes from it, the network's own affair
+
+
+class Redrawn(NamedTuple):
+    """What a network answers, both `[B, 3, S, S]` in about -1..1, not yet put together with the kept picture."""
+
+    prediction: Tensor  # I_t^p
+    intermediate: Tensor | None  # of a network in two steps, what the first one gives
+
+
+class Generator(nn.Module):
+    """Frames, a reference and sounds -> redrawn frames. A subclass has `encode_reference` and `forward`."""
+
+    mask: Tensor
+
+    def __init__(self, mask: Tensor) -> None:
+        """`mask` is M, `[S, S]`: 1 where the picture is kept."""
+        super().__init__()
+        self.register_buffer("mask", mask[None, None], persistent=False)
+
+    @property
+    def image_size(self) -> int:
+        return self.mask.shape[-1]
+
+    @staticmethod
+    def redrawn_region(size: int) -> np.ndarray:
+        """Which pixels of a crop of any side are redrawn, bool `[size, size]`: M of the paper, or a method's own."""
+        return keep_mask(size) == 0
+
+    def encode_reference(self, reference: Tensor) -> Reference:
+        """`[R, 3, S, S]` in -1..1 -> what every frame that refers to it needs; it does not depend on the frame."""
+        return Reference(reference, None)
+
+    def forward(self, frames: Tensor, reference: Reference, mels: Tensor) -> Redrawn:
+        """Frames `[B, 3, S, S]` in -1..1, R references (R divides B), mels `[B, 80, 20]`."""
+        raise NotImplementedError
+
+    def composite(self, frames: Tensor, redrawn: Tensor) -> Tensor:
+        """M I + (1 - M) I^p (section 3.3)."""
+        return self.mask * frames + (1 - self.mask) * redrawn
+
+
+class WholePicture(Generator):
+    """A generator that draws the whole crop anew, as the paper's peers do."""
+
+    @staticmethod
+    def redrawn_region(size: int) -> np.ndarray:
+        return np.ones((size, size), bool)

@@ -1,0 +1,65 @@
+"""A trained MakeItTalk as evaluation uses it: one portrait and a whole sound in, crops out."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.signal import savgol_filter
+
+from avcat.checkpoint import load_model
+from avcat.config import InputConfig
+from avcat.errors import InputError
+from avcat.face.landmarks import FaceDetector
+from avcat.models.makeittalk import MakeItTalk, draw_landmarks
+from avcat.redraw import to_crops, to_network
+
+KIND = "makeittalk"
+SMOOTHED_FRAMES, DEGREE = 5, 3  # of the Savitzky-Golay filter over each landmark's path
+
+
+class Talker:
+    """Moves the landmarks of a portrait as the sound says, and the portrait with them."""
+
+    def __init__(
+        self, network: MakeItTalk, inputs: InputConfig, detector: FaceDetector, *, device: str, batch_frames: int
+    ) -> None:
+        self.network, self.crop_size, self.detector = network, inputs.crop_size, detector
+        self.image_size, self.device, self.batch_frames = network.config.image_size, device, batch_frames
+
+    @classmethod
+    def from_checkpoint(cls, path: str | Path, detector: FaceDetector, device: str, batch_frames: int) -> "Talker":
+        """Loads a model file of kind `makeittalk`. Raises InputError where it cannot be used."""
+        network, file = load_model(path, KIND, device)
+        assert isinstance(network, MakeItTalk)
+        return cls(network, file.inputs, detector, device=device, batch_frames=batch_frames)
+
+    @torch.inference_mode()
+    def talk(self, portrait: np.ndarray, windows: np.ndarray) -> np.ndarray:
+        """A crop `uint8 [S, S, 3]` and the windows of T frames `float32 [T, 80, 20]` -> crops `uint8 [T, S, S, 3]`.
+
+        Raises InputError where the portrait shows no face.
+        """
+        rest = torch.from_numpy(self._landmarks(portrait)[None]).to(self.device)
+        mels = torch.from_numpy(windows)[None].to(self.device)
+        moved = self.network.landmarks(mels, rest)[0].float().cpu().numpy()
+        if len(moved) >= SMOOTHED_FRAMES:
+            moved = savgol_filter(moved, SMOOTHED_FRAMES, DEGREE, axis=0).astype(np.float32)
+        maps = draw_landmarks(moved, self.image_size)
+        still = to_network(portrait[None], self.image_size, self.device)
+        parts = []
+        for start in range(0, len(maps), self.batch_frames):
+            lines = to_network(maps[start : start + self.batch_frames], self.image_size, self.device)
+            parts.append(to_crops(self.network.portrait(still.expand(len(lines), -1, -1, -1), lines), self.crop_size))
+        return np.concatenate(parts)
+
+    def degrade(self, crops: np.ndarray) -> np.ndarray:
+        """What a perfect network of this image size would give: the true crops, through the same change of size."""
+        return to_crops(to_network(crops, self.image_size, self.device), self.crop_size)
+
+    def _landmarks(self, portrait: np.ndarray) -> np.ndarray:
+        """`float32 [22, 2]` as fractions of the side: the mouth, then the eyes."""
+        faces = next(iter(self.detector.follow(portrait[None])))
+        if not faces:
+            raise InputError("no face in the reference frame")
+        points = np.concatenate((faces[0].mouth, faces[0].eyes))
+        return ((points + 0.5) / len(portrait)).astype(np.float32)
