@@ -73,7 +73,9 @@ class PCAVSTask(GeneratorTask):
         """Each frame's mouth among the sounds of all frames of the batch, of every rank, and the other way round."""
         seen = self.generator.mouth_of_pictures(sample.truth)
         heard = self.generator.mouth_of_sounds(sample.mels.flatten(0, 1))
-        faces, sounds = (gather(F.normalize(code.float(), dim=-1)) for code in (seen, heard))
-        loss = contrastive_loss(faces, sounds, self.config.temperature)
+        faces, sounds = (F.normalize(code.float(), dim=-1) for code in (seen, heard))
+        if not faces.requires_grad:  # held-out clips: the first rank looks at them alone
+            return contrastive_loss(faces, sounds, self.config.temperature)
+        loss = contrastive_loss(gather(faces), gather(sounds), self.config.temperature)
         # Only a rank's own rows pass its gradient back, and the mean over ranks divides it once more.
         return loss + (ranks().world - 1) * (loss - loss.detach())
