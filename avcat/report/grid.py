@@ -17,8 +17,8 @@ GAP = 4
 LABEL = 22  # height of a row's label
 WHITE, INK = 255, (40, 40, 40)
 BRIGHTEST = 64  # the error, of 255, that is shown brightest
-# The mouth's neighbourhood in a crop, as fractions of its side: twice as wide as high, centred at 0.62.
-CLOSE_UP_ROWS, CLOSE_UP_COLUMNS = (0.45, 0.79), (0.16, 0.84)
+# The mouth's neighbourhood in a crop, as fractions of its side: twice as wide as high, centred at 0.65.
+CLOSE_UP_ROWS, CLOSE_UP_COLUMNS = (0.48, 0.82), (0.16, 0.84)
 
 
 def read_strip(path: Path) -> list[Picture]:
