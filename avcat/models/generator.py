@@ -1,5 +1,6 @@
 """What every network that redraws faces is to training, evaluation and dubbing, whoever thought of it."""
 
+from abc import abstractmethod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,9 +46,9 @@ class Generator(nn.Module):
         """`[R, 3, S, S]` in -1..1 -> what every frame that refers to it needs; it does not depend on the frame."""
         return Reference(reference, None)
 
+    @abstractmethod
     def forward(self, frames: Tensor, reference: Reference, mels: Tensor) -> Redrawn:
         """Frames `[B, 3, S, S]` in -1..1, R references (R divides B), mels `[B, 80, 20]`."""
-        raise NotImplementedError
 
     def composite(self, frames: Tensor, redrawn: Tensor) -> Tensor:
         """M I + (1 - M) I^p (section 3.3)."""

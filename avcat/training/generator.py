@@ -216,5 +216,10 @@ def strip(network: Generator, store: ClipStore, device: str) -> np.ndarray:
         mels = torch.from_numpy(mel_windows(store.mel(clip), at)).to(device)
         redrawn = network(frames[:-1], network.encode_reference(frames[-1:]), mels)
         rows += [frames[:-1], network.composite(frames[:-1], redrawn.prediction)]
+    return side_by_side(rows)
+
+
+def side_by_side(rows: list[Tensor]) -> np.ndarray:
+    """Rows of pictures `[n, 3, S, S]` in -1..1, below each other, as one picture `uint8 [rows S, n S, 3]`."""
     picture = torch.cat([torch.cat(list(row), -1) for row in rows], -2)
     return ((picture.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()

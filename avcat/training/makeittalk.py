@@ -19,7 +19,7 @@ from avcat.models.syncnet import SyncNet
 from avcat.nn.precision import autocast
 from avcat.training.augment import LIGHT_DRAWS, mirror_and_light, to_network
 from avcat.training.common import Optimiser, Resumable, ema_of, step_draws, update
-from avcat.training.generator import STRIP_CLIPS, STRIP_FRAMES, VALIDATION_WINDOWS
+from avcat.training.generator import STRIP_CLIPS, STRIP_FRAMES, VALIDATION_WINDOWS, side_by_side
 from avcat.training.hearing import start_audio_branch
 from avcat.training.loop import learning_rate_factor
 from avcat.training.ranks import average, ranks
@@ -187,5 +187,4 @@ def strip(network: MakeItTalk, store: ClipStore, device: str) -> np.ndarray:
         moved = network.landmarks(torch.from_numpy(mels)[None].to(device), rest)[0, at].float().cpu().numpy()
         maps = to_network(torch.from_numpy(draw_landmarks(moved, store.image_size))).to(device)
         rows += [frames[:-1], network.portrait(frames[-1:].expand(len(at), -1, -1, -1), maps)]
-    picture = torch.cat([torch.cat(list(row), -1) for row in rows], -2)
-    return ((picture.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+    return side_by_side(rows)
