@@ -11,11 +11,24 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from avcat.errors import InputError
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Between:
+    """What a number may be, both ends included."""
+
+    low: float
+    high: float
+
+
+Fraction = Annotated[float, Between(0, 1)]
+Count = Annotated[int, Between(1, 1_000_000_000)]
+Side = Annotated[int, Between(16, 4096)]  # of a square picture, px
 
 
 def parse(cls: type[T], values: Mapping[str, Any], source: str = "params") -> T:
@@ -29,7 +42,7 @@ def parse(cls: type[T], values: Mapping[str, Any], source: str = "params") -> T:
 def _parse(cls: type[T], values: Mapping[str, Any], where: str, before_keys: str) -> T:
     if not isinstance(values, Mapping):
         raise InputError(f"{where}: expected a section with keys, got {values!r}")
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
     for key in values:
         if key not in names:
@@ -47,6 +60,11 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return _parse(hint, value, where, f"{where}.")  # type: ignore[arg-type]
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        number, allowed = _convert(arguments[0], value, where), arguments[1]
+        if not allowed.low <= number <= allowed.high:
+            raise InputError(f"{where}: expected {allowed.low} to {allowed.high}, got {value!r}")
+        return number
     if origin is typing.Union or origin is types.UnionType:
         if value is None and type(None) in arguments:
             return None
@@ -168,7 +186,7 @@ class RetinaFaceConfig:
     weights: str  # file or URL
     sha256: str  # of that file, or its first digits
     max_side: int  # larger pictures are shrunk to it, in pixels
-    batch_frames: int
+    batch_frames: Count
 
 
 @dataclass(frozen=True)
@@ -187,22 +205,22 @@ class DataConfig:
 
     corpora: dict[str, SourceConfig]  # by name
     mix: dict[str, float]  # by name: the share of a corpus's training files that is used, 1 where it is not named
-    val_fraction: float  # of the speakers, where the corpus has no split of its own
-    test_fraction: float
+    val_fraction: Fraction  # of the speakers, where the corpus has no split of its own
+    test_fraction: Fraction
     max_clip_s: float  # longer videos are cut at their shots, and into clips no longer than this
     cut_threshold: float  # PySceneDetect's, of its content detector: 27 is its default
-    crop_size: int  # side of the stored crops; networks of another size resize them
-    jpeg_quality: int
-    clips_per_shard: int
+    crop_size: Side  # side of the stored crops; networks of another size resize them
+    jpeg_quality: Annotated[int, Between(1, 100)]
+    clips_per_shard: Count
     detector: DetectorConfig
     speaker: Literal["largest", "central", "agreement"]  # which of several faces speaks; agreement asks a SyncNet
     speaker_syncnet: str | None  # its model file
     min_frames: int  # shorter clips are rejected: "too short"
     max_gap_frames: int  # longer runs without a face reject the clip: "gap"
-    min_found_fraction: float  # "face not found often enough"
+    min_found_fraction: Fraction  # "face not found often enough"
     min_eye_distance_px: float  # "face too small"
     min_loudness_db: float  # root mean square against full scale; quieter clips are rejected: "silent"
-    max_failed_fraction: float  # of all clips: above it the run fails
+    max_failed_fraction: Fraction  # of all clips: above it the run fails
 
 
 @dataclass(frozen=True)
@@ -237,9 +255,9 @@ class EvaluateConfig:
     """How a method is scored (paper, section 4.1)."""
 
     clips_per_corpus: int  # test clips, chosen by content; 0 takes all
-    batch_frames: int
+    batch_frames: Count
     sync_max_shift: int  # frames to each side
-    bootstrap_samples: int
+    bootstrap_samples: Count
     seed: int
 
 
@@ -287,7 +305,7 @@ class RefinementConfig:
 class Wav2LipConfig:
     """Wav2Lip's generator (Prajwal et al. 2020)."""
 
-    image_size: int  # published: 96
+    image_size: Side  # published: 96
     width: int  # channels at full resolution; published: 16
 
 
@@ -295,7 +313,7 @@ class Wav2LipConfig:
 class ModelConfig:
     """A whole AV-CAT generator."""
 
-    image_size: int
+    image_size: Side
     audio: AudioEncoderConfig
     backbone: BackboneConfig | None  # None: "RN only", the U-Net mends the masked frame
     refinement: RefinementConfig | None  # None: "w/o RN", the backbone's own output
@@ -306,7 +324,7 @@ class ModelConfig:
 class PCAVSConfig:
     """PC-AVS's encoders and generator (Zhou et al. 2021)."""
 
-    image_size: int
+    image_size: Side
     audio: AudioEncoderConfig
     width: int  # channels at full resolution, of the generator; published: 128
     encoder_width: int  # of both encoders
@@ -320,7 +338,7 @@ class PCAVSConfig:
 class MakeItTalkConfig:
     """MakeItTalk's landmark predictor and its U-Net (Zhou et al. 2020)."""
 
-    image_size: int
+    image_size: Side
     audio: AudioEncoderConfig
     hidden: int  # of the LSTMs; published: 256
     lstm_layers: int  # of the content branch; published: 3
@@ -333,7 +351,7 @@ class MakeItTalkConfig:
 class SyncNetConfig:
     """SyncNet: five lower halves of the crop against one mel window, in one embedding space."""
 
-    image_size: int
+    image_size: Side
     audio: AudioEncoderConfig
     face_width: int
     dim: int
@@ -355,8 +373,8 @@ class DiscriminatorConfig:
 @dataclass(frozen=True)
 class OptimiserConfig:
     muon: bool  # matrices and kernels learn by Muon, all else by AdamW; else everything by AdamW
-    steps: int
-    batch_clips: int  # global batch: each clip contributes 5 consecutive frames
+    steps: Count
+    batch_clips: Count  # global batch: each clip contributes 5 consecutive frames
     learning_rate: float
     warmup_steps: int
     beta1: float
@@ -400,7 +418,7 @@ class GeneratorTraining:
     """What all networks have in common that redraw faces and have an adversary."""
 
     optimiser: OptimiserConfig
-    accumulate: int  # parts that a process cuts its batch into, one after the other, where the memory is small
+    accumulate: Count  # parts that a process cuts its batch into, one after the other, where the memory is small
     discriminator_learning_rate: float
     gan_form: Literal["log", "hinge"]
     min_reference_gap: int  # frames between the window and its reference at least

@@ -100,6 +100,17 @@ def load(profile: str | None = None, variant: str = "full", path: str | Path | N
     return params
 
 
+def check(path: str | Path | None = None) -> None:
+    """Raises InputError for the first mistake of any profile and any row, also of those that are not in force."""
+    tree = _read(Path(path) if path else ROOT / FILE)
+    for profile in tree["profiles"]:
+        for variant in tree["variants"]:
+            try:
+                load(profile, variant, path)
+            except InputError as error:
+                raise InputError(f"{error} (profile {profile}, variant {variant})") from error
+
+
 def _shared(train: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What the settings of the baseline `name` have in common with AV-CAT's training: it need not say it again."""
     own = get_type_hints(config.BaselinesConfig).get(name)
@@ -113,7 +124,9 @@ def _shared(train: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(path.read_text())
+        text = path.read_text()
+        tree = yaml.safe_load(text)
+        _refuse_doubled_keys(yaml.compose(text, Loader=yaml.SafeLoader))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -121,7 +134,36 @@ def _read(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
     _check_keys(tree, ("profile", "rows", "reference", "profiles", "variants", "runtime"), f"{FILE}: ")
+    _check_rows(tree)
     return tree  # type: ignore[no-any-return]
+
+
+def _refuse_doubled_keys(node: yaml.Node) -> None:
+    """YAML takes the second of two keys alike, without a word. Merge keys (`<<`) are not keys yet here."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise InputError(f"{FILE}: line {key.start_mark.line + 1}: {key.value}: the key is there twice")
+            seen.add(key.value)
+            _refuse_doubled_keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _refuse_doubled_keys(value)
+
+
+def _check_rows(tree: dict[str, Any]) -> None:
+    """`rows` names methods that there are settings for."""
+    settings = {"variants": tree["variants"], "baselines": tree["reference"].get("baselines", {})}
+    _check_keys_are(tree["rows"], tuple(settings), f"{FILE}: rows.")
+    for kind, names in tree["rows"].items():
+        if not isinstance(names, list):
+            raise InputError(f"{FILE}: rows.{kind}: expected a list of names, got {names!r}")
+        for name in names:
+            if name not in settings[kind]:
+                raise InputError(
+                    f"{FILE}: rows.{kind}: no settings for {name!r}, there are {', '.join(settings[kind])}"
+                )
 
 
 def _pick(tree: dict[str, Any], kind: str, name: str, sections: tuple[str, ...]) -> dict[str, Any]:
@@ -132,6 +174,14 @@ def _pick(tree: dict[str, Any], kind: str, name: str, sections: tuple[str, ...])
 
 
 def _check_keys(section: Any, names: tuple[str, ...], before_keys: str) -> None:
+    """The section has these keys, and sections below them."""
+    _check_keys_are(section, names, before_keys)
+    for name in names:
+        if name != "profile" and not isinstance(section[name], Mapping):
+            raise InputError(f"{before_keys}{name}: expected a section with keys, got {section[name]!r}")
+
+
+def _check_keys_are(section: Any, names: tuple[str, ...], before_keys: str) -> None:
     if not isinstance(section, Mapping):
         raise InputError(f"{before_keys.rstrip('.: ')}: expected a section with keys, got {section!r}")
     for key in section:
@@ -140,5 +190,3 @@ def _check_keys(section: Any, names: tuple[str, ...], before_keys: str) -> None:
     for name in names:
         if name not in section:
             raise InputError(f"{before_keys}{name}: missing key, write {{}} where nothing differs")
-        if name != "profile" and not isinstance(section[name], Mapping):
-            raise InputError(f"{before_keys}{name}: expected a section with keys, got {section[name]!r}")

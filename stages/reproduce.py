@@ -23,7 +23,7 @@ import yaml
 from avcat.errors import InputError
 from avcat.files import atomic_path
 from stages._main import run_stage
-from stages._params import FILE, ROOT, load
+from stages._params import FILE, ROOT, check, load
 
 PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
 ROWS_LINE = re.compile(r"^rows: *(\{.*?\})", re.MULTILINE)
@@ -101,7 +101,8 @@ def ended(process: subprocess.Popen[str]) -> Iterator[None]:
 def reproduce(profile: str, rows: str | None) -> None:
     """Brings all outputs of a profile up to date and says where they are. Raises InputError where a stage failed."""
     signal.signal(signal.SIGTERM, _interrupt)
-    load(profile)  # a mistake in params.yaml is told before anything starts
+    load(profile)  # mistakes in params.yaml are told before anything starts: first those of this profile
+    check()
     set_profile(profile, ROOT / FILE)
     if rows:
         set_rows(rows, ROOT / FILE)

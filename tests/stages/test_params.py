@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from avcat.errors import InputError
-from stages._params import FILE, ROOT, SECTIONS, load, merge
+from stages._params import FILE, ROOT, SECTIONS, check, load, merge
 
 TREE: dict[str, Any] = yaml.safe_load((ROOT / FILE).read_text())
 
@@ -138,6 +138,11 @@ def test_wav2lip_l_is_the_same_with_and_without_refinement(profile: str) -> None
         (("profiles", "tiny", "mel"), None, "expected a section"),
         (("reference", "mel", "bands"), "eighty", r"mel\.bands: expected int, got 'eighty'"),
         (("profile",), "nosuch", "no 'nosuch' in profiles, there are"),
+        (("rows", "variants"), ["full", "fool"], r"rows\.variants: no settings for 'fool', there are full, rn-only"),
+        (("rows", "baselines"), ["wave2lip"], r"rows\.baselines: no settings for 'wave2lip', there are wav2lip"),
+        (("rows", "variants"), "full", r"rows\.variants: expected a list of names, got 'full'"),
+        (("rows", "peers"), [], r"rows\.peers: unknown key"),
+        (("reference", "data", "crop_size"), 0, r"data\.crop_size: expected 16 to 4096, got 0"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, keys: tuple[str, ...], value: Any, message: str) -> None:
@@ -145,6 +150,24 @@ def test_mistakes_are_named(tmp_path: Path, keys: tuple[str, ...], value: Any, m
     profile = None if keys == ("profile",) else "tiny"
     with pytest.raises(InputError, match=message):
         load(profile, path=write(tmp_path, tree))
+
+
+def test_a_profile_that_is_not_in_force_is_checked_too(tmp_path: Path) -> None:
+    check()
+    path = write(tmp_path, changed("profiles", "gpu", "train", "stpes", value=1))
+    load("tiny", path=path)
+    with pytest.raises(InputError, match=r"train\.stpes: unknown key.*\(profile gpu, variant full\)"):
+        check(path)
+
+
+def test_a_key_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    lines = (ROOT / FILE).read_text().splitlines()
+    place = next(number for number, line in enumerate(lines) if line.strip() == "fft_size: 1280")
+    lines.insert(place + 1, lines[place].replace("1280", "640"))
+    path = tmp_path / "params.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(InputError, match=rf"params\.yaml: line {place + 2}: fft_size: the key is there twice"):
+        load("tiny", path=path)
 
 
 def test_a_missing_section_is_named(tmp_path: Path) -> None:
