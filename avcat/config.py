@@ -129,6 +129,9 @@ class AlignConfig:
     right_eye: tuple[float, float]
     position_sigma_s: float  # Gaussian smoothing of the eyes' midpoint and angle
     scale_sigma_s: float  # of the eyes' distance: much longer, so that a turning head keeps its size
+    # How far down the crop the corners of the mouth lie in a clip's median, as a fraction of its side: long faces are
+    # moved up and short ones down. None leaves it to the eyes alone, as in files made before there was this.
+    mouth_height: float | None = None
 
 
 @dataclass(frozen=True)

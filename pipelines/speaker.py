@@ -64,15 +64,10 @@ def crops_of(
 ) -> list[np.ndarray]:
     """The aligned crops `uint8 [T, size, size, 3]` of each person, from the first to the last frame that shows them."""
     spans = [range(person.frames[0], person.frames[-1] + 1) for person in people]
-    matrices = [
-        alignment(
-            track_of(seen, person).eyes[span.start : span.stop],
-            seen.times_s[span.start : span.stop],
-            inputs.align,
-            size,
-        )
-        for person, span in zip(people, spans, strict=True)
-    ]
+    matrices = []
+    for person, span in zip(people, spans, strict=True):
+        track, part = track_of(seen, person), slice(span.start, span.stop)
+        matrices.append(alignment(track.eyes[part], track.mouth[part], seen.times_s[part], inputs.align, size))
     crops = [np.empty((len(span), size, size, 3), np.uint8) for span in spans]
     for frame, image in enumerate(images):
         for span, matrix, out in zip(spans, matrices, crops, strict=True):

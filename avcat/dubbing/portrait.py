@@ -87,9 +87,10 @@ def portrait(person: Person, times_s: np.ndarray, config: AlignConfig, size: int
     rows = np.array(person.frames) - first
     found = np.zeros(count, bool)
     found[rows] = True
-    eyes = np.full((count, 2, 2), np.nan, np.float32)
+    eyes, mouths = np.full((count, 2, 2), np.nan, np.float32), np.full((count, 20, 2), np.nan, np.float32)
     eyes[rows] = [face.eyes for face in person.faces]
-    matrices = alignment(eyes, times_s[first : first + count], config, size)
+    mouths[rows] = [face.mouth for face in person.faces]
+    matrices = alignment(eyes, mouths, times_s[first : first + count], config, size)
     return Portrait(first, found, matrices, _outlines(person.faces, rows, times_s[first + rows], matrices))
 
 

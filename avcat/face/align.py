@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from avcat.config import AlignConfig
+from avcat.face.landmarks import LEFT_CORNER, RIGHT_CORNER
 
 _REACH = 4.0  # sigmas; what lies further off weighs less than 0.04 %
 _NO_SPREAD = 1e-9  # square seconds; one frame, or several at one time, have no trend
@@ -18,13 +19,15 @@ def eye_targets(config: AlignConfig, size: int) -> np.ndarray:
     return np.array([config.left_eye, config.right_eye], np.float64) * size - 0.5
 
 
-def alignment(eyes: np.ndarray, times_s: np.ndarray, config: AlignConfig, size: int) -> np.ndarray:
-    """float64 [T, 2, 3]: for each frame the similarity to a crop of side `size`, from eyes [T, 2, 2] in source pixels.
+def alignment(eyes: np.ndarray, mouths: np.ndarray, times_s: np.ndarray, config: AlignConfig, size: int) -> np.ndarray:
+    """float64 [T, 2, 3]: for each frame the similarity to a crop of side `size`, from points in source pixels.
+
+    These are eyes [T, 2, 2] and, for `mouth_height`, which is one shift for the whole clip, mouths [T, 20, 2].
 
     The eyes' midpoint and angle follow the head, smoothed over `position_sigma_s`; their distance, which shrinks when a
     head turns, is smoothed over `scale_sigma_s`, so that the crop keeps its size. Frames may be unevenly spaced, and
-    eyes NaN where there is no face: there a straight line from neighbour to neighbour stands for them. At least one
-    frame must have a face.
+    points NaN where there is no face: there a straight line from neighbour to neighbour stands for the eyes. At least
+    one frame must have a face.
     """
     left, right = _bridged(eyes, times_s).transpose(1, 0, 2)
     middle = smooth((left + right) / 2, times_s, config.position_sigma_s, follow_trend=True)
@@ -39,7 +42,18 @@ def alignment(eyes: np.ndarray, times_s: np.ndarray, config: AlignConfig, size: 
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     linear = np.stack([np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1)
     shift = (target_left + target_right) / 2 - np.einsum("tij,tj->ti", linear, middle)
+    if config.mouth_height is not None:
+        shift[:, 1] += config.mouth_height * size - 0.5 - _height(mouths, linear, shift)
     return np.concatenate([linear, shift[:, :, None]], axis=2)
+
+
+def _height(mouths: np.ndarray, linear: np.ndarray, shift: np.ndarray) -> float:
+    """The row of the crop that the mouth's corners lie on, in the median of the frames that show them.
+
+    Every detector tells the corners, and they stay where they are while lips part.
+    """
+    corners = mouths[:, [LEFT_CORNER, RIGHT_CORNER]].mean(1, dtype=np.float64)
+    return float(np.nanmedian(np.einsum("tj,tj->t", linear[:, 1], corners) + shift[:, 1]))
 
 
 def _bridged(eyes: np.ndarray, times_s: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ MOUTH = (
     *(78, 81, 13, 311, 308),  # 60..64, inner edge of the upper lip, left to right
     *(402, 14, 178),  # 65..67, inner edge of the lower lip, right to left
 )
+LEFT_CORNER, RIGHT_CORNER = 0, 6  # places of the outer corners in it
 
 # The outline of the face, clockwise from the middle of the forehead.
 OVAL = (

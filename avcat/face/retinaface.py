@@ -26,11 +26,10 @@ from torchvision.ops import nms
 from avcat.config import RetinaFaceConfig
 from avcat.data.schema import MOUTH_POINTS
 from avcat.errors import InputError
-from avcat.face.landmarks import Face, box_area
+from avcat.face.landmarks import LEFT_CORNER, RIGHT_CORNER, Face, box_area
 
 MIN_SIZES, STEPS, VARIANCE = [[16, 32], [64, 128], [256, 512]], [8, 16, 32], [0.1, 0.2]  # of the published anchors
 NMS_IOU = 0.4
-LEFT_CORNER, RIGHT_CORNER = 0, 6  # of the mouth, among our 20 points
 
 
 class Body(NamedTuple):
