@@ -90,6 +90,11 @@ class Untracked(Run):
         pass
 
 
+def use_store() -> None:
+    """Has MLflow look into the project's own store, unless the environment names another."""
+    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{ROOT / 'mlflow.db'}")
+
+
 @contextmanager
 def tracked(stage: str, params: Mapping[str, Any], reads: Iterable[str | Path] = ()) -> Iterator[Run]:
     """The MLflow run of `stage`, named by DVC's name of it where DVC started it.
@@ -100,7 +105,7 @@ def tracked(stage: str, params: Mapping[str, Any], reads: Iterable[str | Path] =
     if int(os.environ.get("RANK", "0")):
         yield Untracked()
         return
-    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{ROOT / 'mlflow.db'}")
+    use_store()
     mlflow.set_experiment(EXPERIMENT)
     name = os.environ.get("DVC_STAGE", stage)
     tags = {"stage": name, "git_revision": git_revision(), "reproduction": os.environ.get("AVCAT_REPRODUCTION", "none")}
