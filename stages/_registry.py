@@ -1,15 +1,16 @@
 """MLflow's model registry: every model that was trained, by name and version, with what there is to know of it.
 
-A version holds the model file itself, a card, the settings as JSON and a signature; `stages.export` takes the file out.
+A version holds the model file itself, a card, the settings as JSON, a signature and the code that MLflow needs to load
+and serve it; `stages.export` takes the file out.
 """
 
 import hashlib
 import json
 import shutil
 import tempfile
+import tomllib
 import warnings
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from avcat.data.schema import WINDOW_FRAMES
 from avcat.errors import InputError
 from avcat.files import atomic_path
 from avcat.media.mel import COLUMNS_PER_FRAME
-from stages._params import Params
+from stages._params import ROOT, Params
 from stages._track import git_revision, mlflow
 
 SERVED = Path(__file__).with_name("_served.py")
@@ -51,7 +52,8 @@ def register(model: Path, name: str, params: Params, settings: Any) -> None:
             python_model=str(SERVED),
             artifacts={key: str(path) for key, path in parts.items()},
             signature=mlflow.models.ModelSignature(*map(_schema, signature_of(file))),
-            pip_requirements=[f"avcat=={version('avcat')}"],
+            code_paths=[str(ROOT / "avcat")],
+            pip_requirements=tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"],
             registered_model_name=title,
         )
     client, number = mlflow.MlflowClient(), logged.registered_model_version

@@ -1,4 +1,4 @@
-"""How MLflow serves a registered model: it runs this file, which needs the installed `avcat` and nothing else of ours.
+"""How MLflow serves a registered model: it runs this file, and puts the `avcat` beside it on the path.
 
 Inputs and outputs are what `stages._registry.signature_of` says.
 """
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from mlflow.models import set_model
-from mlflow.pyfunc import PythonModel
+from mlflow.pyfunc.model import PythonModel
 
 from avcat.checkpoint import load_model, read_facts
 from avcat.face.landmarks import MediaPipeDetector
@@ -34,7 +34,7 @@ class Served(PythonModel):
             assert isinstance(network, SyncNet)
             self.answer = _fit(network)
 
-    def predict(self, context: Any, model_input: Any, params: Any = None) -> np.ndarray:
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads hints as schemas
         return self.answer(model_input)
 
 

@@ -22,7 +22,7 @@ from stages._params import ROOT
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import, which would send it
 
-import mlflow
+import mlflow as mlflow  # who imports it from here has it without telemetry
 
 for _name in ("mlflow", "alembic"):  # they announce every table of a new store
     logging.getLogger(_name).setLevel(logging.WARNING)
