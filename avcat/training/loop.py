@@ -113,7 +113,7 @@ def run(
 def speed(frames: tuple[int, ...], step_s: float, waited_s: float) -> dict[str, float]:
     """`SPEED` of one step, whose batch has `frames` `[W, 5, S, S, 3]` on each rank.
 
-    `images_per_s` counts the drawn frames of all ranks; `data_wait_share` is the part of the step that went by before
+    `images_per_s` counts the frames of all ranks; `data_wait_share` is the part of the step that went by before
     the batch was there. `gpu_memory_gib`, the most that tensors have held so far, only where a GPU is used.
     """
     figures = {
