@@ -252,6 +252,7 @@ def test_losses_of_weight_0_are_measured_now_and_then_and_change_nothing(
         config, task_of = METHODS[kind]
         off = {name: 0.0 for name in ("edges", "gan", "vgg", "sync", "features") if hasattr(config.weights, name)}
         config = dataclasses.replace(config, weights=dataclasses.replace(config.weights, **off))
+        torch.manual_seed(5)
         task = task_of(config, store, store, SyncNet(SYNC.model), "cpu")
         rows = [task.step(n, task.sampler.batch(n)) for n in range(2)]
         return rows, {name: value.clone() for name, value in task.state()["ema"].items()}

@@ -1,6 +1,7 @@
 """A trained model is registered with all there is to know of it, and comes out of the registry as it went in."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,10 +134,11 @@ def test_only_a_model_file_s_name_is_taken(
 
 
 def test_a_file_that_was_changed_in_the_store_is_refused(store: Path) -> None:
-    keep(store / "trained-1.pt", "changed", PARAMS, PARAMS.train)
-    newest = max((store / "mlruns").rglob("trained-1.pt"), key=lambda path: path.stat().st_mtime_ns)
-    newest.write_bytes((store / "trained-2.pt").read_bytes())
-    out = store / "changed.pt"
+    shutil.copy(store / "trained-1.pt", store / "changed.pt")
+    keep(store / "changed.pt", "changed", PARAMS, PARAMS.train)
+    (held,) = (store / "mlruns").rglob("changed.pt")
+    shutil.copy(store / "trained-2.pt", held)
+    out = store / "out.pt"
     with pytest.raises(InputError, match="its file is not the one that was registered"):
         export.work("avcat-test-changed", "1", out)
     assert not out.exists()
