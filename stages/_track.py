@@ -21,6 +21,7 @@ from avcat.config import to_dict
 from stages._params import ROOT
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import, which would send it
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import mlflow as mlflow  # who imports it from here has it without telemetry
 
