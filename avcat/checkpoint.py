@@ -88,11 +88,15 @@ def _facts(path: str | Path, content: dict[str, Any]) -> ModelFile:
     return ModelFile(content["kind"], content["model"], inputs, content["facts"])
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_archive(path: Path, what: str) -> Any:
+    """What `torch.save` wrote, on the CPU: tensors, numbers, dicts and lists alone.
+
+    Raises InputError, which names `path` and calls it `what`, where it is missing, damaged or something else.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if not zipfile.is_zipfile(path):  # what torch writes is a zip; other bytes make its reader fail in many ways
-        raise InputError(f"{path}: not a model file")
+        raise InputError(f"{path}: not {what}")
     with zipfile.ZipFile(path) as archive:  # torch does not compare checksums
         try:
             damaged = archive.testzip()
@@ -101,9 +105,13 @@ def _read(path: Path) -> dict[str, Any]:
         if damaged:
             raise InputError(f"{path}: damaged ({damaged} does not match its checksum)")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
-        raise InputError(f"{path}: not a model file") from error
+        raise InputError(f"{path}: not {what}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = read_archive(path, "a model file")
     if not isinstance(content, dict) or content.get("format") != FORMAT or "version" not in content:
         raise InputError(f"{path}: not a model file of this project")
     if content["version"] != VERSION:

@@ -248,6 +248,7 @@ class RuntimeConfig:
     clip_limit_s: float  # what decodes a clip for longer is ended, and the clip has failed
     device: str  # of training, and of detectors that can use it: auto, cpu, cuda
     compile: bool  # networks by torch.compile, which pays on a GPU: minutes at the start, faster steps after
+    train_workers: int  # processes that train one network; 1 is the stage's own, more are placed by Ray
     threads: int  # of a training process; 0 takes all
     loader_threads: int  # that make its batches
     broken_shards: Literal["stop", "skip"]  # what training does where one cannot be read; skipping changes the result

@@ -21,8 +21,9 @@ from avcat.config import to_dict
 from stages._params import ROOT
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import, which would send it
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-import mlflow
+import mlflow as mlflow  # who imports it from here has it without telemetry
 
 for _name in ("mlflow", "alembic"):  # they announce every table of a new store
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -90,6 +91,11 @@ class Untracked(Run):
         pass
 
 
+def use_store() -> None:
+    """Has MLflow look into the project's own store, unless the environment names another."""
+    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{ROOT / 'mlflow.db'}")
+
+
 @contextmanager
 def tracked(stage: str, params: Mapping[str, Any], reads: Iterable[str | Path] = ()) -> Iterator[Run]:
     """The MLflow run of `stage`, named by DVC's name of it where DVC started it.
@@ -100,7 +106,7 @@ def tracked(stage: str, params: Mapping[str, Any], reads: Iterable[str | Path] =
     if int(os.environ.get("RANK", "0")):
         yield Untracked()
         return
-    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{ROOT / 'mlflow.db'}")
+    use_store()
     mlflow.set_experiment(EXPERIMENT)
     name = os.environ.get("DVC_STAGE", stage)
     tags = {"stage": name, "git_revision": git_revision(), "reproduction": os.environ.get("AVCAT_REPRODUCTION", "none")}

@@ -1,23 +1,35 @@
-"""What the training stages have in common: a bar for people, points for MLflow."""
+"""What the training stages have in common: a bar for people, points and a model for MLflow."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from avcat.training.loop import Loggers
 from stages._main import bar
-from stages._track import Run
+from stages._params import Params
+from stages._registry import register
+from stages._track import Run, Untracked
 
 LOG_EVERY = 10  # steps; a point takes MLflow some milliseconds
+RARE = ("val_", "gradient_share_")  # starts of the names of figures that few steps have
 
 
 @contextmanager
 def loggers(run: Run, what: str, steps: int) -> Iterator[Loggers]:
-    """Loggers that move a bar at every step, and keep every tenth point and every validation."""
+    """Loggers that move a bar at every step, and keep every tenth point and each that has a figure which few have."""
     with bar(what, "step") as progress:
 
         def scalars(step: int, figures: dict[str, float]) -> None:
             progress(step, steps)
-            if step % LOG_EVERY == 0 or step == steps or any(name.startswith("val_") for name in figures):
+            if step % LOG_EVERY == 0 or step == steps or any(name.startswith(RARE) for name in figures):
                 run.log(step, figures)
 
         yield Loggers(scalars, run.log_image)
+
+
+def conclude(run: Run, metrics: Mapping[str, Any], model: Path, name: str, params: Params, settings: Any) -> None:
+    """Tells a training's figures, and registers its model (`stages._registry`)."""
+    run.summarise(metrics)
+    if not isinstance(run, Untracked):  # under torchrun the first process alone does
+        register(model, name, params, settings)

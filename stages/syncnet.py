@@ -8,10 +8,11 @@ from avcat.errors import InputError
 from avcat.training.loop import Loggers
 from pipelines.resources import with_device
 from pipelines.train import overfit_syncnet, train_syncnet
+from pipelines.workers import train_on_workers
 from stages._main import bar, run_stage
 from stages._params import Params, load
 from stages._track import tracked
-from stages._training import loggers
+from stages._training import conclude, loggers
 
 LEARNT = 0.9  # a two-way accuracy on clips that were seen many times
 
@@ -21,7 +22,8 @@ def train(name: str, config: SyncNetTraining, params: Params) -> None:
     shards = params.out / "shards"
     with tracked(name, {name: config}, [shards]) as run:
         with loggers(run, name, config.optimiser.steps) as where:
-            metrics = train_syncnet(
+            metrics = train_on_workers(
+                train_syncnet,
                 config,
                 params.inputs,
                 shards=shards,
@@ -30,7 +32,7 @@ def train(name: str, config: SyncNetTraining, params: Params) -> None:
                 runtime=with_device(params.runtime),
                 loggers=where,
             )
-        run.summarise(metrics)
+        conclude(run, metrics, params.out / name / "model.pt", name, params, config)
 
 
 def work() -> None:

@@ -7,10 +7,11 @@ import sys
 from avcat.config import BaselinesConfig
 from pipelines.resources import with_device
 from pipelines.train import Method, train_method
+from pipelines.workers import train_on_workers
 from stages._main import run_stage
 from stages._params import Params, load
 from stages._track import tracked
-from stages._training import loggers
+from stages._training import conclude, loggers
 
 BASELINES = [field.name for field in dataclasses.fields(BaselinesConfig)]
 
@@ -30,7 +31,8 @@ def work(method: str) -> None:
     shards, syncnet, offsets = (params.out / name for name in ("shards", "syncnet/model.pt", "offsets.parquet"))
     with tracked(f"train-{method}", {"method": method, "train": config}, [shards, syncnet, offsets]) as run:
         with loggers(run, f"train {method}", config.optimiser.steps) as where:
-            metrics = train_method(
+            metrics = train_on_workers(
+                train_method,
                 config,
                 params.inputs,
                 syncnet=syncnet,
@@ -41,7 +43,7 @@ def work(method: str) -> None:
                 runtime=with_device(params.runtime),
                 loggers=where,
             )
-        run.summarise(metrics)
+        conclude(run, metrics, params.out / "train" / method / "model.pt", method, params, config)
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FILES = ("avcat", "pipelines", "stages", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore")
+FILES = ("avcat", "pipelines", "stages", "pyproject.toml", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore")
 STAGES = 17
 
 

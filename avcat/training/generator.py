@@ -28,6 +28,7 @@ STRIP_CLIPS = 6
 STRIP_FRAMES = 8
 VALIDATION_WINDOWS = 8
 SHARES_EVERY = 50  # steps
+MEASURE_EVERY = 10  # steps, after which losses of weight 0 are measured, too: they cost time, and teach nothing
 
 
 class Sample(NamedTuple):
@@ -103,6 +104,8 @@ class GeneratorTask(Resumable):
         optimiser, weights = self.config.optimiser, self.weights(number)
         inputs = self.sample(batch, step_draws(optimiser, number, self.sampler.share))
         parts = [Sample(*tensors) for tensors in zip(*(t.chunk(self.config.accumulate) for t in inputs), strict=True)]
+        wanted = [name for name, weight in weights.items() if weight]
+        idle = [name for name in self._known() if name not in wanted] if (number + 1) % MEASURE_EVERY == 0 else []
         seen: list[dict[str, float]] = []
         pictures: list[tuple[Tensor, Tensor]] = []  # true, drawn
         shares: dict[str, float] = {}
@@ -113,13 +116,13 @@ class GeneratorTask(Resumable):
                 with autocast(optimiser.precision, self.device):
                     redrawn = self.draw(self.generator, sample)
                     drawn = self.generator.composite(truth, redrawn.prediction)
-                    wanted = [name for name, weight in weights.items() if weight]
                     losses = self.losses(wanted, redrawn, drawn, sample)
+                    measured = self._measure(idle, redrawn, drawn, sample)
                 weighted = {name: weights[name] * loss for name, loss in losses.items()}
                 if number % SHARES_EVERY == 0 and not seen:
                     shares.update(gradient_shares(weighted, drawn))
                 total = sum(weighted.values(), truth.new_zeros(()))
-                seen.append({name: value.item() for name, value in losses.items()} | {"total": total.item()})
+                seen.append({name: value.item() for name, value in losses.items()} | measured | {"total": total.item()})
                 pictures.append((truth, drawn.detach()))
                 yield total
 
@@ -171,17 +174,26 @@ class GeneratorTask(Resumable):
     @torch.inference_mode()
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """All losses, also those of weight 0, on fixed held-out windows, and a strip of clips."""
-        names = [n for n in self.weights(self.config.optimiser.steps) if n != "sync" or self.expert is not None]
         sampler = WindowSampler(self.held_out, seed=0, clips=VALIDATION_WINDOWS, min_gap=self.config.min_reference_gap)
         sample = self.sample(sampler.batch(0), None)
         network = self.averaged
-        self.discriminator.eval()  # or its spectral norms would learn from what they judge
         with autocast(self.config.optimiser.precision, self.device):
             redrawn = self.draw(network, sample)
             composite = network.composite(sample.truth, redrawn.prediction)
-            losses = self.losses(names, redrawn, composite, sample)
+            figures = self._measure(self._known(), redrawn, composite, sample)
+        return figures, {"held_out": strip(network, self.held_out, self.device)}
+
+    def _known(self) -> list[str]:
+        """The losses that can be computed: that of sync takes an expert."""
+        return [name for name in self.weights(0) if name != "sync" or self.expert is not None]
+
+    @torch.no_grad()
+    def _measure(self, names: list[str], redrawn: Redrawn, composite: Tensor, sample: Sample) -> dict[str, float]:
+        """Losses that nothing learns from."""
+        self.discriminator.eval()  # or its spectral norms would learn from what they judge
+        losses = self.losses(names, redrawn, composite, sample)
         self.discriminator.train()
-        return {k: v.item() for k, v in losses.items()}, {"held_out": strip(network, self.held_out, self.device)}
+        return {name: loss.item() for name, loss in losses.items()}
 
     @property
     def averaged(self) -> Generator:

@@ -8,7 +8,6 @@ import csv
 import json
 import math
 import os
-import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,14 +17,17 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from avcat.checkpoint import read_archive
 from avcat.config import OptimiserConfig
 from avcat.data.windows import Batch
+from avcat.errors import InputError
 from avcat.files import atomic_path
 from avcat.training.ranks import ranks
 
 LogScalars = Callable[[int, dict[str, float]], None]
 LogImage = Callable[[str, int, np.ndarray], None]
 MAX_BAD_STEPS = 20  # skipped in a row before the run gives up
+SPEED = ("step_s", "images_per_s", "data_wait_share", "gpu_memory_gib")  # figures of the machine, not of what is learnt
 
 
 class Task(Protocol):
@@ -89,7 +91,7 @@ def run(
         if bad > MAX_BAD_STEPS:
             raise FloatingPointError(f"{bad} steps in a row with losses that are not finite, the last one {figures}")
         done, now = number + 1, time.perf_counter()
-        seconds = {"step_s": now - last, "data_wait_s": waited}
+        measured = speed(batch.frames.shape, now - last, waited)
         last = now
         images: dict[str, np.ndarray] = {}
         if leads and (done % config.validate_every == 0 or done == config.steps):
@@ -99,13 +101,29 @@ def run(
         history.add(done, figures)
         if not leads:
             continue
-        loggers.scalars(done, {**figures, **seconds})
+        loggers.scalars(done, {**figures, **measured})
         for name, image in images.items():
             loggers.image(name, done, image)
         if done % config.checkpoint_every == 0 or done == config.steps:
             history.flush()
             save(task, state_dir, done, fingerprint, config.keep_checkpoints)
     return {name.removeprefix("val_"): value for name, value in history.rows[-1].items() if name.startswith("val_")}
+
+
+def speed(frames: tuple[int, ...], step_s: float, waited_s: float) -> dict[str, float]:
+    """`SPEED` of one step, whose batch has `frames` `[W, 5, S, S, 3]` on each rank.
+
+    `images_per_s` counts the frames of all ranks; `data_wait_share` is the part of the step that went by before
+    the batch was there. `gpu_memory_gib`, the most that tensors have held so far, only where a GPU is used.
+    """
+    figures = {
+        "step_s": step_s,
+        "images_per_s": frames[0] * frames[1] * ranks().world / step_s,
+        "data_wait_share": waited_s / step_s,
+    }
+    if torch.cuda.is_initialized():
+        figures["gpu_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
+    return figures
 
 
 class History:
@@ -154,9 +172,9 @@ def resume(task: Task, state_dir: Path, fingerprint: str) -> int:
     """
     for path in reversed(checkpoints(state_dir)):
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError):
-            print(f"{path}: cannot be read, trying the one before", flush=True)
+            content = read_archive(path, "a checkpoint")
+        except InputError as error:
+            print(f"{error}; trying the one before", flush=True)
             continue
         if content["fingerprint"] == fingerprint:
             task.load_state(content["state"])

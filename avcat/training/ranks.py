@@ -1,8 +1,8 @@
 """Training by several processes at once: each computes its share of every batch, and all take the same step.
 
-`torchrun` starts them and says in the environment who is who; without it there is a single rank. Gradients are averaged
-here and not by DistributedDataParallel, which wants one forward call a step where AV-CAT has two (reference, then
-frames).
+`torchrun` starts them and says in the environment who is who, or whoever started them has made the process group
+already; without either there is a single rank. Gradients are averaged here and not by DistributedDataParallel, which
+wants one forward call a step where AV-CAT has two (reference, then frames).
 """
 
 import os
@@ -47,8 +47,13 @@ def ranks() -> Ranks:
 def joined(device: str) -> Iterator[Ranks]:
     """Joins the process group that torchrun's environment names, until the block ends on all ranks; or is alone.
 
-    NCCL on GPUs, of which each rank takes the one of its local number, gloo on CPUs.
+    NCCL on GPUs, of which each rank takes the one of its local number, gloo on CPUs. A group that is there already is
+    used, and stays.
     """
+    if dist.is_available() and dist.is_initialized():
+        yield ranks()
+        dist.barrier()
+        return
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ranks()
         return

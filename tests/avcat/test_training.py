@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_training import INPUTS, KINDS, OPTIMISER, SIZE, SYNC, TRAIN, make_store, make_task
+from small_training import INPUTS, KINDS, METHODS, OPTIMISER, SIZE, SYNC, TRAIN, make_store, make_task
 
 from avcat.checkpoint import VERSION, load_model, read_facts, save_model
 from avcat.config import LossWeights, OptimiserConfig
@@ -21,7 +21,7 @@ from avcat.training.augment import to_network
 from avcat.training.avcat import AVCATTask
 from avcat.training.common import Optimiser
 from avcat.training.generator import gradient_shares
-from avcat.training.loop import Loggers, checkpoints, learning_rate_factor, run
+from avcat.training.loop import SPEED, Loggers, checkpoints, learning_rate_factor, run, speed
 from avcat.training.syncnet import SyncNetTask, judge, overfit
 
 
@@ -68,7 +68,7 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(kind: str, store: ClipS
     assert sorted(second.rows) == [5, 6], "step 4 had been kept"
     for step, figures in second.rows.items():
         for name, value in figures.items():
-            if not name.endswith("_s"):  # seconds
+            if name not in SPEED:
                 assert value == whole.rows[step][name], (step, name)
     for a, b in zip(task.averaged.parameters(), again.averaged.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -76,14 +76,25 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(kind: str, store: ClipS
     assert curves[0] == curves[1]
 
 
-def test_an_unreadable_checkpoint_falls_back_to_the_one_before(store: ClipStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["cut", "zeroed", "other"])
+def test_an_unreadable_checkpoint_falls_back_to_the_one_before(damage: str, store: ClipStore, tmp_path: Path) -> None:
     run(make_task("syncnet", store), OPTIMISER, tmp_path, Recorder().loggers, fingerprint="x")
     kept = checkpoints(tmp_path)
     assert [path.name for path in kept] == ["step-00000004.pt", "step-00000006.pt"]
-    kept[-1].write_bytes(kept[-1].read_bytes()[:1000])
+    data = kept[-1].read_bytes()
+    middle = len(data) // 2
+    damaged = {"cut": data[:1000], "zeroed": data[:middle] + bytes(64) + data[middle + 64 :], "other": b"no checkpoint"}
+    assert damaged[damage] != data
+    kept[-1].write_bytes(damaged[damage])
     recorder = Recorder()
     run(make_task("syncnet", store), OPTIMISER, tmp_path, recorder.loggers, fingerprint="x")
     assert sorted(recorder.rows) == [5, 6]
+
+
+def test_speed_counts_the_images_of_a_step() -> None:
+    figures = speed((3, 5, 32, 32, 3), 0.5, 0.125)
+    assert figures.pop("gpu_memory_gib", 0) >= 0
+    assert figures == {"step_s": 0.5, "images_per_s": 30, "data_wait_share": 0.25}
 
 
 def test_a_checkpoint_of_other_settings_is_not_used(store: ClipStore, tmp_path: Path) -> None:
@@ -229,6 +240,30 @@ def test_the_share_of_each_loss_is_told_now_and_then(store: ClipStore) -> None:
     assert set(shares) == {f"gradient_share_{name}" for name in ("l1", "edges", "vgg", "sync")}
     assert sum(shares.values()) == pytest.approx(1)
     assert not any(name.startswith("gradient_share_") for name in second)
+
+
+@pytest.mark.parametrize("kind", ["avcat", "pc-avs", "makeittalk"])
+def test_losses_of_weight_0_are_measured_now_and_then_and_change_nothing(
+    kind: str, store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def learnt(every: int) -> tuple[list[dict[str, float]], dict[str, torch.Tensor]]:
+        for module in ("generator", "makeittalk"):
+            monkeypatch.setattr(f"avcat.training.{module}.MEASURE_EVERY", every)
+        config, task_of = METHODS[kind]
+        off = {name: 0.0 for name in ("edges", "gan", "vgg", "sync", "features") if hasattr(config.weights, name)}
+        config = dataclasses.replace(config, weights=dataclasses.replace(config.weights, **off))
+        torch.manual_seed(5)
+        task = task_of(config, store, store, SyncNet(SYNC.model), "cpu")
+        rows = [task.step(n, task.sampler.batch(n)) for n in range(2)]
+        return rows, {name: value.clone() for name, value in task.state()["ema"].items()}
+
+    (plain, without), (measured, with_them) = learnt(100), learnt(2)
+    assert measured[0] == plain[0], "after one step nobody looks"
+    more = measured[1].keys() - plain[1].keys()
+    assert {"vgg", "edges"} <= more
+    assert all(measured[1][name] > 0 for name in more - {"gan"})
+    assert {name: measured[1][name] for name in plain[1]} == plain[1]
+    assert all(torch.equal(value, with_them[name]) for name, value in without.items())
 
 
 def test_a_batch_that_cannot_be_cut_so_is_refused(store: ClipStore) -> None:

@@ -13,7 +13,7 @@ import torch.multiprocessing as mp
 from small_training import make_store, make_task
 
 from avcat.errors import InputError
-from avcat.training.loop import Loggers, checkpoints, run
+from avcat.training.loop import SPEED, Loggers, checkpoints, run
 from avcat.training.ranks import Ranks, average, average_gradients, gather, ranks
 
 WORLD = 2
@@ -59,7 +59,7 @@ def test_two_workers_learn_what_one_learns(tmp_path: Path, kind: str) -> None:
     assert first["rows"].keys() == alone["rows"].keys()
     assert not second["rows"], "the first rank alone writes"
     for step, figures in alone["rows"].items():
-        for name in figures.keys() - {"step_s", "data_wait_s"}:
+        for name in figures.keys() - set(SPEED):
             if name.startswith("gradient_share_"):
                 continue  # the mean over ranks of shares is not the share of means
             # Sums in another order differ by rounding, which Muon's bf16 arithmetic carries on.

@@ -21,6 +21,7 @@ CARRIERS = {
     "pipelines.parallel",
     "pipelines.resources",
     "pipelines.state",
+    "pipelines.workers",
 }
 # Imported beside SyncNet, since both come from one file, but not run where SyncNet alone is.
 AV_CAT_ALONE = {
