@@ -241,6 +241,8 @@ class EvaluateConfig:
     sync_max_shift: int  # frames to each side
     bootstrap_samples: int
     seed: int
+    lpips_weights: str | None  # torchvision's AlexNet; null: no LPIPS
+    syncnet: str | None  # the official one, `syncnet_v2.model`; null: no LSE
 
 
 # ---------------------------------------------------------------------------------------------------------------------
