@@ -81,7 +81,7 @@ def read_crops(
 
 
 def to_source(shape: tuple[int, ...], source: tuple[int, int]) -> NDArray[np.float64]:
-    """float64 [3, 3]: pixels of a picture [height, width, 3] to those of its source (width, height). Raises Rejected."""
+    """float64 [3, 3]: pixels of a picture [height, width, 3] to its source's, (width, height). Raises Rejected."""
     x, y = source[0] / shape[1], source[1] / shape[0]
     if abs(x / y - 1) > SAME_SHAPE:
         raise Rejected(OTHER_SHAPE)

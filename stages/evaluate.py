@@ -11,11 +11,10 @@ from pathlib import Path
 from avcat.data.shards import open_shards
 from avcat.errors import InputError
 from avcat.metrics.methods import COPY_REFERENCE, GROUND_TRUTH
-from avcat.report.tables import METHODS
 from pipelines.cluster import connect
 from pipelines.evaluate import check_models, check_weights, evaluate
 from stages._main import bar, run_stage
-from stages._params import Params, load
+from stages._params import load, trained_methods
 from stages._track import tracked
 
 
@@ -54,17 +53,17 @@ def work(method: str, corpus: str, predictions: Path | None = None) -> None:
 def work_on_predictions(folder: Path, name: str, corpus: str | None) -> None:
     """Scores a folder of videos on one corpus, or on all that the test shards have."""
     params = load()
-    check_name(name, params)
+    check_name(name)
     there = {row for shard in open_shards(params.out / "shards" / "test") for row in shard.clips["corpus"].to_pylist()}
     for each in [corpus] if corpus else sorted(there):
         work(name, each, folder)
 
 
-def check_name(name: str, params: Params) -> None:
+def check_name(name: str) -> None:
     """Raises InputError where a row cannot be called so: it names a folder, and ours keep theirs."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(f"--name {name!r}: letters, digits, '.', '_' and '-' only, as it names a folder")
-    if name in METHODS or (params.out / "train" / name).exists():
+    if name in (GROUND_TRUTH, COPY_REFERENCE, *trained_methods()):
         raise InputError(f"--name {name}: a method of this project is called so")
 
 

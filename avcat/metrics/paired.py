@@ -30,12 +30,12 @@ class Difference:
 def compare(row: Mapping[str, float], other: Mapping[str, float], speakers: Mapping[str, str]) -> Difference:
     """Figures by clip id of two rows, and whose clips they are -> their difference.
 
-    The test draws the sign of each speaker's differences by chance (all ways, where there are few enough): the clips of
-    one person are not independent. Clips that either row does not count, or in which a figure is infinite, are left out.
+    The test draws the sign of each speaker's differences by chance (all ways, where there are few enough): the clips
+    of one person are not independent. Clips are left out that either row does not count, or in which a figure is
+    infinite.
     """
-    clips = sorted(
-        clip for clip in row.keys() & other.keys() if math.isfinite(row[clip]) and math.isfinite(other[clip])
-    )
+    both = row.keys() & other.keys()
+    clips = sorted(clip for clip in both if math.isfinite(row[clip]) and math.isfinite(other[clip]))
     differences = np.array([row[clip] - other[clip] for clip in clips])
     whose = np.array([speakers[clip] for clip in clips])
     found = summarise(differences.tolist(), whose.tolist(), RESAMPLES, seed=0)

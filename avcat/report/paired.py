@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow.parquet as pq
 
-from avcat.metrics.paired import LEVEL, Difference, adjusted, compare
+from avcat.metrics.paired import FEWEST_SPEAKERS, LEVEL, Difference, adjusted, compare
 from avcat.metrics.results import Result
 from avcat.report.table import Cell, Row, Table
 from avcat.report.tables import METHODS, difference_cell, in_order, reason_why_empty
@@ -28,9 +28,9 @@ FIGURES = (
 )
 NOTES = (
     "The row's figure less the full model's, mean over the clips that both count, with a 95 % bootstrap interval over "
-    "speakers. * : more than chance. The test draws the sign of each speaker's differences; p values are raised for the "
-    f"number of differences of a corpus (Benjamini and Hochberg), so that of those marked about {LEVEL:.0%} at most are "
-    "false alarms.",
+    "speakers. * : more than chance. The test draws the sign of each speaker's differences; p values are raised for "
+    "the number of differences of a corpus (Benjamini and Hochberg), so that of those marked about "
+    f"{100 * LEVEL:.0f} % at most are false alarms. With fewer than {FEWEST_SPEAKERS} speakers nothing is marked.",
     "One training a row: what another seed would have made of the same row is not in these intervals.",
 )
 

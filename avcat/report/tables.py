@@ -66,8 +66,8 @@ TABLE1_NOTES = (
     "paper's PSNR is most probably that of 8-bit differences that wrap (its ground truth scores 100), so it stands in "
     "that column.",
     "LPIPS: AlexNet's. LMD: mean distance of the 20 mouth points in px of the 256 crop, not centred. Sync_conf: median "
-    "minus smallest mean distance over all shifts; by an evaluator SyncNet trained apart from the one in the loss, whose "
-    "embeddings have length one (so never above 2), and by the official SyncNet (LSE-C), which the paper prints. "
+    "minus smallest mean distance over all shifts; by an evaluator SyncNet trained apart from the one in the loss, "
+    "whose embeddings have length one (so never above 2), and by the official SyncNet (LSE-C), which the paper prints. "
     "Coverage: share of the scored frames in which Face Mesh found both faces.",
     "A Sync_conf above the ground truth's says that the method pleases this judge more than real speech does: the "
     "judge is weak, or what trained the method is too much like it.",
@@ -114,7 +114,7 @@ def table1(results: Sequence[Result]) -> Table:
     groups: list[tuple[str, list[Row]]] = []
     for corpus in dict.fromkeys(result.corpus for result in results):
         rows = [_row(result, TABLE1_FIGURES) for result in in_order(results, corpus) if result.method not in ABLATIONS]
-        groups.append((f"ours, {corpus} ", rows))
+        groups.append((f"ours, {corpus}", rows))
         if corpus in COUNTERPART:
             name = COUNTERPART[corpus]
             groups.append((f"paper, {name} (other data, official SyncNet)", [_paper_row(row) for row in TABLE1[name]]))
@@ -131,7 +131,7 @@ def table3(results: Sequence[Result]) -> Table:
             for result in in_order(results, corpus)
             if result.method in (*TABLE3, "wav2lip_l")
         ]
-        groups.append((f"ours, {corpus} ", rows))
+        groups.append((f"ours, {corpus}", rows))
     return Table("Table 3: ablation", headings, groups, TABLE3_NOTES)
 
 

@@ -38,7 +38,9 @@ from pipelines.evaluate import (
 from stages._params import load
 
 SIZE, FRAMES = 64, 8
-CONFIG = EvaluateConfig(clips_per_corpus=0, batch_frames=8, sync_max_shift=2, bootstrap_samples=50, seed=0, lpips_weights=None, syncnet=None)
+CONFIG = EvaluateConfig(
+    clips_per_corpus=0, batch_frames=8, sync_max_shift=2, bootstrap_samples=50, seed=0, lpips_weights=None, syncnet=None
+)
 INPUTS = InputConfig(
     SIZE, AlignConfig((0.37, 0.31), (0.63, 0.31), 0.1, 1.0), MelConfig(16000, 1280, 160, 80, 125.0, 7600.0, 0.1)
 )
