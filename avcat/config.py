@@ -263,6 +263,8 @@ class EvaluateConfig:
     sync_max_shift: int  # frames to each side
     bootstrap_samples: Count
     seed: int
+    lpips_weights: str | None  # torchvision's AlexNet; null: no LPIPS
+    syncnet: str | None  # the official one, `syncnet_v2.model`; null: no LSE
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -3,8 +3,8 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +13,38 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 import torch
+from numpy.typing import NDArray
 
+import avcat.face
 from avcat.checkpoint import check_kind, load_model, read_facts
 from avcat.config import EvaluateConfig, RuntimeConfig
 from avcat.data.shards import ShardReader, open_shards
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
-from avcat.files import atomic_path
-from avcat.metrics.clip import FIGURES, ClipScorer
-from avcat.metrics.methods import COPY_REFERENCE, GROUND_TRUTH, build_method, check_checkpoint
+from avcat.files import absolute, atomic_path
+from avcat.media.audio import load_audio
+from avcat.metrics.clip import FIGURES, ClipScorer, Judges
+from avcat.metrics.lse import load_official
+from avcat.metrics.marks import Marker
+from avcat.metrics.methods import COPY_REFERENCE, GROUND_TRUTH, Crops, build_method, check_checkpoint
+from avcat.metrics.mfcc import SAMPLE_RATE
+from avcat.metrics.perceptual import Perceptual
 from avcat.metrics.results import decode_strip, encode_strip, to_json
 from avcat.metrics.summary import summarise
 from avcat.seeding import seed_of
-from pipelines.outcome import Failed, Outcome, check_failures
+from pipelines.clips import read_manifest, reading
+from pipelines.outcome import Failed, Outcome, Rejected, check_failures
 from pipelines.parallel import Progress, parallel
+from pipelines.predictions import UNREADABLE, Predictions, read_crops
 from pipelines.resources import Resources
+from pipelines.state import code_hash
 
 STRIPS = 4  # clips whose pictures are kept
 JUDGE = "evaluator SyncNet"
+NO_LPIPS = "no weights of its backbone were given (evaluate.lpips_weights)"
+NO_OFFICIAL = "no weights of the official SyncNet were given (evaluate.syncnet)"
+
+Drawing = Callable[["Job", Crops, NDArray[np.float32]], tuple[Crops, Crops]]  # what is shown, and its ceiling
 
 CLIPS = pa.schema(
     [
@@ -38,7 +52,7 @@ CLIPS = pa.schema(
         ("corpus", pa.string()),
         ("speaker", pa.string()),
         ("method", pa.string()),
-        ("status", pa.string()),  # ok, failed
+        ("status", pa.string()),  # ok, failed, rejected: a prediction that cannot be used
         ("reason", pa.string()),  # empty where ok
         ("frames", pa.int32()),
         *((name, pa.float64()) for name in FIGURES),  # NaN: not counted
@@ -59,6 +73,7 @@ class Job:
     frames: int
     tar: Path
     row: int
+    source: Mapping[str, Any] | None = None  # the clip's row of the manifest, where its own file has to be found
 
 
 @dataclass(frozen=True)
@@ -74,6 +89,7 @@ class Evaluation:
         counted = {name: figure["mean"] for name, figure in self.metrics["figures"].items() if figure["n"]}
         share = self.metrics["opening_of_ceiling"]
         counts = {name: self.metrics[name] for name in ("clips", "failed", "frames")}
+        counts |= {"reasons": self.metrics["reasons"]} if self.metrics["reasons"] else {}
         finite = {name: mean for name, mean in counted.items() if mean != "inf"}
         return counts | finite | ({} if share is None else {"opening_of_ceiling": share})
 
@@ -103,25 +119,38 @@ def evaluate(
     config: EvaluateConfig,
     max_failed_fraction: float,
     runtime: RuntimeConfig,
+    manifest: Path | None = None,
+    predictions: Path | None = None,
+    marks: Path | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Scores `method` on the clips of `corpus` in the folder `shards` (those of one split); Ray is connected.
 
     `checkpoint` is the method's model, None for the two methods that need none; `evaluator` the SyncNet that measures,
-    None leaves its figures empty. A clip that fails is a row with its reason, and lowers the coverage. Raises
-    InputError where there is no clip, a model cannot be used, or more than `max_failed_fraction` of the clips fail.
+    None leaves its figures empty. With `predictions`, a folder of videos, those are scored under the name `method`.
+    They and the official SyncNet need the `manifest`, to find the clips' own files. What the detector saw in true
+    frames is kept in the folder `marks` for the next method. A clip that fails is a row with its reason, and lowers the
+    coverage. Raises InputError where there is no clip, a model cannot be used, or more than `max_failed_fraction` of
+    the clips fail.
     """
-    check_models(method, checkpoint, evaluator)
+    config = _absolute(config)
+    if predictions is None:
+        check_models(method, checkpoint, evaluator)
+    check_weights(config)
     jobs = choose_clips(list_clips(shards, corpus), config)
-    shown = {job.clip_id for job in first_of_each_speaker(jobs)[:STRIPS]}
-    gpus = _gpus_per_worker(runtime)
+    if predictions or config.syncnet:
+        assert manifest is not None, "the clips' own files are in the manifest"
+        jobs = with_sources(jobs, manifest)
     settings = {
         "method": method,
         "checkpoint": checkpoint and checkpoint.absolute(),
         "evaluator": evaluator and evaluator.absolute(),
+        "predictions": predictions and _predictions(predictions.absolute(), manifest),
+        "marks": marks and absolute(marks) / code_hash(avcat.face),
         "config": config,
-        "device": "cuda" if gpus else "cpu",
-        "shown": shown,
+        "device": "cuda" if (gpus := _gpus_per_worker(runtime)) else "cpu",
+        "shown": {job.clip_id for job in first_of_each_speaker(jobs)[:STRIPS]},
+        "here": Path.cwd(),
     }
     rows: dict[str, dict[str, Any]] = {}
     strips: dict[str, bytes] = {}
@@ -137,6 +166,37 @@ def evaluate(
     check_failures((_outcome(row) for row in ordered), max_failed_fraction)
     metrics = corpus_metrics(method, corpus, ordered, JUDGE if evaluator else "", config)
     return Evaluation(metrics, pa.Table.from_pylist(ordered, schema=CLIPS), dict(sorted(strips.items())))
+
+
+def _predictions(folder: Path, manifest: Path | None) -> Predictions:
+    assert manifest is not None
+    table = read_manifest(manifest).table.select(["corpus", "path", "split"])
+    return Predictions(folder, table.filter(pa.compute.equal(table["split"], "test")).to_pylist())
+
+
+def _absolute(config: EvaluateConfig) -> EvaluateConfig:
+    """The same for workers that run in another folder."""
+    lpips, syncnet = (path and str(Path(path).absolute()) for path in (config.lpips_weights, config.syncnet))
+    return replace(config, lpips_weights=lpips, syncnet=syncnet)
+
+
+def check_weights(config: EvaluateConfig) -> None:
+    """Finds out before any worker starts whether the networks that measure can be had. Raises InputError."""
+    if config.lpips_weights:
+        Perceptual(config.lpips_weights, config.batch_frames)
+    if config.syncnet:
+        load_official(config.syncnet)
+
+
+def with_sources(jobs: Sequence[Job], manifest: Path) -> list[Job]:
+    """The jobs with their rows of the manifest. Raises InputError where one has none."""
+    wanted = {job.clip_id for job in jobs}
+    table = read_manifest(manifest).table
+    chosen = table.filter(pa.compute.is_in(table["clip_id"], pa.array(sorted(wanted))))
+    rows = {row["clip_id"]: row for row in chosen.to_pylist()}
+    if missing := sorted(wanted - rows.keys()):
+        raise InputError(f"{manifest}: has no clip {missing[0]}, which the shards have")
+    return [replace(job, source=rows[job.clip_id]) for job in jobs]
 
 
 def check_models(method: str, checkpoint: Path | None, evaluator: Path | None) -> None:
@@ -197,13 +257,20 @@ def corpus_metrics(
         "method": method,
         "corpus": corpus,
         "clips": len(rows),
-        "failed": sum(row["status"] == "failed" for row in rows),
+        "failed": sum(row["status"] != "ok" for row in rows),
+        "reasons": dict(sorted(Counter(row["reason"] for row in rows if row["status"] == "rejected").items())),
         "frames": sum(row["frames"] for row in rows),
         "speakers": len(set(speakers)),
         "judge": judge,
+        "unmeasured": unmeasured(config),
         "opening_of_ceiling": to_json(figures["opening_correlation"].mean / ceiling if ceiling else math.nan),
         "figures": {name: {k: to_json(v) for k, v in asdict(figure).items()} for name, figure in figures.items()},
     }
+
+
+def unmeasured(config: EvaluateConfig) -> dict[str, str]:
+    """Why figures with these beginnings of their names are empty, where they are."""
+    return ({} if config.lpips_weights else {"lpips": NO_LPIPS}) | ({} if config.syncnet else {"lse_": NO_OFFICIAL})
 
 
 class Scorer:
@@ -215,22 +282,67 @@ class Scorer:
         method: str,
         checkpoint: Path | None,
         evaluator: Path | None,
+        predictions: Predictions | None = None,
+        marks: Path | None = None,
         config: EvaluateConfig,
         device: str,
         shown: set[str],
+        here: Path = Path(),
     ) -> None:
         torch.set_num_threads(1)  # one order of summation, whatever the machine's cores
-        judge: Any = load_model(evaluator, "syncnet", device)[0] if evaluator else None
-        drawer = build_method(method, checkpoint, config.batch_frames, device)
-        self._score = ClipScorer(drawer, MediaPipeDetector(), judge, config)
-        self._shown = shown
+        syncnet: Any = load_model(evaluator, "syncnet", device)[0] if evaluator else None
+        judges = Judges(
+            syncnet,
+            load_official(config.syncnet, device) if config.syncnet else None,
+            Perceptual(config.lpips_weights, config.batch_frames, device) if config.lpips_weights else None,
+        )
+        self._draw: Drawing
+        if predictions:
+            self._draw = _Reading(predictions)
+        else:
+            self._draw = _Drawing(method, checkpoint, config.batch_frames, device)
+        self._score = ClipScorer(Marker(MediaPipeDetector(), marks), judges, config)
+        self._hears, self._shown, self._here = bool(config.syncnet), shown, here
 
     def __call__(self, job: Job) -> tuple[dict[str, Any], bytes]:
         """The clip's figures as in `CLIPS`, and its strip as PNG where it is one that is shown."""
         reader = ShardReader(job.tar)
-        figures, pictures = self._score(reader.frames(job.row), reader.mel(job.row))
+        truth, mel = reader.frames(job.row), reader.mel(job.row)
+        drawn, ceiling = self._draw(job, truth, mel)
+        figures, pictures = self._score(truth, drawn, ceiling, mel, self._sound(job) if self._hears else None)
         done = {**figures, "status": "ok", "reason": ""}
         return done, encode_strip(pictures) if job.clip_id in self._shown else b""
+
+    def _sound(self, job: Job) -> NDArray[np.float32]:
+        assert job.source is not None
+        with reading(job.source, self._here) as path:
+            return load_audio(path, SAMPLE_RATE, job.source["start_s"], job.source["end_s"])
+
+
+class _Drawing:
+    """What a method draws."""
+
+    def __init__(self, method: str, checkpoint: Path | None, batch_frames: int, device: str) -> None:
+        self._method = build_method(method, checkpoint, batch_frames, device)
+
+    def __call__(self, job: Job, truth: Crops, mel: NDArray[np.float32]) -> tuple[Crops, Crops]:
+        return self._method.draw(truth, mel), self._method.ceiling(truth)
+
+
+class _Reading:
+    """What somebody else's program drew. Of its picture size nothing is known, so its ceiling is the truth's."""
+
+    def __init__(self, predictions: Predictions) -> None:
+        self._predictions = predictions
+
+    def __call__(self, job: Job, truth: Crops, mel: NDArray[np.float32]) -> tuple[Crops, Crops]:
+        assert job.source is not None
+        path, start_s = self._predictions.find(job.source)
+        matrices = ShardReader(job.tar).landmarks(job.row).matrix
+        try:
+            return read_crops(path, start_s, job.source, matrices, truth.shape[1]), truth
+        except InputError as error:
+            raise Rejected(UNREADABLE) from error
 
 
 def _facts(job: Job, method: str) -> dict[str, Any]:
@@ -250,7 +362,7 @@ def _unknown(failed: Failed) -> dict[str, Any]:
         "opening_truth": [],
         "opening": [],
         "sync_distances": [],
-        "status": "failed",
+        "status": "rejected" if failed.rejected else "failed",
         "reason": failed.reason,
     }
 

@@ -111,6 +111,12 @@ def check(path: str | Path | None = None) -> None:
                 raise InputError(f"{error} (profile {profile}, variant {variant})") from error
 
 
+def trained_methods() -> list[str]:
+    """The names of all rows that can be trained, variants and baselines; every profile has the same."""
+    tree = _read(ROOT / FILE)
+    return [*tree["variants"], *tree["reference"]["baselines"]]
+
+
 def _shared(train: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What the settings of the baseline `name` have in common with AV-CAT's training: it need not say it again."""
     own = get_type_hints(config.BaselinesConfig).get(name)

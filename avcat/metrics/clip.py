@@ -1,4 +1,4 @@
-"""All figures of one clip: what a method shows against the truth, on composited 256 px crops before any H.264.
+"""All figures of one clip: what a method shows against the truth, on composited crops before any H.264.
 
 The reference frame is not scored for pictures and landmarks: every method was given it. Synchrony takes all frames.
 """
@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avcat.config import EvaluateConfig
-from avcat.data.schema import MOUTH_POINTS, WINDOW_FRAMES
-from avcat.face.landmarks import FaceDetector
-from avcat.face.opening import mouth_opening
+from avcat.data.schema import WINDOW_FRAMES
 from avcat.media.mel import COLUMNS_PER_FRAME
 from avcat.metrics import image, landmarks
 from avcat.metrics.embed import embed_clip
-from avcat.metrics.methods import REFERENCE_FRAME, Crops, Method
+from avcat.metrics.lse import OfficialSyncNet, score_clip
+from avcat.metrics.marks import Marker, Marks
+from avcat.metrics.methods import REFERENCE_FRAME, Crops
+from avcat.metrics.perceptual import Perceptual
 from avcat.metrics.sync import sync_scores
 from avcat.models.syncnet import SyncNet
 
@@ -29,6 +30,7 @@ FIGURES = (
     "ssim",
     "psnr",
     "psnr_uint8_legacy",
+    "lpips",
     "lmd",
     "lmd_centred",
     "lmd_atvg",
@@ -40,64 +42,68 @@ FIGURES = (
     "sync_offset",
     "sync_offset_within_1",
     "sync_windows",
+    "lse_c",
+    "lse_d",
+    "lse_offset",
+    "lse_windows",
     "found",
     "equal_frames",
 )
 
 
 @dataclass(frozen=True)
-class Marks:
-    """Landmarks of T frames; NaN where no face was found."""
+class Judges:
+    """Networks that measure; the figures of one that is missing are NaN."""
 
-    mouth: NDArray[np.float32]  # [T, 20, 2] px
-    opening: NDArray[np.float64]  # [T], inner-lip gap / distance of the eyes
+    syncnet: SyncNet | None = None  # the evaluator, trained apart from the one in the loss
+    official: OfficialSyncNet | None = None
+    perceptual: Perceptual | None = None
 
 
 class ClipScorer:
-    """Scores clips one after the other. `judge` is the evaluator SyncNet; without one its figures are NaN."""
+    """Scores clips one after the other."""
 
-    def __init__(self, method: Method, detector: FaceDetector, judge: SyncNet | None, config: EvaluateConfig) -> None:
-        self.method, self.detector, self.judge, self.config = method, detector, judge, config
+    def __init__(self, marker: Marker, judges: Judges, config: EvaluateConfig) -> None:
+        self.marker, self.judges, self.config = marker, judges, config
 
-    def __call__(self, crops: Crops, mel: NDArray[np.float32]) -> tuple[dict[str, Any], Crops]:
-        """True crops `uint8 [T, S, S, 3]` and the mel `float32 [80, 4 T]` -> the figures, and a strip of pictures.
+    def __call__(
+        self,
+        truth: Crops,
+        drawn: Crops,
+        ceiling: Crops,
+        mel: NDArray[np.float32],
+        samples: NDArray[np.float32] | None = None,
+    ) -> tuple[dict[str, Any], Crops]:
+        """True crops `uint8 [T, S, S, 3]`, those of a method, and what it would show if it knew the truth.
 
-        Figures are floats, NaN where nothing could be measured. `opening_truth` and `opening` are the T openings,
-        `sync_distances` those of `SyncScore`, empty without a judge.
-        The strip `[6, S, S, 3]` shows the frames in which the true mouth is most open, one from each sixth of the
-        clip: the same frames for every method.
+        With them the mel `float32 [80, 4 T]` and, for the official SyncNet, the sound at 16 kHz. Returns the figures
+        and a strip of pictures. Figures are floats, NaN where nothing could be measured. `opening_truth` and `opening`
+        are the T openings, `sync_distances` those of `SyncScore`, empty without a judge. The strip `[6, S, S, 3]` shows
+        the frames in which the true mouth is most open, one from each sixth of the clip: the same for every method.
         """
-        assert mel.shape[1] == COLUMNS_PER_FRAME * len(crops), f"{mel.shape} for {len(crops)} frames"
-        drawn = self.method.draw(crops, mel)
-        truth_marks = self._marks(crops)
-        marks = self._marks_unless_equal(drawn, crops, truth_marks)
-        ceiling = self._marks_unless_equal(self.method.ceiling(crops), crops, truth_marks)
+        assert mel.shape[1] == COLUMNS_PER_FRAME * len(truth), f"{mel.shape} for {len(truth)} frames"
+        truth_marks = self.marker.recall(truth)
+        # Equal pictures have the truth's landmarks: a pass of the detector is saved.
+        marks = truth_marks if np.array_equal(drawn, truth) else self.marker.find(drawn)
+        ceiling_marks = truth_marks if np.array_equal(ceiling, truth) else self.marker.recall(ceiling)
         figures = {
-            **_picture_figures(crops[FIRST_SCORED:], drawn[FIRST_SCORED:]),
-            **_landmark_figures(truth_marks, marks, ceiling),
+            **_picture_figures(truth[FIRST_SCORED:], drawn[FIRST_SCORED:]),
+            "lpips": self._perceptual_figure(truth[FIRST_SCORED:], drawn[FIRST_SCORED:]),
+            **_landmark_figures(truth_marks, marks, ceiling_marks),
             **self._sync_figures(drawn, mel),
+            **self._official_figures(drawn, marks, samples),
             "opening_truth": truth_marks.opening,
             "opening": marks.opening,
         }
         return figures, drawn[strip_frames(truth_marks.opening)]
 
-    def _marks_unless_equal(self, crops: Crops, truth: Crops, marks: Marks) -> Marks:
-        """The truth's landmarks for equal pictures: the same, and a pass of the detector saved."""
-        return marks if np.array_equal(crops, truth) else self._marks(crops)
-
-    def _marks(self, crops: Crops) -> Marks:
-        mouth = np.full((len(crops), MOUTH_POINTS, 2), np.nan, np.float32)
-        eyes = np.full((len(crops), 2, 2), np.nan, np.float32)
-        for t, faces in enumerate(self.detector.follow(crops)):
-            for face in faces[:1]:
-                mouth[t], eyes[t] = face.mouth, face.eyes
-        return Marks(mouth, mouth_opening(mouth, eyes).astype(np.float64))
+    def _perceptual_figure(self, truth: Crops, drawn: Crops) -> float:
+        return float(self.judges.perceptual(truth, drawn).mean()) if self.judges.perceptual else float("nan")
 
     def _sync_figures(self, drawn: Crops, mel: NDArray[np.float32]) -> Mapping[str, Any]:
-        if self.judge is None or len(drawn) < WINDOW_FRAMES:
-            unknown = dict.fromkeys((name for name in FIGURES if name.startswith("sync_")), float("nan"))
-            return {**unknown, "sync_distances": []}
-        face, audio = embed_clip(self.judge, drawn, mel, self.config.batch_frames)
+        if self.judges.syncnet is None or len(drawn) < WINDOW_FRAMES:
+            return {**_unknown("sync_"), "sync_distances": []}
+        face, audio = embed_clip(self.judges.syncnet, drawn, mel, self.config.batch_frames)
         score = sync_scores(face, audio, self.config.sync_max_shift)
         return {
             "sync_confidence": score.confidence,
@@ -107,6 +113,24 @@ class ClipScorer:
             "sync_windows": float(score.windows),
             "sync_distances": list(score.distances),
         }
+
+    def _official_figures(self, drawn: Crops, marks: Marks, samples: NDArray[np.float32] | None) -> Mapping[str, float]:
+        if self.judges.official is None:
+            return _unknown("lse_")
+        assert samples is not None, "the official SyncNet hears the sound itself"
+        score = score_clip(self.judges.official, drawn, marks.box, samples)
+        if score is None:
+            return _unknown("lse_")
+        return {
+            "lse_c": score.confidence,
+            "lse_d": score.distance,
+            "lse_offset": float(score.offset),
+            "lse_windows": float(score.windows),
+        }
+
+
+def _unknown(prefix: str) -> dict[str, float]:
+    return dict.fromkeys((name for name in FIGURES if name.startswith(prefix)), float("nan"))
 
 
 def strip_frames(opening: NDArray[np.float64]) -> list[int]:

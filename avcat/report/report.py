@@ -14,6 +14,7 @@ from avcat.errors import InputError
 from avcat.files import atomic_path
 from avcat.metrics.results import Result, read_results
 from avcat.report import curves, grid, page
+from avcat.report.paired import compared, paired_csv, paired_table
 from avcat.report.table import Table, to_html, to_latex, to_markdown
 from avcat.report.tables import ABLATIONS, METHODS, glance_table, mouth_table, syncnet_table, table1, table3, to_csv
 
@@ -41,6 +42,9 @@ def write_report(folder: Path, evaluations: Path, trainings: Mapping[str, Path])
     tables = {"table1": table1(results), "mouth": mouth_table(results), "syncnet": syncnet_table(_figures(trainings))}
     if any(result.method in ABLATIONS for result in results):
         tables["table3"] = table3(results)
+    if differences := compared(results):
+        tables["paired"] = paired_table(differences)
+        _write(folder / "paired.csv", paired_csv(differences))
     for name, table in tables.items():
         _write(folder / f"{name}.md", to_markdown(table))
         _write(folder / f"{name}.tex", to_latex(table))

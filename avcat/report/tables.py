@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 
+from avcat.metrics.paired import Difference
 from avcat.metrics.results import Result
 from avcat.metrics.summary import Summary
 from avcat.report.paper import COUNTERPART, TABLE1, TABLE3, PaperRow
@@ -30,21 +31,26 @@ TABLE1_FIGURES = (
     ("SSIM ↑", "ssim", 3),
     ("PSNR ↑", "psnr", 2),
     ("PSNR uint8 ↑", "psnr_uint8_legacy", 2),
+    ("LPIPS ↓", "lpips", 3),
     ("LMD ↓", "lmd", 2),
-    ("Sync_conf ↑", "sync_confidence", 2),
+    ("Sync_conf, evaluator ↑", "sync_confidence", 2),
+    ("Sync_conf, official ↑", "lse_c", 2),
     ("Coverage", "found", 3),
 )
 GLANCE_FIGURES = (("SSIM ↑", "ssim", 3), ("LMD ↓", "lmd", 2))
-JUDGED = ("Sync_conf ↑", "sync_confidence", 2)
+JUDGED = ("Sync_conf, evaluator ↑", "sync_confidence", 2)
 MOUTH_FIGURES = (
     ("Opening r ↑", "opening_correlation", 2),
     ("Ceiling of r", "opening_ceiling", 2),
     ("Amplitude", "opening_amplitude_ratio", 2),
     ("LMD centred ↓", "lmd_centred", 2),
     ("LMD sum ↓", "lmd_atvg", 1),
-    ("LSE-D ↓", "sync_distance", 2),
+    ("LSE-D, evaluator ↓", "sync_distance", 2),
     ("Offset ±1 ↑", "sync_offset_within_1", 2),
     ("Windows", "sync_windows", 0),
+    ("LSE-D, official ↓", "lse_d", 2),
+    ("Offset, official", "lse_offset", 1),
+    ("Windows", "lse_windows", 0),
 )
 
 SYNCNET_FIGURES = (
@@ -59,10 +65,10 @@ TABLE1_NOTES = (
     "Ours and the paper's figures come from other data, other faces and another SyncNet: they do not compare. The "
     "paper's PSNR is most probably that of 8-bit differences that wrap (its ground truth scores 100), so it stands in "
     "that column.",
-    "LMD: mean distance of the 20 mouth points in px of the 256 crop, not centred. Sync_conf: median minus smallest "
-    "mean distance over all shifts; ours by an evaluator SyncNet trained apart from the one in the loss, whose "
-    "embeddings have length one (so never above 2), the paper's by the official SyncNet. Coverage: share of the scored "
-    "frames in which Face Mesh found both faces.",
+    "LPIPS: AlexNet's. LMD: mean distance of the 20 mouth points in px of the 256 crop, not centred. Sync_conf: median "
+    "minus smallest mean distance over all shifts; by an evaluator SyncNet trained apart from the one in the loss, "
+    "whose embeddings have length one (so never above 2), and by the official SyncNet (LSE-C), which the paper prints. "
+    "Coverage: share of the scored frames in which Face Mesh found both faces.",
     "A Sync_conf above the ground truth's says that the method pleases this judge more than real speech does: the "
     "judge is weak, or what trained the method is too much like it.",
 )
@@ -81,6 +87,8 @@ MOUTH_NOTES = (
     "Amplitude: standard deviation of the opening over the truth's.",
     "Offset ±1: fraction of clips whose best shift of the sound is -1, 0 or 1 frames. Shifts are averaged over the "
     "windows that have sound; few windows make a confidence of noise.",
+    "Official: the official SyncNet's protocol, which compares with zeros outside the clip. Its offset is the mean in "
+    "frames, positive where the sound leads.",
 )
 
 SYNCNET_NOTES = (
@@ -92,6 +100,9 @@ SYNCNET_NOTES = (
 NO_JUDGE = "no evaluator SyncNet was given"
 NOT_COUNTED = "no clip could be counted"
 NOT_SAID = "the paper does not say"
+NO_DIFFERENCE = "no clip has a finite figure in both rows"
+OFFICIAL = "the paper's is by the official SyncNet"
+NOT_USED = "the paper does not use it"
 NOT_PRINTED = "the paper prints one PSNR, which fits the uint8 one"
 NO_CEILING = "no correlation or no ceiling was counted"
 NOT_MEASURED = "this training did not measure it"
@@ -102,8 +113,8 @@ def table1(results: Sequence[Result]) -> Table:
     headings = ["Method", "N", *(heading for heading, _, _ in TABLE1_FIGURES)]
     groups: list[tuple[str, list[Row]]] = []
     for corpus in dict.fromkeys(result.corpus for result in results):
-        rows = [_row(result, TABLE1_FIGURES) for result in _of(results, corpus) if result.method not in ABLATIONS]
-        groups.append((f"ours, {corpus} (evaluator SyncNet)", rows))
+        rows = [_row(result, TABLE1_FIGURES) for result in in_order(results, corpus) if result.method not in ABLATIONS]
+        groups.append((f"ours, {corpus}", rows))
         if corpus in COUNTERPART:
             name = COUNTERPART[corpus]
             groups.append((f"paper, {name} (other data, official SyncNet)", [_paper_row(row) for row in TABLE1[name]]))
@@ -116,9 +127,11 @@ def table3(results: Sequence[Result]) -> Table:
     groups = [("paper, VoxCeleb (other data, official SyncNet)", [_paper_row(row) for row in TABLE3.values()])]
     for corpus in dict.fromkeys(result.corpus for result in results):
         rows = [
-            _row(result, TABLE1_FIGURES) for result in _of(results, corpus) if result.method in (*TABLE3, "wav2lip_l")
+            _row(result, TABLE1_FIGURES)
+            for result in in_order(results, corpus)
+            if result.method in (*TABLE3, "wav2lip_l")
         ]
-        groups.append((f"ours, {corpus} (evaluator SyncNet)", rows))
+        groups.append((f"ours, {corpus}", rows))
     return Table("Table 3: ablation", headings, groups, TABLE3_NOTES)
 
 
@@ -128,7 +141,7 @@ def glance_table(results: Sequence[Result]) -> Table:
     groups = []
     for corpus in dict.fromkeys(result.corpus for result in results):
         rows = []
-        for result in _of(results, corpus):
+        for result in in_order(results, corpus):
             cells = _row(result, (*GLANCE_FIGURES, JUDGED)).cells
             share = _number(result.opening_of_ceiling, 2, NO_CEILING)
             plain = [Cell(cell.text, note=cell.note) for cell in (*cells[:-1], share, cells[-1])]
@@ -143,7 +156,7 @@ def mouth_table(results: Sequence[Result]) -> Table:
     groups = []
     for corpus in dict.fromkeys(result.corpus for result in results):
         rows = []
-        for result in _of(results, corpus):
+        for result in in_order(results, corpus):
             method, n, *figures = _row(result, MOUTH_FIGURES).cells
             share = _number(result.opening_of_ceiling, 2, NO_CEILING)
             rows.append(Row([method, n, share, *figures], "ours"))
@@ -186,7 +199,7 @@ def to_csv(results: Sequence[Result]) -> str:
     return out.getvalue()
 
 
-def _of(results: Sequence[Result], corpus: str) -> list[Result]:
+def in_order(results: Sequence[Result], corpus: str) -> list[Result]:
     """The corpus's results in the order of `METHODS`; those that it does not know before the two that bound all."""
     order = list(METHODS)
     others = order.index("copy-reference") - 0.5
@@ -196,14 +209,31 @@ def _of(results: Sequence[Result], corpus: str) -> list[Result]:
 
 def _row(result: Result, figures: Sequence[tuple[str, str, int]]) -> Row:
     counted = f"{result.clips - result.failed}"
+    left_out = ", ".join(f"{count}: {reason}" for reason, count in result.reasons.items())
     cells = [
         Cell(METHODS.get(result.method, result.method)),
-        Cell(counted if not result.failed else f"{counted} of {result.clips}"),
+        Cell(
+            counted if not result.failed else f"{counted} of {result.clips}",
+            note=f"clips of {result.method} that could not be used: {left_out}" if left_out else "",
+        ),
     ]
-    for _, name, decimals in figures:
-        reason = NO_JUDGE if name.startswith("sync") and not result.judge else NOT_COUNTED
-        cells.append(_figure(result.figures[name], decimals, reason))
+    cells += [_figure(result.figures[name], decimals, reason_why_empty(result, name)) for _, name, decimals in figures]
     return Row(cells, "ours")
+
+
+def reason_why_empty(result: Result, figure: str) -> str:
+    """What a cell says in which a figure of a result cannot stand."""
+    if figure.startswith("sync") and not result.judge:
+        return NO_JUDGE
+    return next((why for name, why in result.unmeasured.items() if figure.startswith(name)), NOT_COUNTED)
+
+
+def difference_cell(difference: Difference, decimals: int, beyond_chance: bool, why_empty: str) -> Cell:
+    """A signed mean with its interval, marked where it is more than chance."""
+    if math.isnan(difference.mean):
+        return Cell(EMPTY, note=NO_DIFFERENCE if why_empty == NOT_COUNTED else why_empty)
+    mean, low, high = (f"{value:+.{decimals}f}" for value in (difference.mean, difference.low, difference.high))
+    return Cell(mean + (" *" if beyond_chance else ""), interval=f"{low} to {high}")
 
 
 def _paper_row(row: PaperRow) -> Row:
@@ -211,7 +241,9 @@ def _paper_row(row: PaperRow) -> Row:
         Cell(f"{row.ssim:.3f}"),
         Cell(EMPTY, note=NOT_PRINTED),
         Cell(f"{row.psnr:.2f}"),
+        Cell(EMPTY, note=NOT_USED),
         Cell(f"{row.lmd:.2f}"),
+        Cell(EMPTY, note=OFFICIAL),
         Cell(f"{row.sync_confidence:.1f}"),
     ]
     return Row([Cell(row.method), Cell(EMPTY, note=NOT_SAID), *figures, Cell(EMPTY, note=NOT_SAID)], "paper")

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,20 @@ from avcat.config import EvaluateConfig
 from avcat.data.schema import MOUTH_POINTS
 from avcat.face.landmarks import Face
 from avcat.media.mel import mel_windows
-from avcat.metrics.clip import FIGURES, ClipScorer, strip_frames
+from avcat.metrics.clip import FIGURES, ClipScorer, Judges, strip_frames
+from avcat.metrics.marks import Marker
 from avcat.metrics.methods import CopyReference, GroundTruth, Method, Trained, build_method
 
 SIZE, FRAMES = 64, 14
-CONFIG = EvaluateConfig(clips_per_corpus=0, batch_frames=8, sync_max_shift=3, bootstrap_samples=10, seed=0)
+CONFIG = EvaluateConfig(
+    clips_per_corpus=0,
+    batch_frames=8,
+    sync_max_shift=3,
+    bootstrap_samples=10,
+    seed=0,
+    lpips_weights=None,
+    syncnet=None,
+)
 GAPS = np.array([0, 2, 6, 3, 8, 12, 4, 2, 9, 10, 5, 3, 7, 1])
 
 
@@ -60,7 +70,9 @@ class Drawn:
 
 def score(method: Method, truth: np.ndarray = GAPS) -> dict[str, float]:
     mel = np.zeros((80, 4 * len(truth)), np.float32)
-    figures, _ = ClipScorer(method, ReadingDetector(), None, CONFIG)(talking(truth), mel)
+    crops = talking(truth)
+    scorer = ClipScorer(Marker(ReadingDetector()), Judges(), CONFIG)
+    figures, _ = scorer(crops, method.draw(crops, mel), method.ceiling(crops), mel)
     assert set(FIGURES) <= set(figures)
     return figures
 
@@ -116,10 +128,27 @@ def test_the_reference_frame_is_not_scored() -> None:
 
 
 def test_each_pass_is_a_clip_of_its_own() -> None:
-    detector = ReadingDetector()
-    scorer = ClipScorer(CopyReference(), detector, None, CONFIG)
-    scorer(talking(GAPS), np.zeros((80, 4 * FRAMES), np.float32))
+    detector, crops, mel = ReadingDetector(), talking(GAPS), np.zeros((80, 4 * FRAMES), np.float32)
+    ClipScorer(Marker(detector), Judges(), CONFIG)(crops, CopyReference().draw(crops, mel), crops, mel)
     assert detector.clips == 2  # truth and copy; the ceiling is the truth itself
+
+
+def test_what_was_seen_in_true_frames_is_kept_for_the_next_method(tmp_path: Path) -> None:
+    crops, small, mel = talking(GAPS), talking(GAPS // 2), np.zeros((80, 4 * FRAMES), np.float32)
+    drawn = CopyReference().draw(crops, mel)
+    first, second = ReadingDetector(), ReadingDetector()
+    figures, _ = ClipScorer(Marker(first, tmp_path / "marks"), Judges(), CONFIG)(crops, drawn, small, mel)
+    again, _ = ClipScorer(Marker(second, tmp_path / "marks"), Judges(), CONFIG)(crops, drawn, small, mel)
+    assert (first.clips, second.clips) == (3, 1)  # truth, drawing, ceiling; then the drawing alone
+    np.testing.assert_equal(again, figures)
+    assert len(list((tmp_path / "marks").iterdir())) == 2
+
+
+def test_other_pictures_are_not_taken_for_those_that_were_seen(tmp_path: Path) -> None:
+    marker, other = Marker(ReadingDetector(), tmp_path), talking(GAPS)
+    other[3, 50, 30] += 1
+    before, after = marker.recall(talking(GAPS)).opening, marker.recall(other).opening
+    assert np.flatnonzero(before != after).tolist() == [3]
 
 
 def test_strip_shows_the_widest_mouth_of_each_sixth() -> None:

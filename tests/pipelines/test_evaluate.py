@@ -38,7 +38,9 @@ from pipelines.evaluate import (
 from stages._params import load
 
 SIZE, FRAMES = 64, 8
-CONFIG = EvaluateConfig(clips_per_corpus=0, batch_frames=8, sync_max_shift=2, bootstrap_samples=50, seed=0)
+CONFIG = EvaluateConfig(
+    clips_per_corpus=0, batch_frames=8, sync_max_shift=2, bootstrap_samples=50, seed=0, lpips_weights=None, syncnet=None
+)
 INPUTS = InputConfig(
     SIZE, AlignConfig((0.37, 0.31), (0.63, 0.31), 0.1, 1.0), MelConfig(16000, 1280, 160, 80, 125.0, 7600.0, 0.1)
 )
@@ -155,7 +157,7 @@ def jobs(speakers: str) -> list[Job]:
 
 
 def test_chosen_clips_are_spread_over_the_speakers() -> None:
-    chosen = choose_clips(jobs("aaaaaaaabbbbccd"), EvaluateConfig(8, 8, 3, 10, 0))
+    chosen = choose_clips(jobs("aaaaaaaabbbbccd"), EvaluateConfig(8, 8, 3, 10, 0, None, None))
     assert Counter(job.speaker for job in chosen) in (
         {"a": 3, "b": 2, "c": 2, "d": 1},
         {"a": 2, "b": 3, "c": 2, "d": 1},
@@ -164,10 +166,10 @@ def test_chosen_clips_are_spread_over_the_speakers() -> None:
 
 
 def test_chosen_clips_do_not_depend_on_their_order() -> None:
-    all_clips, config = jobs("abcdefghijkl"), EvaluateConfig(5, 8, 3, 10, 0)
+    all_clips, config = jobs("abcdefghijkl"), EvaluateConfig(5, 8, 3, 10, 0, None, None)
     assert choose_clips(all_clips[::-1], config) == choose_clips(all_clips, config)
-    assert choose_clips(all_clips, config) != choose_clips(all_clips, EvaluateConfig(5, 8, 3, 10, seed=1))
-    assert choose_clips(all_clips, EvaluateConfig(0, 8, 3, 10, 0)) == all_clips
+    assert choose_clips(all_clips, config) != choose_clips(all_clips, EvaluateConfig(5, 8, 3, 10, 1, None, None))
+    assert choose_clips(all_clips, EvaluateConfig(0, 8, 3, 10, 0, None, None)) == all_clips
 
 
 def test_first_of_each_speaker() -> None:

@@ -43,6 +43,9 @@ def evaluation(method: str, corpus: str) -> Evaluation:
         figures["psnr"] = figure("inf", "inf", "inf")
     metrics = {"method": method, "corpus": corpus, "clips": 8, "failed": 0, "frames": 240, "speakers": 4}
     metrics |= {"judge": "evaluator SyncNet", "opening_of_ceiling": 0.87, "figures": figures}
+    metrics |= {"reasons": {}, "unmeasured": {"lpips": "no backbone", "lse_": "no official weights"}}
+    for name in (name for name in FIGURES if name.startswith(("lpips", "lse_"))):
+        figures[name] = figure(None, None, None, n=0)
     row: dict[str, Any] = dict.fromkeys(FIGURES, 0.5)
     row |= {
         "clip_id": "a1",
@@ -123,12 +126,13 @@ def test_table1_tells_ours_from_the_papers(evaluated: Path) -> None:
         "paper, VoxCeleb",
     ]
     words = [[cell.text for cell in row.cells] for row in table.groups[0][1]]
-    assert words[0] == ["AV-CAT (ours)", "8", "0.980", "0.50", "0.50", "n/a", "0.50", "0.500"]
+    assert words[0] == ["AV-CAT (ours)", "8", "0.980", "0.50", "0.50", "n/a", "n/a", "0.50", "n/a", "0.500"]
+    assert {"no backbone", "no official weights"} <= set(table.cell_notes())
     assert [row[0] for row in words] == ["AV-CAT (ours)", "Copy the reference", "Ground truth"]
     assert words[2][3] == "∞"
     lrw = {row.cells[0].text: [cell.text for cell in row.cells[2:]] for row in table.groups[1][1]}
-    assert lrw["AV-CAT"] == ["0.938", "n/a", "36.34", "2.83", "6.0", "n/a"]
-    assert lrw["Ground truth"] == ["1.000", "n/a", "100.00", "0.00", "6.5", "n/a"]
+    assert lrw["AV-CAT"] == ["0.938", "n/a", "36.34", "n/a", "2.83", "n/a", "6.0", "n/a"]
+    assert lrw["Ground truth"] == ["1.000", "n/a", "100.00", "n/a", "0.00", "n/a", "6.5", "n/a"]
 
 
 def test_at_a_glance_is_ours_alone(evaluated: Path) -> None:
@@ -160,8 +164,9 @@ def test_files_are_the_same_twice(evaluated: Path) -> None:
     a, b = write(evaluated, "a"), write(evaluated, "b")
     names = sorted(path.name for path in a.iterdir())
     assert names == [
-        *("glance.md", "grid-synth-wild-1.jpg", "grid-synth-words-1.jpg", "mouth.md", "mouth.tex", "report.html"),
-        *("syncnet.md", "syncnet.tex", "table1.csv", "table1.md", "table1.tex"),
+        *("glance.md", "grid-synth-wild-1.jpg", "grid-synth-words-1.jpg", "mouth.md", "mouth.tex", "paired.csv"),
+        *("paired.md", "paired.tex", "report.html", "syncnet.md", "syncnet.tex"),
+        *("table1.csv", "table1.md", "table1.tex"),
     ]
     assert all((a / name).read_bytes() == (b / name).read_bytes() for name in names)
 

@@ -36,7 +36,15 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_run_says_what_was_done(store: None, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = EvaluateConfig(clips_per_corpus=3, batch_frames=8, sync_max_shift=5, bootstrap_samples=9, seed=1)
+    settings = EvaluateConfig(
+        clips_per_corpus=3,
+        batch_frames=8,
+        sync_max_shift=5,
+        bootstrap_samples=9,
+        seed=1,
+        lpips_weights=None,
+        syncnet=None,
+    )
     with tracked("evaluate", {"evaluate": settings}) as run:
         run.log(1, {"loss": 0.5})
         run.log(2, {"loss": 0.25})

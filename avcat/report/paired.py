@@ -1,0 +1,115 @@
+"""Each row against the full model, clip by clip: which differences are more than chance."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow.parquet as pq
+
+from avcat.metrics.paired import FEWEST_SPEAKERS, LEVEL, Difference, adjusted, compare
+from avcat.metrics.results import Result
+from avcat.report.table import Cell, Row, Table
+from avcat.report.tables import METHODS, difference_cell, in_order, reason_why_empty
+
+BASE = "full"
+
+# heading, figure, decimals
+FIGURES = (
+    ("SSIM ↑", "ssim", 3),
+    ("PSNR ↑", "psnr", 2),
+    ("LPIPS ↓", "lpips", 3),
+    ("LMD ↓", "lmd", 2),
+    ("Opening r ↑", "opening_correlation", 2),
+    ("Sync_conf, evaluator ↑", "sync_confidence", 2),
+    ("LSE-D, evaluator ↓", "sync_distance", 2),
+    ("LSE-C, official ↑", "lse_c", 2),
+    ("LSE-D, official ↓", "lse_d", 2),
+)
+NOTES = (
+    "The row's figure less the full model's, mean over the clips that both count, with a 95 % bootstrap interval over "
+    "speakers. * : more than chance. The test draws the sign of each speaker's differences; p values are raised for "
+    "the number of differences of a corpus (Benjamini and Hochberg), so that of those marked about "
+    f"{100 * LEVEL:.0f} % at most are false alarms. With fewer than {FEWEST_SPEAKERS} speakers nothing is marked.",
+    "One training a row: what another seed would have made of the same row is not in these intervals.",
+)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A row's figure against the full model's."""
+
+    corpus: str
+    method: str
+    figure: str
+    difference: Difference
+    p_adjusted: float
+    empty: str  # why there is no difference; empty where there is
+
+
+def compared(results: Sequence[Result]) -> list[Compared]:
+    """Every row against the full model on every corpus where there is one; reads the clips of each result."""
+    found: list[Compared] = []
+    for corpus in dict.fromkeys(result.corpus for result in results):
+        rows = in_order(results, corpus)
+        base = next((result for result in rows if result.method == BASE), None)
+        if base is None:
+            continue
+        ours, speakers = _clips(base)
+        differences: dict[str, tuple[Result, str, Difference]] = {}
+        for result in rows:
+            if result is not base:
+                theirs, _ = _clips(result)
+                for _, figure, _ in FIGURES:
+                    difference = compare(theirs[figure], ours[figure], speakers)
+                    differences[f"{result.method}/{figure}"] = result, figure, difference
+        ps = adjusted({name: difference.p for name, (_, _, difference) in differences.items()})
+        found += [
+            Compared(corpus, result.method, figure, difference, ps[name], reason_why_empty(result, figure))
+            for name, (result, figure, difference) in differences.items()
+        ]
+    return found
+
+
+def _clips(result: Result) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """Figures by name and clip id, and the clips' speakers."""
+    names = [figure for _, figure, _ in FIGURES]
+    table = pq.read_table(result.folder / "clips.parquet", columns=["clip_id", "speaker", *names])
+    clips = table["clip_id"].to_pylist()
+    figures = {name: dict(zip(clips, table[name].to_pylist(), strict=True)) for name in names}
+    return figures, dict(zip(clips, table["speaker"].to_pylist(), strict=True))
+
+
+def paired_table(found: Sequence[Compared]) -> Table:
+    """The differences that `compared` found."""
+    groups = []
+    for corpus in dict.fromkeys(each.corpus for each in found):
+        rows: dict[str, list[Cell]] = {}
+        for each in (each for each in found if each.corpus == corpus):
+            cells = rows.setdefault(each.method, [Cell(METHODS.get(each.method, each.method)), _clip_cell(found, each)])
+            cells.append(_cell(each))
+        groups.append((f"ours, {corpus}", [Row(cells, "ours") for cells in rows.values()]))
+    headings = ["Method", "N", *(heading for heading, _, _ in FIGURES)]
+    return Table(f"Against {METHODS[BASE]}, clip by clip", headings, groups, NOTES)
+
+
+def _clip_cell(found: Sequence[Compared], one: Compared) -> Cell:
+    """The most clips that a figure of the row was compared on."""
+    return Cell(str(max(each.difference.n for each in found if (each.corpus, each.method) == (one.corpus, one.method))))
+
+
+def _cell(each: Compared) -> Cell:
+    decimals = next(decimals for _, figure, decimals in FIGURES if figure == each.figure)
+    return difference_cell(each.difference, decimals, each.p_adjusted < LEVEL, each.empty)
+
+
+def paired_csv(found: Sequence[Compared]) -> str:
+    """Every difference, one a line."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["data", "method", "less", "figure", "mean", "low", "high", "p", "p_adjusted", "clips", "speakers"])
+    for each in found:
+        d = each.difference
+        numbers = ("" if value != value else f"{value:.6g}" for value in (d.mean, d.low, d.high, d.p, each.p_adjusted))
+        writer.writerow([each.corpus, each.method, BASE, each.figure, *numbers, d.n, d.speakers])
+    return out.getvalue()
