@@ -108,7 +108,7 @@ def test_the_command_says_where(
 def square_face(mouth_x: float = 50.0) -> Face:
     """A face of 100 px, and a mouth of 20 x 20 px at (mouth_x, 70)."""
     oval = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], np.float32)
-    corners = np.array([[-10, -10], [10, -10], [10, 10], [-10, 10]], np.float32) + (mouth_x, 70)
+    corners = np.array([(mouth_x + x, 70 + y) for x, y in ((-10, -10), (10, -10), (10, 10), (-10, 10))])
     eyes = np.array([[30, 30], [70, 30]], np.float32)
     return Face(np.array([0, 0, 100, 100], np.float32), 1.0, eyes, corners.astype(np.float32), oval)
 
