@@ -97,6 +97,7 @@ def test_the_command_says_where(
     monkeypatch.setattr("avcat.cli._model_path", lambda path: path)
     video = write_video(tmp_path / "v.mp4", (covered(t, image) for t, image in enumerate(talking(75))))
     soundfile.write(tmp_path / "a.wav", tone(3.0), 16_000)
+    (tmp_path / "m.pt").touch()
     command = ["dub", str(video), str(tmp_path / "a.wav"), "-q", "--model", str(tmp_path / "m.pt")]
     assert main([*command, "-o", str(tmp_path / "out.mp4")]) == 0
     said = capsys.readouterr().err
