@@ -1,8 +1,8 @@
 """Whether the mouth rests in silence: `python -m benchmarks.silence out/tiny`.
 
 Each test clip of a profile is played back and forth to its own sound, then to two seconds of silence, then to its sound
-again, and redrawn by the profile's model, or another. Motion is the mean change of the mouth's opening from frame to frame (Face
-Mesh); printed is that in silence over that in speech. Nothing is asserted here.
+again, and redrawn by the profile's model, or another. Motion is the mean change of the mouth's opening from frame to
+frame (Face Mesh); printed is that in silence over that in speech. Nothing is asserted here.
 """
 
 import argparse
