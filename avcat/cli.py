@@ -118,6 +118,26 @@ def _add_dub(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         default=0.0,
         help="let mouths move this much later than the sound, or earlier where negative (default 0)",
     )
+    dub.add_argument(
+        "--fade-hidden",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="leave the mouth as it is where it is hidden, by a hand or in profile, and say where (the default)",
+    )
+    dub.add_argument(
+        "--sharpen",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="sharpen the redrawn part of faces that are larger than the network's pictures, up to the source's own "
+        "detail (the default)",
+    )
+    dub.add_argument(
+        "--syncnet",
+        metavar="FILE",
+        type=Path,
+        default=None,
+        help="a SyncNet's model.pt: say first by how much VIDEO's own sound comes before or after its picture",
+    )
     _add_arithmetic(dub)
     dub.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     dub.set_defaults(run=_dub)
@@ -224,6 +244,8 @@ def _dub(arguments: argparse.Namespace) -> None:
 
     from avcat.dubbing import Dubber, DubSettings  # slow to import
 
+    if arguments.syncnet is not None:
+        _tell_offset(arguments)
     dubber = Dubber.from_checkpoint(
         model,
         arguments.device,
@@ -243,18 +265,32 @@ def _dub(arguments: argparse.Namespace) -> None:
                 fit=arguments.fit,
                 reference_s=arguments.reference,
                 offset_s=arguments.offset,
+                fade_hidden=arguments.fade_hidden,
+                sharpen=arguments.sharpen,
             ),
             progress=bars.update,
         )
     for warning in summary.warnings:
         print(f"warning: {warning}", file=sys.stderr)
+    if summary.hidden_s:
+        stretches = ", ".join(f"{start:.2f}-{end:.2f} s" for start, end in summary.hidden_s)
+        print(f"warning: a mouth is hidden, and was left as it was, at {stretches}", file=sys.stderr)
     if not arguments.quiet:
         took = time.monotonic() - started
         print(
             f"{arguments.output}: {summary.duration_s:.2f} s, {summary.frames} frames, "
-            f"{summary.frames - summary.redrawn} without a face left as they were; "
+            f"{summary.frames - summary.redrawn} without a face or with a hidden mouth left as they were; "
             f"{took:.1f} s, {summary.frames / took:.1f} frames/s"
         )
+
+
+def _tell_offset(arguments: argparse.Namespace) -> None:
+    from avcat.dubbing.offset import source_offset
+    from avcat.face.landmarks import MediaPipeDetector
+
+    found = source_offset(arguments.video, arguments.syncnet, MediaPipeDetector(), arguments.device)
+    if not arguments.quiet:
+        print(f"{arguments.video}: {found or 'no sound, or too little of a face, to tell its own offset'}")
 
 
 def _fit(arguments: argparse.Namespace) -> None:

@@ -1,8 +1,8 @@
 """Whether the mouth rests in silence: `python -m benchmarks.silence out/tiny`.
 
 Each test clip of a profile is played back and forth to its own sound, then to two seconds of silence, then to its sound
-again, and redrawn by the profile's model. Motion is the mean change of the mouth's opening from frame to frame (Face
-Mesh); printed is that in silence over that in speech. Nothing is asserted here.
+again, and redrawn by the profile's model, or another. Motion is the mean change of the mouth's opening from frame to
+frame (Face Mesh); printed is that in silence over that in speech. Nothing is asserted here.
 """
 
 import argparse
@@ -26,10 +26,11 @@ ENOUGH = 0.15
 def main() -> None:
     """Runs what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("out", type=Path, help="a profile's outputs, with shards/ and train/full/model.pt")
+    parser.add_argument("out", type=Path, help="a profile's outputs, with shards/")
     parser.add_argument("--clips", type=int, default=32, help="of each corpus (default: %(default)s)")
+    parser.add_argument("--model", type=Path, default=None, help="a model.pt (default: that of the profile)")
     options = parser.parse_args()
-    redrawer = Redrawer.from_checkpoint(options.out / "train" / "full" / "model.pt")
+    redrawer = Redrawer.from_checkpoint(options.model or options.out / "train" / "full" / "model.pt")
     store = ClipStore(options.out / "shards" / "test", image_size=redrawer.crop_size, cache_bytes=0)
     clips = {
         corpus: [n for n, (row, _, _) in enumerate(store.rows) if row["corpus"] == corpus][: options.clips]

@@ -3,13 +3,14 @@
 Two passes over the video. The first finds and follows the faces, and keeps their landmarks alone; with those of the
 whole clip the crops can be smoothed without delay. The second cuts the crops, redraws them in batches, each frame from
 the sound at its own time, and pastes them back; decoding, redrawing and encoding go on side by side. Frames without a
-face pass through untouched.
+face pass through untouched, and where something hides the mouth the source fades in.
 """
 
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -18,12 +19,15 @@ import numpy as np
 
 from avcat.config import AlignConfig, MelConfig
 from avcat.dubbing.ahead import ahead
+from avcat.dubbing.detail import Detail
 from avcat.dubbing.paste import match_colour, paste
 from avcat.dubbing.portrait import Portrait, Which, chosen, portrait
 from avcat.dubbing.region import face_mask, soft_redraw_mask
 from avcat.dubbing.speech import Speech
+from avcat.dubbing.visible import Looking, ranges
 from avcat.errors import InputError
 from avcat.face.align import warp
+from avcat.face.hands import HandFinder
 from avcat.face.landmarks import FaceDetector
 from avcat.face.track import Sightings, find_people
 from avcat.media.reader import FrameReader
@@ -43,12 +47,14 @@ _CUT_THRESHOLD = 27.0  # PySceneDetect's default
 _SILENT_DB = -60.0
 _HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 _MAX_FACES = 4
+_HIDDEN = 0.5  # of visibility: less is told as hidden
 
 
 class CropRedrawer(Protocol):
     """What dubbing needs of a model (`avcat.redraw.Redrawer` is one)."""
 
     crop_size: int
+    image_size: int  # of the network's own pictures of a crop
     align: AlignConfig
     mel: MelConfig
     batch_frames: int
@@ -69,6 +75,8 @@ class DubSettings:
     fit: Fit = "pingpong"  # what is shown where the sound lasts longer than the video
     reference_s: float | None = None  # the frame that shows the network who it draws is near this; None: the first
     offset_s: float = 0.0  # by how much mouths move later than the sound
+    fade_hidden: bool = True  # leaves mouths as they are while something hides them
+    sharpen: bool = True  # gives faces larger than the network's pictures the detail of their source, within bounds
 
 
 class DubbedFrame(NamedTuple):
@@ -77,7 +85,7 @@ class DubbedFrame(NamedTuple):
     image: np.ndarray  # uint8 [height, width, 3] RGB
     pts: int  # ticks of the source's time base
     duration: int
-    redrawn: bool  # False: no face, the source's picture
+    redrawn: bool  # False: no face, or a hidden mouth; the source's picture
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,7 @@ class DubSummary:
     redrawn: int
     people: int  # whose mouths were redrawn; who comes back after a cut or a second is counted again
     duration_s: float
+    hidden_s: tuple[tuple[float, float], ...]  # (start, end) of stretches where a mouth is hidden, and as it was
     warnings: tuple[str, ...]  # what the user may not have wanted, a line each
 
 
@@ -134,6 +143,10 @@ class Dubber:
     def __init__(self, redrawer: CropRedrawer, detector: FaceDetector) -> None:
         self._redrawer, self._detector = redrawer, detector
         self._region = soft_redraw_mask(redrawer.crop_size)
+
+    @cached_property
+    def _hands(self) -> HandFinder:
+        return HandFinder()
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, device: str = "cpu", **options: Any) -> "Dubber":
@@ -183,7 +196,8 @@ class Dubber:
                 progress("redraw", done, len(clip.shown))
         last = clip.shown[-1]
         duration_s = float((last.pts + last.duration) * info.time_base)
-        return DubSummary(len(clip.shown), redrawn, len(clip.people), duration_s, tuple(_warnings(clip)))
+        hidden, warnings = tuple(_hidden(clip)), tuple(_warnings(clip))
+        return DubSummary(len(clip.shown), redrawn, len(clip.people), duration_s, hidden, warnings)
 
     def frames(
         self,
@@ -200,7 +214,7 @@ class Dubber:
         _refuse(info)
         heard = Speech(audio, self._redrawer.mel)
         speeches = {which: Speech(path, self._redrawer.mel) for which, path in settings.voices.items()}
-        seen = self._find(info, heard.duration_s, progress)
+        seen = self._find(info, heard.duration_s, settings, progress)
         people = [
             _Voiced(portrait(person, seen.times_s, self._redrawer.align, self._redrawer.crop_size), speech)
             for which, speech in (speeches or {settings.faces: heard}).items()
@@ -217,8 +231,9 @@ class Dubber:
             raise InputError(f"{video}: {error}") from None
         return _Clip(info, seen.times_s, people, shown, settings)
 
-    def _find(self, info: VideoInfo, duration_s: float, progress: Progress) -> Sightings:
+    def _find(self, info: VideoInfo, duration_s: float, settings: DubSettings, progress: Progress) -> Sightings:
         """Everybody in all frames that will be shown."""
+        detector = Looking(self._detector, self._hands) if settings.fade_hidden else self._detector
         expected = max(1, round(min(info.duration_s, duration_s) * info.fps))
 
         def images() -> Iterator[tuple[float, np.ndarray]]:
@@ -227,17 +242,17 @@ class Dubber:
                 yield frame.time_s, frame.image
                 progress("find faces", frame.index + 1, max(expected, frame.index + 1))
 
-        seen = find_people(images(), self._detector, CutFinder(_CUT_THRESHOLD))
+        seen = find_people(images(), detector, CutFinder(_CUT_THRESHOLD))
         if not seen.times_s.size:
             raise InputError(f"{info.path}: shows no frame before the sound has ended")
         return seen
 
     def _frames(self, clip: _Clip) -> Generator[DubbedFrame, None, None]:
         """The second pass: cut, redrawn and pasted in three threads."""
-        cut = ahead(self._cut(clip), _AHEAD)
+        cut, details = ahead(self._cut(clip), _AHEAD), [Detail() for _ in clip.people]
         with closing(cut), closing(ahead(self._redraw(clip, cut), _AHEAD)) as batches:
             for batch in batches:
-                yield from self._paste(clip, batch)
+                yield from self._paste(clip, batch, details)
 
     def _cut(self, clip: _Clip) -> Iterator[_Batch]:
         """Batches of frames with the crops of all faces in them."""
@@ -250,7 +265,7 @@ class Dubber:
                 _Cutting(n, person, row, self._crop(images[n], voiced.face.matrices[row]))
                 for person, voiced in enumerate(clip.people)
                 for n, frame in enumerate(shown)
-                if (row := voiced.face.at(frame.source)) is not None
+                if (row := voiced.face.at(frame.source)) is not None and _shows(voiced.face, row, clip.settings)
             ]
             yield _Batch(shown, images, cuttings, [])
 
@@ -276,12 +291,14 @@ class Dubber:
     def _reference(self, clip: _Clip, face: Portrait) -> Any:
         """Of the person's first frame, or the one nearest to the time that the settings name."""
         rows, wanted_s = np.flatnonzero(face.found), clip.settings.reference_s
+        if clip.settings.fade_hidden and (face.visible >= _HIDDEN).any():
+            rows = rows[face.visible[rows] >= _HIDDEN]
         off = rows if wanted_s is None else np.abs(clip.times_s[face.first + rows] - wanted_s)
         row = int(rows[off.argmin()])
         image = FrameReader(clip.info.path, clip.times_s)[face.first + row]
         return self._redrawer.encode_reference(self._crop(image, face.matrices[row]))
 
-    def _paste(self, clip: _Clip, batch: _Batch) -> Iterator[DubbedFrame]:
+    def _paste(self, clip: _Clip, batch: _Batch, details: Sequence[Detail]) -> Iterator[DubbedFrame]:
         drawn: dict[int, list[tuple[_Cutting, np.ndarray]]] = {}
         for cutting, crop in zip(batch.cuttings, batch.drawn, strict=True):
             drawn.setdefault(cutting.frame, []).append((cutting, crop))
@@ -291,11 +308,31 @@ class Dubber:
             for cutting, crop in drawn.get(n, []):
                 face = clip.people[cutting.person].face
                 alpha = self._region * face_mask(face.outlines[cutting.row], self._redrawer.crop_size)
-                paste(image, match_colour(crop, cutting.crop, alpha), face.matrices[cutting.row], alpha)
+                matched = match_colour(crop, cutting.crop, alpha)
+                if clip.settings.fade_hidden:
+                    alpha *= face.visible[cutting.row]
+                detail = details[cutting.person] if clip.settings.sharpen else None
+                paste(image, matched, face.matrices[cutting.row], alpha, detail, self._redrawer.image_size)
             yield DubbedFrame(image, shown.pts, shown.duration, n in drawn)
 
     def _crop(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         return warp(image, matrix, self._redrawer.crop_size)
+
+
+def _shows(face: Portrait, row: int, settings: DubSettings) -> bool:
+    """Whether anything of the redrawn mouth will be seen."""
+    return not settings.fade_hidden or face.visible[row] > 0
+
+
+def _hidden(clip: _Clip) -> list[tuple[float, float]]:
+    """Where the result leaves a mouth as it was because it is hidden."""
+    if not clip.settings.fade_hidden:
+        return []
+    rows = [[(voiced.face, voiced.face.at(shown.source)) for voiced in clip.people] for shown in clip.shown]
+    hidden = [any(row is not None and face.visible[row] < _HIDDEN for face, row in faces) for faces in rows]
+    tick = float(clip.info.time_base)
+    starts = [shown.pts * tick for shown in clip.shown]
+    return ranges(hidden, starts, [(shown.pts + shown.duration) * tick for shown in clip.shown])
 
 
 def _by_person(cuttings: list[_Cutting]) -> Iterator[tuple[int, list[_Cutting]]]:

@@ -4,7 +4,7 @@ Self-supervised, as all training here: frames of the person, their own sound, a 
 The last part of every clip is held out; training stops where that part gets no better, and keeps the best.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,25 +12,19 @@ import cv2
 import numpy as np
 
 from avcat.checkpoint import load_model, save_model
-from avcat.config import DiscriminatorConfig, InputConfig, LossWeights, OptimiserConfig, TrainConfig
-from avcat.data.schema import FPS, WINDOW_FRAMES
-from avcat.dubbing.portrait import chosen, portrait
+from avcat.config import DiscriminatorConfig, LossWeights, OptimiserConfig, TrainConfig
+from avcat.data.schema import WINDOW_FRAMES
+from avcat.dubbing.stretches import Progress, stretches
 from avcat.errors import InputError
-from avcat.face.align import warp
 from avcat.face.landmarks import FaceDetector
-from avcat.face.track import find_people
 from avcat.files import atomic_path
-from avcat.media.audio import load_audio
-from avcat.media.mel import COLUMNS_PER_FRAME, mel_spectrogram
-from avcat.media.video import decode_at
+from avcat.media.mel import COLUMNS_PER_FRAME
 from avcat.models.avcat import AVCAT
 from avcat.training.avcat import AVCATTask
 from avcat.training.generator import strip
 
-Progress = Callable[[str, int, int], None]
 STEPS, VALIDATE_EVERY, PATIENCE = 600, 50, 4  # validations in a row that bring nothing
 HELD_OUT = 0.2  # of every stretch of a clip, its end
-_MAX_GAP = 5  # frames without the face, over which the crop goes on
 _BATCH_CLIPS, _LEARNING_RATE, _WARMUP = 3, 7e-4, 20
 _L1_MOUTH, _EDGES = 8.0, 3.0  # as in the small profiles
 _CACHED_FRAMES = 15_000  # ten minutes
@@ -88,8 +82,11 @@ def fit(
     """
     network, file = load_model(model, "avcat", device)
     assert isinstance(network, AVCAT)
-    stretches = [part for clip in clips for part in _stretches(Path(clip), file.inputs, network, detector, progress)]
-    train, held_out = _divided(stretches, network.config.image_size)
+    size = network.config.image_size
+    parts = [
+        part for clip in clips for part in stretches(Path(clip), file.inputs, size, detector, _CACHED_FRAMES, progress)
+    ]
+    train, held_out = _divided(parts, size)
     if not len(train):
         raise InputError(f"{', '.join(map(str, clips))}: shows no face for long enough, with sound, to learn from")
     task = AVCATTask(_settings(network, steps, seed), train, held_out, None, device)  # type: ignore[arg-type]
@@ -116,40 +113,6 @@ def fit(
         cv2.imwrite(str(part), cv2.cvtColor(_three_rows(before, after, network.config.image_size), cv2.COLOR_RGB2BGR))
     save_model(out, "avcat", network, network.config, file.inputs, facts)
     return Fitted(scores[0], min(scores), done, best_step, sum(train.lengths), sum(held_out.lengths))
-
-
-def _stretches(
-    path: Path, inputs: InputConfig, network: AVCAT, detector: FaceDetector, progress: Progress
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Crops at 25 a second and mels of each stretch of a clip that shows its largest face."""
-    mel = mel_spectrogram(load_audio(path, inputs.mel.sample_rate), inputs.mel)
-    count = min(_CACHED_FRAMES, mel.shape[1] // COLUMNS_PER_FRAME)
-    end_s = count / FPS
-
-    def images() -> Iterator[tuple[float, np.ndarray]]:
-        for index, _, image in decode_at(path, FPS, end_s=end_s):
-            progress("find faces", index + 1, max(count, index + 1))
-            yield index / FPS, image
-
-    seen = find_people(images(), detector)
-    for person in chosen(seen, "largest"):
-        face = portrait(person, seen.times_s, inputs.align, inputs.crop_size)
-        for start, stop in _without_long_gaps(face.found):
-            first, size = face.first + start, network.config.image_size
-            crops = np.empty((stop - start, size, size, 3), np.uint8)
-            grid = decode_at(path, FPS, first / FPS, (face.first + stop) / FPS)
-            for (_, _, image), matrix, crop in zip(grid, face.matrices[start:stop], crops, strict=True):
-                whole = warp(image, matrix, inputs.crop_size)
-                crop[:] = cv2.resize(whole, (size, size), interpolation=cv2.INTER_AREA)
-            yield crops, mel[:, COLUMNS_PER_FRAME * first : COLUMNS_PER_FRAME * (face.first + stop)]
-
-
-def _without_long_gaps(found: np.ndarray) -> Iterator[tuple[int, int]]:
-    """(start, stop) of the stretches in which no more than `_MAX_GAP` frames in a row are without the face."""
-    rows = np.flatnonzero(found)
-    breaks = np.flatnonzero(np.diff(rows) > _MAX_GAP + 1)
-    for part in np.split(rows, breaks + 1):
-        yield int(part[0]), int(part[-1]) + 1
 
 
 def _divided(stretches: Sequence[tuple[np.ndarray, np.ndarray]], image_size: int) -> tuple[PersonStore, PersonStore]:

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from avcat.dubbing.detail import Detail
 from avcat.face.align import invert, scale_of, transform_points
 from avcat.face.mask import redrawn_rows_and_columns
 
@@ -13,11 +14,19 @@ _SPREAD = 0.12  # sides of the crop, over which an edge's colours count
 _LITTLE = 1e-3  # of trust: where there is less, colours stay
 
 
-def paste(image: np.ndarray, crop: np.ndarray, matrix: np.ndarray, alpha: np.ndarray) -> None:
+def paste(
+    image: np.ndarray,
+    crop: np.ndarray,
+    matrix: np.ndarray,
+    alpha: np.ndarray,
+    detail: Detail | None = None,
+    drawn_side: int | None = None,
+) -> None:
     """Blends the redrawn region of `crop` into `image`, in place.
 
     image: uint8 [height, width, 3]. crop: uint8 [S, S, 3]. matrix: float64 [2, 3], from image to crop.
     alpha: float32 [S, S] in 0..1, how much of the crop to take (`avcat.face.mask`); 0 outside the redrawn region.
+    detail: sharpens what is coarser than the picture; `drawn_side` is the side of the crop in the network that drew it.
     Where the warped alpha is 0, and so everywhere outside the redrawn region, not one pixel changes.
     """
     back = invert(matrix)
@@ -27,12 +36,16 @@ def paste(image: np.ndarray, crop: np.ndarray, matrix: np.ndarray, alpha: np.nda
     local = back.copy()
     local[:, 2] -= (x0, y0)
     shape = (x1 - x0, y1 - y0)
+    size = crop.shape[0]
     crop, thinned = _thinned(crop, local)
     drawn = cv2.warpAffine(crop, thinned, shape, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     # linear and at full size, so that the weights stay in 0..1 and reach no further than their region
     weight = cv2.warpAffine(alpha, local, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)[:, :, None]
     region = image[y0:y1, x0:x1]
-    region[:] = region + weight * (drawn.astype(np.float32) - region) + _HALF_UP
+    drawn = drawn.astype(np.float32)
+    if detail is not None:
+        drawn = detail(drawn, region, weight, size / (drawn_side or size) / scale_of(matrix))
+    region[:] = np.clip(region + weight * (drawn - region) + _HALF_UP, 0, 255)
 
 
 def match_colour(drawn: np.ndarray, source: np.ndarray, alpha: np.ndarray) -> np.ndarray:

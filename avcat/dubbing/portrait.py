@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from avcat.config import AlignConfig
+from avcat.dubbing.visible import visibility
 from avcat.face.align import alignment, smooth, transform_points
 from avcat.face.landmarks import Face, box_area
 from avcat.face.track import Person, Sightings
@@ -33,6 +34,7 @@ class Portrait:
     found: np.ndarray  # bool [n]
     matrices: np.ndarray  # float64 [n, 2, 3], from the picture to the crop
     outlines: np.ndarray  # float32 [n, N, 2] of the face in pixels of the crop
+    visible: np.ndarray  # float32 [n] in 0..1: how surely the mouth is seen
 
     def at(self, frame: int) -> int | None:
         """The row of a frame of the video, None where it does not show the face."""
@@ -91,7 +93,10 @@ def portrait(person: Person, times_s: np.ndarray, config: AlignConfig, size: int
     eyes[rows] = [face.eyes for face in person.faces]
     mouths[rows] = [face.mouth for face in person.faces]
     matrices = alignment(eyes, mouths, times_s[first : first + count], config, size)
-    return Portrait(first, found, matrices, _outlines(person.faces, rows, times_s[first + rows], matrices))
+    visible = np.zeros(count, np.float32)
+    visible[rows] = visibility(person.faces, times_s[first + rows])
+    outlines = _outlines(person.faces, rows, times_s[first + rows], matrices)
+    return Portrait(first, found, matrices, outlines, visible)
 
 
 def _outlines(faces: Sequence[Face], rows: np.ndarray, times_s: np.ndarray, matrices: np.ndarray) -> np.ndarray:

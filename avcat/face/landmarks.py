@@ -49,6 +49,8 @@ class Face:
     eyes: np.ndarray  # float32 [2, 2]: left, right
     mouth: np.ndarray  # float32 [20, 2]; NaN where the detector does not tell them
     oval: np.ndarray | None = None  # float32 [36, 2], the outline (`OVAL`); None where the detector tells none
+    look: np.ndarray | None = None  # uint8 [16, 16, 3], see `avcat.dubbing.visible`; None where nobody asked for it
+    hand: float = np.nan  # the share of the mouth that lies behind a hand, 0..1; NaN where nobody looked
 
 
 class FaceDetector(Protocol):
@@ -69,7 +71,7 @@ class MediaPipeDetector:
     """
 
     def __init__(self, max_faces: int = 1, min_score: float = 0.5) -> None:
-        with _without_chatter():
+        with without_chatter():
             from mediapipe.python.solutions.face_mesh import FaceMesh  # slow to import, and not needed for training
 
             self._mesh: Any = FaceMesh(
@@ -81,7 +83,7 @@ class MediaPipeDetector:
 
     def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
         """The faces in each picture of a clip. Forgets the clip before, whose faces would else leak into this one."""
-        with _without_chatter():
+        with without_chatter():
             self._mesh.reset()
             self._start()
         return map(self._faces, images)
@@ -92,7 +94,7 @@ class MediaPipeDetector:
         if shrink < 1:
             small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
             image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-        with nullcontext() if self._settled else _without_chatter():
+        with nullcontext() if self._settled else without_chatter():
             meshes = self._mesh.process(np.ascontiguousarray(image)).multi_face_landmarks or []
         self._settled |= bool(meshes)
         size = np.array([width, height])
@@ -128,7 +130,7 @@ def _face(points: np.ndarray) -> Face:
 
 
 @contextmanager
-def _without_chatter() -> Iterator[None]:
+def without_chatter() -> Iterator[None]:
     """Keeps MediaPipe's start-up lines, which no setting silences, off stderr; all other lines pass, late."""
     sys.stderr.flush()
     kept = os.dup(2)

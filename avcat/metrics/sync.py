@@ -55,3 +55,12 @@ def _mean_distance(face: Embeddings, audio: Embeddings, shift: int, outside: Lit
         return float(np.linalg.norm(face[inside] - audio[position[inside]], axis=1).mean())
     padded = np.where(inside[:, None], audio[np.clip(position, 0, len(audio) - 1)], 0)
     return float(np.linalg.norm(face - padded, axis=1).mean())
+
+
+def vertex(left: float, middle: float, right: float) -> float:
+    """Where the parabola through three values, one apart, has its extreme: in -0.5..0.5 steps from the middle one.
+
+    0 where the middle one is no extreme, or a neighbour is NaN.
+    """
+    bend = left - 2 * middle + right
+    return 0.5 * (left - right) / bend if abs(left - right) < abs(bend) else 0.0

@@ -16,6 +16,7 @@ class Painter:
 
     def __init__(self, crop_size: int = 64, batch_frames: int = 7) -> None:
         self.crop_size, self.batch_frames, self.align, self.mel = crop_size, batch_frames, ALIGN, MEL
+        self.image_size = crop_size
         self.references: list[np.ndarray] = []
         self.crops: list[np.ndarray] = []
         self.windows: list[np.ndarray] = []

@@ -212,7 +212,7 @@ def test_the_command_itself() -> None:
     """Its help answers at once (nothing heavy is imported for it), names every option, and shows examples."""
     code = "import sys; from avcat.cli import main\ntry: main(sys.argv[1:])\nfinally: assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code, "dub", "--help"], capture_output=True, text=True, check=True)
-    options = "model face voice fit reference offset device batch precision compile quiet"
+    options = "model face voice fit reference offset fade-hidden sharpen syncnet device batch precision compile quiet"
     for word in ("VIDEO", "AUDIO", "examples:", *(f"--{name}" for name in options.split())):
         assert word in done.stdout
     done = subprocess.run([sys.executable, "-m", "avcat.cli", "--version"], capture_output=True, text=True, check=True)

@@ -12,7 +12,9 @@ from painter import Keeper, Painter, dub_with, images_of, painted
 
 from avcat.dubbing import Dubber
 from avcat.dubbing.portrait import chosen, portrait
+from avcat.dubbing.visible import Looking, visibility
 from avcat.face.align import transform_points, warp
+from avcat.face.hands import HandFinder
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
 from avcat.media.audio import audio_blocks, audio_duration
@@ -105,6 +107,28 @@ def test_the_crop_sits_still_on_the_head(detector: MediaPipeDetector, name: str)
     jitter = np.linalg.norm(np.diff(shifts, axis=0), axis=1)
     assert np.median(jitter) < 0.6  # px of 256
     assert np.percentile(jitter, 95) < 1.6
+
+
+def _faded(path: Path, end_s: float) -> set[int]:
+    """Frames in which some mouth is said to be hidden."""
+    images = ((frame.time_s, frame.image) for frame in decode(path, end_s=end_s))
+    seen = find_people(images, Looking(MediaPipeDetector(max_faces=2), HandFinder()))
+    people = [(person, visibility(person.faces, seen.times_s[person.frames])) for person in chosen(seen, "all")]
+    return {t for person, seen_of in people for t, value in zip(person.frames, seen_of, strict=True) if value < 0.5}
+
+
+def test_a_hand_before_a_mouth_is_seen() -> None:
+    """He holds it there as the clip begins, and has taken it down after a second and a half."""
+    faded = _faded(REAL / "hard" / "VisualVoice_interview.mp4", 2.0)
+    assert faded >= set(range(7))
+    assert not faded & set(range(38, 44))
+
+
+@pytest.mark.slow
+def test_no_mouth_of_the_thirteen_clips_is_faded() -> None:
+    clips = sorted((REAL / "clips").iterdir())
+    assert len(clips) == 13
+    assert {clip.name: faded for clip in clips if (faded := _faded(clip, 8.0))} == {}
 
 
 def test_a_kept_crop_is_hardly_seen(tmp_path: Path, detector: MediaPipeDetector) -> None:

@@ -1,0 +1,178 @@
+"""Whether a mouth can be seen at all: where it is turned away, or something is before it, the source is to stay.
+
+Three signs. In profile the mouth lies at the edge of the face. A hand is found by MediaPipe's model of hands. What else
+covers a mouth changes the look of the lower face and not of the upper one, as light or a turn would. A wrong fade is
+worse than a missed one, so each sign has to be strong, and to last.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+from scipy.ndimage import median_filter, minimum_filter1d
+
+from avcat.face.align import smooth, warp
+from avcat.face.hands import HandFinder
+from avcat.face.landmarks import Face, FaceDetector
+
+SIDE = 16  # cells of a look
+_CELL = 0.12  # sides of a cell, in sizes of the face (about the distance of the eyes)
+_ABOVE = 0.3  # how far above the eyes a look begins
+_UPPER, _LOWER = (
+    slice(0, 7),
+    (slice(8, 15), slice(4, 12)),
+)  # brows to nose; mouth, chin and beside
+_FOREIGN, _SPREADS = 10.0, 3.0  # units of CIELAB, and times what is usual there: a cell that differs by more is foreign
+_LIGHTNESS = 0.8  # of a difference in lightness counts: shadows are no things
+_COVERED = (0.30, 0.45)  # shares of foreign cells in the lower face, beyond those of the upper one: seen, hidden
+_HAND = (0.15, 0.40)  # shares of the mouth behind a hand: seen, hidden
+_HAND_EVERY = 5  # frames, in which hands are looked for; in each one while a hand is near a face
+_GROWN = 1.4  # times its size: the mouth that a hand may hide; fingers are thicker than the line of their joints
+_NEAR = 1.0  # sizes of a face: a hand nearer than this to its mouth
+_PROFILE = (0.06, 0.12)  # the narrower side of the face beside the mouth over the wider one: hidden, seen
+_UNUSUAL = 0.4  # of all frames: where more look foreign, nobody knows which are the usual ones
+_FEW = 50  # fewer frames tell no usual look
+_BRIEF_S, _EARLY_S, _SIGMA_S = 0.1, 0.08, 0.06  # shorter doubts are none; how soon before a doubt the fade begins
+
+
+class Looking:
+    """A face detector that keeps, with each face that another one finds, how it looked and the hand before it."""
+
+    def __init__(self, detector: FaceDetector, hands: HandFinder) -> None:
+        self._detector, self._hands = detector, hands
+
+    def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
+        """The faces in each picture of one clip, with `look` and, where hands were looked for, `hand`."""
+        self._hands.forget()
+        taken: deque[np.ndarray] = deque()  # the other one may take some pictures ahead
+
+        def kept() -> Iterator[np.ndarray]:
+            for image in images:
+                taken.append(image)
+                yield image
+
+        wait = 0
+        for faces in self._detector.follow(kept()):
+            image = taken.popleft()
+            faces = [replace(face, look=look(image, face)) for face in faces]
+            if faces and wait == 0:
+                hands = self._hands(image)
+                faces = [replace(face, hand=behind(hands, face)) for face in faces]
+                wait = 1 if any(_is_near(hand, face) for hand in hands for face in faces) else _HAND_EVERY
+            wait = max(0, wait - 1)
+            yield faces
+
+
+def behind(hands: Sequence[np.ndarray], face: Face) -> float:
+    """The share of a face's mouth that lies inside the outline of some hand's joints, float32 [21, 2]; 0..1."""
+    if not hands or not np.isfinite(face.mouth).all():
+        return 0.0
+    mouth = cv2.convexHull(face.mouth)[:, 0]
+    mouth = mouth.mean(axis=0) + _GROWN * (mouth - mouth.mean(axis=0))
+    area = cv2.contourArea(mouth)
+    shared = max(cv2.intersectConvexConvex(mouth, cv2.convexHull(hand))[0] for hand in hands)
+    return float(min(shared / area, 1)) if area > 0 else 0.0
+
+
+def _is_near(hand: np.ndarray, face: Face) -> bool:
+    off = np.linalg.norm(hand - face.mouth.mean(axis=0), axis=1)
+    return bool(off.min() < _NEAR * (face.box[2] - face.box[0]))
+
+
+def look(image: np.ndarray, face: Face) -> np.ndarray:
+    """uint8 [16, 16, 3] in CIELAB (as 8-bit OpenCV has it): the face from brows to chin, upright, in coarse cells."""
+    across = (face.eyes[1] - face.eyes[0]).astype(np.float64)
+    distance = max(float(np.linalg.norm(across)), 1.0)
+    to_mouth = float(np.linalg.norm(face.mouth.mean(axis=0) - face.eyes.mean(axis=0)))
+    size = max(distance, to_mouth) if np.isfinite(to_mouth) else distance  # a turn shrinks the one, a nod the other
+    c, s = across / distance / (_CELL * size)
+    linear = np.array([[c, s], [-s, c]])
+    middle = np.array([SIDE / 2 - 0.5, _ABOVE / _CELL - 0.5])
+    matrix = np.concatenate([linear, (middle - linear @ face.eyes.mean(axis=0))[:, None]], axis=1)
+    return np.asarray(cv2.cvtColor(warp(image, matrix, SIDE), cv2.COLOR_RGB2LAB))
+
+
+def visibility(faces: Sequence[Face], times_s: np.ndarray) -> np.ndarray:
+    """How surely the mouth is seen in each of one person's faces, float32 [N] in 0..1, smooth over `times_s` [N].
+
+    1 for faces that say too little: without outline, look, or enough others to compare with.
+    """
+    signs = [
+        _ramp(frontalness(faces), *_PROFILE),
+        1 - _ramp(foreignness(faces), *_COVERED),
+        1 - _ramp(_hands(faces, times_s), *_HAND),
+    ]
+    seen = np.min(signs, axis=0)
+    frames = 1 + 2 * _frames(times_s, _BRIEF_S)
+    seen = np.maximum(seen, median_filter(seen, frames, mode="nearest")) if len(seen) > 2 else np.ones(len(seen))
+    seen = minimum_filter1d(seen, 1 + 2 * _frames(times_s, _EARLY_S), mode="nearest")
+    return smooth(seen[:, None], times_s, _SIGMA_S, follow_trend=False)[:, 0].astype(np.float32)
+
+
+def _hands(faces: Sequence[Face], times_s: np.ndarray) -> np.ndarray:
+    """`Face.hand` float64 [N], between the frames that were looked at on a straight line; 0 where none was."""
+    hand = np.array([face.hand for face in faces])
+    looked = np.isfinite(hand)
+    return np.interp(times_s, times_s[looked], hand[looked]) if looked.any() else np.zeros(len(faces))
+
+
+def frontalness(faces: Sequence[Face]) -> np.ndarray:
+    """The narrower side of each face beside the mouth's middle over the wider one, float64 [N] in 0..1; 1: unknown."""
+    return np.array([_sides(face) for face in faces])
+
+
+def _sides(face: Face) -> float:
+    if face.oval is None or not np.isfinite(face.mouth).all():
+        return 1.0
+    across = face.eyes[1] - face.eyes[0]
+    across = across / max(float(np.linalg.norm(across)), 1e-6)
+    edge, mouth = face.oval @ across, float(face.mouth.mean(axis=0) @ across)
+    sides = sorted((max(mouth - float(edge.min()), 0.0), max(float(edge.max()) - mouth, 0.0)))
+    return sides[0] / max(sides[1], 1e-6)
+
+
+def foreignness(faces: Sequence[Face]) -> np.ndarray:
+    """The share of each lower face, float64 [N] in 0..1, that looks unlike what the person's usually does.
+
+    Beyond what the upper face does too, and 0 for all where there is no usual look.
+    """
+    if len(faces) < _FEW or any(face.look is None for face in faces):
+        return np.zeros(len(faces))
+    looks = np.stack([face.look for face in faces if face.look is not None]).astype(np.float32)
+    usual = np.median(looks, axis=0)
+    light = np.median(looks[:, _UPPER, :, 0] - usual[_UPPER, :, 0], axis=(1, 2))
+    looks[..., 0] -= light[:, None, None]
+    off = np.min([_distance(looks, np.roll(usual, (y, x), (0, 1))) for y in (-1, 0, 1) for x in (-1, 0, 1)], axis=0)
+    foreign = off > np.maximum(_FOREIGN, _SPREADS * np.median(off, axis=0))
+    lower = foreign[(slice(None), *_LOWER)].mean(axis=(1, 2))
+    upper = foreign[:, _UPPER, _LOWER[1]].mean(axis=(1, 2))
+    share = np.clip(lower - upper, 0, 1)
+    return share if (share > _COVERED[0]).mean() < _UNUSUAL else np.zeros(len(faces))
+
+
+def _distance(looks: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    off = looks - usual
+    off[..., 0] *= _LIGHTNESS * 100 / 255  # OpenCV has lightness in 0..255
+    return np.asarray(np.linalg.norm(off, axis=-1))
+
+
+def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    return np.asarray(np.clip((values - low) / (high - low), 0, 1))
+
+
+def _frames(times_s: np.ndarray, seconds: float) -> int:
+    """About how many frames a time is."""
+    return max(1, round(seconds / float(np.median(np.diff(times_s))))) if len(times_s) > 1 else 1
+
+
+def ranges(hidden: Sequence[bool], starts_s: Sequence[float], ends_s: Sequence[float]) -> list[tuple[float, float]]:
+    """(start, end) in seconds of each run of hidden frames."""
+    found: list[tuple[float, float]] = []
+    before = False
+    for is_hidden, start, end in zip(hidden, starts_s, ends_s, strict=True):
+        if is_hidden:
+            found = [*found[:-1], (found[-1][0], end)] if before else [*found, (start, end)]
+        before = is_hidden
+    return found
