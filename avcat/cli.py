@@ -80,7 +80,9 @@ def _add_dub(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     dub.add_argument("audio", metavar="AUDIO", type=Path, help="the speech: a sound file, or a video with sound")
     dub.add_argument("-o", "--output", metavar="OUT.mp4", type=Path, required=True, help="the file to write")
     dub.add_argument(
-        "--model", type=Path, help=f"a trained model.pt, or its export (default: what the variable {MODEL_VARIABLE} names)"
+        "--model",
+        type=Path,
+        help=f"a trained model.pt, or its export (default: what the variable {MODEL_VARIABLE} names)",
     )
     dub.add_argument(
         "--face",

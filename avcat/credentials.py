@@ -6,7 +6,6 @@ carries no time stamp of an authority, since nothing here speaks to a network.
 
 import io
 import json
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +20,7 @@ from avcat.errors import InputError
 from avcat.files import atomic_path
 
 if TYPE_CHECKING:
-    import c2pa
-    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PrivateKeyTypes
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 # IPTC's terms: a picture of a camera in which a trained model redrew a part, and one that is all a model's.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -44,8 +42,8 @@ class Credentials:
 def load_credentials(chain: Path, key: Path) -> Credentials:
     """Reads a certificate chain and its key, both PEM, and signs a trial picture with them.
 
-    Raises InputError where the extra `credentials` is missing, a file cannot be read, the two do not belong together, or
-    C2PA does not let such a certificate sign (one that signed itself, or is over).
+    Raises InputError where the extra `credentials` is missing, a file cannot be read, the two do not belong together,
+    or C2PA does not let such a certificate sign (one that signed itself, or is over).
     """
     try:
         import c2pa  # noqa: F401

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 import torch.utils._pytree as pytree
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from avcat.checkpoint import ModelFile, check_kind, load_model, read_facts
 from avcat.config import to_dict
@@ -18,7 +19,18 @@ from avcat.errors import InputError
 from avcat.files import atomic_path
 from avcat.models.audio import BANDS, COLUMNS
 from avcat.models.generator import Generator, Reference
-from avcat.onnx_network import CLASSES, FEATURE, FORMAT, FRAMES, MELS, PREDICTION, REFERENCE, VERSION, load_onnx, need_onnx
+from avcat.onnx_network import (
+    CLASSES,
+    FEATURE,
+    FORMAT,
+    FRAMES,
+    MELS,
+    PREDICTION,
+    REFERENCE,
+    VERSION,
+    load_onnx,
+    need_onnx,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -53,8 +65,8 @@ class _Whole(nn.Module):
 def export(model: str | Path, out: str | Path, *, bound: float = BOUND) -> Exported:
     """Writes a model file of a generator as ONNX, after comparing both on random pictures and sounds.
 
-    Raises InputError where the model cannot be used, is of a kind that has no frame by frame form, or differs from torch
-    by more than `bound`; nothing is written then.
+    Raises InputError where the model cannot be used, is of a kind that has no frame by frame form, or differs from
+    torch by more than `bound`; nothing is written then.
     """
     need_onnx("avcat export")
     import onnx
@@ -75,7 +87,9 @@ def export(model: str | Path, out: str | Path, *, bound: float = BOUND) -> Expor
         onnx.save(proto, part)
         difference = _difference(network, part)
         if not difference <= bound:  # a NaN is refused, too
-            raise InputError(f"{model}: in ONNX its pictures differ by {difference:.2e} (at most {bound:.0e} is allowed)")
+            raise InputError(
+                f"{model}: in ONNX its pictures differ by {difference:.2e} (at most {bound:.0e} is allowed)"
+            )
         _describe(proto, file, {"largest difference to torch": f"{difference:.1e}"})
         onnx.save(proto, part)
     return Exported(difference, sum(output.name.startswith(f"{FEATURE}_") for output in proto.graph.output))
@@ -86,7 +100,7 @@ def _program(whole: _Whole, size: int) -> "torch.onnx.ONNXProgram":
     with torch.inference_mode():
         features = len(whole(*example)) - 1
     batch = {0: torch.export.Dim("batch", min=1)}
-    with _quiet():
+    with _quiet(), sdpa_kernel(SDPBackend.MATH):  # as plain products: kernels' own layouts confuse the exporter
         program = torch.onnx.export(
             whole,
             example,

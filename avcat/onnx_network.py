@@ -1,8 +1,8 @@
 """A generator as an ONNX file, run by ONNX Runtime on the processor; to its user it is any other `Generator`.
 
-The file is one ordinary graph, `frames`, `reference` and `mels` in, `prediction` out, as any runtime takes it; the batch
-is free, the reference is one picture. What depends on the reference alone is a further output each. For dubbing the graph
-is cut in two there, so that the reference goes through its part once a clip, as it does in torch.
+The file is one ordinary graph, `frames`, `reference` and `mels` in, `prediction` out, as any runtime takes it; the
+batch is free, the reference is one picture. What depends on the reference alone is a further output each. For dubbing
+the graph is cut in two there, so that the reference goes through its part once a clip, as it does in torch.
 """
 
 import json
@@ -96,8 +96,8 @@ def read_onnx_facts(path: str | Path) -> OnnxFacts:
 def need_onnx(what: str) -> None:
     """Raises InputError where the extra `onnx` is not installed. `what` is what needs it."""
     try:
-        import onnx
-        import onnxruntime
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise InputError(f"{what} needs packages that are not installed ({error}): pip install 'avcat[onnx]'") from None

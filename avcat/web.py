@@ -43,11 +43,16 @@ _MAX_FACES = 4
 _PICTURE_SIDE = 960
 _INK, _OUTLINE = (255, 255, 255), (20, 20, 20)
 
-# Of the whole page: nothing of it needs Gradio's own bar, and phones have no room to spare.
+# Gradio's page is made of inline scripts and styles, and shows what it was given as blobs.
+_POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'"
+
+# Of the whole page. What cuts a video in the browser is a program from the web, so its button is not offered.
 _STYLE = """
 .gradio-container { max-width: 1100px !important; margin: 0 auto !important; }
 footer { display: none !important; }
-#notice { border-left: 4px solid var(--color-accent); padding: 0.5rem 0.9rem; background: var(--background-fill-secondary); }
+#video button[aria-label="Edit"] { display: none !important; }
+#notice { border-left: 4px solid var(--color-accent); padding: 0.5rem 0.9rem;
+  background: var(--background-fill-secondary); }
 """
 
 
@@ -112,8 +117,10 @@ def numbered_faces(image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray
         height = (y1 - y0) / 4  # of the digits
         font = (cv2.FONT_HERSHEY_DUPLEX, max(0.5, height / 22))
         (wide, high), _ = cv2.getTextSize(str(number), *font, 2 * thick)
-        # Inside the frame, where no edge of the picture cuts it off.
-        at = (int(np.clip(x0 + 3 * thick, 0, max(0, size[0] - wide))), int(np.clip(y0 + high + 4 * thick, high, size[1])))
+        # On top of the frame, or inside it where the picture ends.
+        above = y0 - 4 * thick
+        bottom = above if above > high + 2 * thick else y0 + high + 4 * thick
+        at = (int(np.clip(x0, 3 * thick, max(3 * thick, size[0] - wide))), int(np.clip(bottom, high, size[1])))
         for colour, width in ((_OUTLINE, 3 * thick), (_INK, thick)):  # readable on any face
             cv2.rectangle(picture, (x0, y0), (x1, y1), colour, width, cv2.LINE_AA)
         for colour, width in ((_OUTLINE, 5 * thick), (_INK, 2 * thick)):
@@ -143,12 +150,20 @@ def page(studio: Studio, limits: Limits) -> "gr.Blocks":
         return gr.update(value=picture, visible=True), gr.update(choices=choices, value=LARGEST)
 
     def work(
-        video: str | None, sound: str | None, face: str, agreed: bool, progress: Any = gr.Progress()  # noqa: B008
+        video: str | None,
+        sound: str | None,
+        face: str,
+        agreed: bool,
+        progress: Any = gr.Progress(),  # noqa: B008
     ) -> Iterator[tuple[Any, Any, Any, str]]:
         if not agreed:
-            raise gr.Error("Please confirm that the people shown and heard agree.", duration=None)
+            raise gr.Error(
+                "Please confirm that the people shown and heard agree.", duration=None, print_exception=False
+            )
         if video is None or sound is None:
-            raise gr.Error(f"Please give a {'video' if video is None else 'sound'} first.", duration=None)
+            raise gr.Error(
+                f"Please give a {'video' if video is None else 'sound'} first.", duration=None, print_exception=False
+            )
 
         def tell(what: str, done: int, total: int) -> None:
             progress((done, total), desc=what.capitalize(), unit="frames")
@@ -172,6 +187,10 @@ def page(studio: Studio, limits: Limits) -> "gr.Blocks":
                     height=300,
                     elem_id="video",
                 )
+                shown = gr.Image(
+                    label="Faces", interactive=False, visible=False, buttons=[], height=220, elem_id="faces"
+                )
+                face = gr.Radio([LARGEST], value=LARGEST, label="Whose mouth", elem_id="face")
             with gr.Column():
                 sound = gr.Audio(
                     label=f"Speech, up to {limits.seconds:.0f} s",
@@ -180,10 +199,6 @@ def page(studio: Studio, limits: Limits) -> "gr.Blocks":
                     buttons=[],
                     elem_id="sound",
                 )
-                shown = gr.Image(
-                    label="Faces", interactive=False, visible=False, buttons=[], height=220, elem_id="faces"
-                )
-                face = gr.Radio([LARGEST], value=LARGEST, label="Whose mouth", elem_id="face")
         agreed = gr.Checkbox(label="The people shown and heard agree to this.", elem_id="agreed")
         start = gr.Button("Dub", variant="primary", elem_id="start")
         with gr.Row():
@@ -204,6 +219,8 @@ def page(studio: Studio, limits: Limits) -> "gr.Blocks":
 def start(blocks: "gr.Blocks", host: str, port: int, limits: Limits) -> str:
     """Serves the page from threads of its own and returns its address. Raises InputError where it cannot listen."""
     gr = _gradio()
+    from starlette.middleware import Middleware
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Gradio's, of its own dependencies
@@ -225,6 +242,7 @@ def start(blocks: "gr.Blocks", host: str, port: int, limits: Limits) -> str:
                 max_file_size=limits.megabytes * 2**20,
                 theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
                 css=_STYLE,
+                app_kwargs={"middleware": [Middleware(_OwnOnly)]},
             )
     except OSError as error:
         raise InputError(f"--port {port}: cannot be listened on at {host} ({str(error).splitlines()[0]})") from error
@@ -247,6 +265,21 @@ def serve(
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave the files
             blocks.close(verbose=False)
+
+
+class _OwnOnly:
+    """Tells browsers to load nothing from elsewhere: parts of Gradio's page would."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def answer(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"content-security-policy", _POLICY)]
+            await send(message)
+
+        await self._app(scope, receive, answer)
 
 
 @contextmanager
@@ -277,7 +310,7 @@ def _told(gr: Any, *given: str) -> Iterator[None]:
         text = str(error)
         for path in given:
             text = text.replace(path, Path(path).name)
-        raise gr.Error(text, duration=None, print_exception=False) from error
+        raise gr.Error(text, print_exception=False) from error
 
 
 def _gradio() -> Any:
@@ -287,5 +320,7 @@ def _gradio() -> Any:
             warnings.simplefilter("ignore")  # of its own dependencies, while they are imported
             import gradio
     except ImportError as error:
-        raise InputError(f"avcat web needs packages that are not installed ({error}): pip install 'avcat[web]'") from None
+        raise InputError(
+            f"avcat web needs packages that are not installed ({error}): pip install 'avcat[web]'"
+        ) from None
     return gradio

@@ -34,9 +34,7 @@ from avcat.redraw import Redrawer
 
 SIZE = TINY.image_size
 AUDIO = TINY.audio
-PC_AVS = PCAVSConfig(
-    SIZE, AUDIO, width=4, encoder_width=4, max_width=8, identity_dim=16, mouth_dim=8, pose_dim=4
-)
+PC_AVS = PCAVSConfig(SIZE, AUDIO, width=4, encoder_width=4, max_width=8, identity_dim=16, mouth_dim=8, pose_dim=4)
 RN_ONLY = replace(TINY, backbone=None, refinement=RefinementConfig(width=4, depth=2, max_width=8, reference=True))
 FULL = replace(  # every option that changes the graph the other way
     TINY,
