@@ -2,32 +2,32 @@
 
 import argparse
 import math
-import os
 import signal
 import sys
-import tempfile
 import time
-import zipfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from avcat.checks import MODEL_VARIABLE, check_device, check_output, model_path
+from avcat.commands import add_credentials, add_export, add_web, credentials_of
 from avcat.errors import InputError
 from avcat.media.timeline import FITS
 
 if TYPE_CHECKING:
     from avcat.dubbing.portrait import Which
 
-MODEL_VARIABLE = "AVCAT_MODEL"
-
 _EXAMPLES = """\
 examples:
   avcat dub talk.mp4 speech.wav -o dubbed.mp4 --model model.pt
   avcat dub talk.mp4 speech.wav -o dubbed.mp4 --fit freeze --reference 2.5
   avcat dub duo.mp4 both.wav -o dubbed.mp4 --voice left=anna.wav --voice right=ben.wav
+  avcat dub talk.mp4 speech.wav -o dubbed.mp4 --credentials cert.pem --key key.pem
   avcat fit talk.mp4 -o person.pt --model model.pt
+  avcat export model.pt -o model.onnx
+  avcat web --model model.pt
   avcat info model.pt
   avcat info talk.mp4
 """
@@ -59,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_dub(commands)
     _add_fit(commands)
+    add_export(commands)
+    add_web(commands)
     info = commands.add_parser("info", help="say what a model, video or sound file holds")
     info.add_argument("file", metavar="FILE", type=Path)
     info.set_defaults(run=_info)
@@ -78,7 +80,9 @@ def _add_dub(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     dub.add_argument("audio", metavar="AUDIO", type=Path, help="the speech: a sound file, or a video with sound")
     dub.add_argument("-o", "--output", metavar="OUT.mp4", type=Path, required=True, help="the file to write")
     dub.add_argument(
-        "--model", type=Path, help=f"a trained model.pt (default: what the variable {MODEL_VARIABLE} names)"
+        "--model",
+        type=Path,
+        help=f"a trained model.pt, or its export (default: what the variable {MODEL_VARIABLE} names)",
     )
     dub.add_argument(
         "--face",
@@ -139,6 +143,7 @@ def _add_dub(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="a SyncNet's model.pt: say first by how much VIDEO's own sound comes before or after its picture",
     )
     _add_arithmetic(dub)
+    add_credentials(dub)
     dub.add_argument("-q", "--quiet", action="store_true", help="print errors only")
     dub.set_defaults(run=_dub)
 
@@ -234,14 +239,16 @@ def _dub(arguments: argparse.Namespace) -> None:
     from avcat.media.video import probe
 
     # What takes no time is checked before what does.
-    model = _model_path(arguments.model)
+    model = model_path(arguments.model, onnx=True)
     probe(arguments.video)
     voices = _voices(arguments.voice)
     for sound in (arguments.audio, *voices.values()):
         sound_rate(sound)
-    _check_output(arguments.output, (arguments.video, arguments.audio, model, *voices.values()), ".mp4", "an MP4 file")
-    _check_device(arguments.device)
+    check_output(arguments.output, (arguments.video, arguments.audio, model, *voices.values()), ".mp4", "an MP4 file")
+    check_device(arguments.device)
+    credentials = credentials_of(arguments)
 
+    from avcat.credentials import signing
     from avcat.dubbing import Dubber, DubSettings  # slow to import
 
     if arguments.syncnet is not None:
@@ -254,11 +261,11 @@ def _dub(arguments: argparse.Namespace) -> None:
         compile=arguments.compile,
     )
     started = time.monotonic()
-    with _Bars(quiet=arguments.quiet) as bars:
+    with signing(arguments.output, credentials) as out, _Bars(quiet=arguments.quiet) as bars:
         summary = dubber.dub(
             arguments.video,
             arguments.audio,
-            arguments.output,
+            out,
             DubSettings(
                 faces=arguments.face,
                 voices=voices,
@@ -297,12 +304,12 @@ def _fit(arguments: argparse.Namespace) -> None:
     from avcat.media.soundtrack import sound_rate
     from avcat.media.video import probe
 
-    model = _model_path(arguments.model)
+    model = model_path(arguments.model)
     for clip in arguments.clips:
         probe(clip)
         sound_rate(clip)
-    _check_output(arguments.output, (*arguments.clips, model), ".pt", "a model file")
-    _check_device(arguments.device)
+    check_output(arguments.output, (*arguments.clips, model), ".pt", "a model file")
+    check_device(arguments.device)
 
     from avcat.dubbing.fit import fit  # slow to import
     from avcat.face.landmarks import MediaPipeDetector
@@ -331,49 +338,6 @@ def _voices(given: "list[tuple[Which, Path]]") -> "dict[Which, Path]":
             raise InputError(f"--voice: two sounds for one face, {voices[face]} and {sound}")
         voices[face] = sound
     return voices
-
-
-def _model_path(given: Path | None) -> Path:
-    path = given or (Path(os.environ[MODEL_VARIABLE]) if os.environ.get(MODEL_VARIABLE) else None)
-    if path is None:
-        raise InputError(
-            f"no model: give --model or set {MODEL_VARIABLE} (`make demo` trains one: out/demo/train/full/model.pt)"
-        )
-    try:
-        if not path.is_file():
-            raise InputError(f"{path}: no such file")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be opened ({error.strerror})") from None
-    if not zipfile.is_zipfile(path):  # which is what torch.save writes
-        raise InputError(f"{path}: not a model file")
-    return path
-
-
-def _check_output(path: Path, inputs: tuple[Path, ...], suffix: str, what: str) -> None:
-    """Finds out, without leaving a trace, whether `path` can be written."""
-    if path.suffix.lower() != suffix:
-        raise InputError(f"{path}: the output is {what}, so its name must end in {suffix}")
-    try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder")
-        if any(path.exists() and path.samefile(other) for other in inputs):
-            raise InputError(f"{path}: is one of the inputs")
-        folder = path.absolute().parent
-        while not folder.exists():
-            folder = folder.parent
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
-
-
-def _check_device(name: str) -> None:
-    import torch
-
-    try:
-        torch.zeros(1, device=name).item()  # `meta` makes tensors that cannot be read
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"--device {name}: not usable here ({str(error).splitlines()[0]})") from None
 
 
 class _Bars:

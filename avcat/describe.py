@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from avcat.checks import ONNX_SUFFIX
 from avcat.errors import InputError
 from avcat.media.audio import audio_duration
 from avcat.media.video import VideoInfo, open_media, probe
@@ -13,6 +14,8 @@ def describe(path: Path) -> dict[str, Any]:
     """Name -> value, in the order to be shown. Raises InputError where the file is none of the three."""
     if path.is_file() and zipfile.is_zipfile(path):  # what torch.save writes
         return _model(path)
+    if path.is_file() and path.suffix == ONNX_SUFFIX:
+        return _onnx(path)
     try:
         with open_media(path) as container:
             has_video, has_audio = bool(container.streams.video), bool(container.streams.audio)
@@ -33,6 +36,14 @@ def _model(path: Path) -> dict[str, Any]:
     file = read_facts(path)
     parts = {f"model.{name}": value for name, value in file.model.items()}
     return {"kind": f"{file.kind} model, format {VERSION}", **file.facts, "inputs": file.inputs, **parts}
+
+
+def _onnx(path: Path) -> dict[str, Any]:
+    from avcat.onnx_network import VERSION, read_onnx_facts  # torch: seconds to import
+
+    file = read_onnx_facts(path)
+    parts = {f"model.{name}": value for name, value in file.model.items()}
+    return {"kind": f"{file.kind} model in ONNX, format {VERSION}", **file.facts, "inputs": file.inputs, **parts}
 
 
 def _video(info: VideoInfo) -> dict[str, Any]:

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from avcat.checkpoint import load_model
+from avcat.checks import ONNX_SUFFIX
 from avcat.config import InputConfig
+from avcat.errors import InputError
 from avcat.models.generator import Generator, Reference
 from avcat.nn.precision import Precision, autocast
 
@@ -45,14 +47,27 @@ class Redrawer:
         precision: Precision = "fp32",
         compile: bool = False,
     ) -> "Redrawer":
-        """Loads a model file of one of `KINDS`. By default a batch has 8 frames on a processor, else 32.
+        """Loads a model file of one of `KINDS`, or what `avcat export` made of it, which runs in fp32 on a processor.
 
-        Raises InputError where the file cannot be used.
+        By default a batch has 8 frames on a processor, else 32. Raises InputError where the file cannot be used.
         """
+        if Path(path).suffix == ONNX_SUFFIX:
+            return cls._from_onnx(path, device, batch_frames, precision, compile)
         network, file = load_model(path, KINDS, device)
         assert isinstance(network, Generator)
         batch_frames = batch_frames or (8 if torch.device(device).type == "cpu" else 32)
         return cls(network, file.inputs, device=device, batch_frames=batch_frames, precision=precision, compile=compile)
+
+    @classmethod
+    def _from_onnx(
+        cls, path: str | Path, device: str, batch_frames: int | None, precision: Precision, compile: bool
+    ) -> "Redrawer":
+        if torch.device(device).type != "cpu" or precision != "fp32" or compile:
+            raise InputError(f"{path}: an ONNX model runs on the processor, in fp32 and not compiled by torch")
+        from avcat.onnx_network import load_onnx  # an extra
+
+        network, facts = load_onnx(path)
+        return cls(network, facts.inputs, device=device, batch_frames=batch_frames or 8)
 
     @torch.inference_mode()
     def encode_reference(self, crop: np.ndarray) -> Reference:

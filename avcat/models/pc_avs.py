@@ -85,7 +85,7 @@ class PCAVS(WholePicture):
 
     def forward(self, frames: Tensor, reference: Reference, mels: Tensor) -> Redrawn:
         """As `Generator.forward`. The frames are seen whole, but through the few numbers of the pose alone."""
-        maps, identity = (part.repeat_interleave(len(frames) // len(part), 0) for part in reference.features)
+        maps, identity = (part.repeat_interleave(frames.shape[0] // part.shape[0], 0) for part in reference.features)
         pose = self.pose_code(self.motion(frames).flatten(1))
         style = torch.cat((identity, F.normalize(self.mouth_of_sounds(mels), dim=-1) * STYLE_SCALE, pose), 1)
         x, picture = maps, None

@@ -48,7 +48,7 @@ class Refinement(nn.Module):
         """Pictures to mend `[B, 3, S, S]`, references `[R, 3, S, S]` (R divides B), f_a `[B, A]` -> `[B, 3, S, S]`."""
         x, skips = picture, []
         if self.sees_reference:
-            x = torch.cat((x, references.repeat_interleave(len(x) // len(references), 0)), 1)
+            x = torch.cat((x, references.repeat_interleave(x.shape[0] // references.shape[0], 0)), 1)
         for pair in self.down:
             x = pair(x, f_a)
             skips.append(x)

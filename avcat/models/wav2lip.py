@@ -85,7 +85,7 @@ class Wav2Lip(WholePicture):
         """As `Generator.forward`; nothing of the lower half of the frames is read."""
         half = self.image_size // 2
         hidden = torch.cat((frames[:, :, :half], torch.zeros_like(frames[:, :, half:])), 2)
-        references = reference.image.repeat_interleave(len(frames) // len(reference.image), 0)
+        references = reference.image.repeat_interleave(frames.shape[0] // reference.image.shape[0], 0)
         x, skips = torch.cat((hidden, references), 1), []
         for layer in self.down:
             x = layer(x)

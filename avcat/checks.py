@@ -1,0 +1,62 @@
+"""What commands check before they start work that takes long."""
+
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+from avcat.errors import InputError
+
+MODEL_VARIABLE = "AVCAT_MODEL"
+ONNX_SUFFIX = ".onnx"
+
+
+def model_path(given: Path | None, *, onnx: bool = False) -> Path:
+    """The model file that was given, or that the environment names; `onnx`: it may be one that `avcat export` wrote.
+
+    Raises InputError where there is none, or it cannot be a model file.
+    """
+    path = given or (Path(os.environ[MODEL_VARIABLE]) if os.environ.get(MODEL_VARIABLE) else None)
+    if path is None:
+        raise InputError(
+            f"no model: give --model or set {MODEL_VARIABLE} (`make demo` trains one: out/demo/train/full/model.pt)"
+        )
+    try:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror})") from None
+    if path.suffix == ONNX_SUFFIX:
+        if not onnx:
+            raise InputError(f"{path}: an ONNX model can dub, and nothing else; give the model.pt it was made from")
+    elif not zipfile.is_zipfile(path):  # which is what torch.save writes
+        raise InputError(f"{path}: not a model file")
+    return path
+
+
+def check_output(path: Path, inputs: tuple[Path, ...], suffix: str, what: str) -> None:
+    """Finds out, without leaving a trace, whether `path` can be written. Raises InputError where it cannot."""
+    if path.suffix.lower() != suffix:
+        raise InputError(f"{path}: the output is {what}, so its name must end in {suffix}")
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder")
+        if any(path.exists() and path.samefile(other) for other in inputs):
+            raise InputError(f"{path}: is one of the inputs")
+        folder = path.absolute().parent
+        while not folder.exists():
+            folder = folder.parent
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def check_device(name: str) -> None:
+    """Raises InputError where torch cannot compute on the device."""
+    import torch
+
+    try:
+        torch.zeros(1, device=name).item()  # `meta` makes tensors that cannot be read
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"--device {name}: not usable here ({str(error).splitlines()[0]})") from None

@@ -1,0 +1,163 @@
+"""`avcat export`: a generator's model file to an ONNX file that is known to give the same pictures."""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+import torch.utils._pytree as pytree
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from avcat.checkpoint import ModelFile, check_kind, load_model, read_facts
+from avcat.config import to_dict
+from avcat.errors import InputError
+from avcat.files import atomic_path
+from avcat.models.audio import BANDS, COLUMNS
+from avcat.models.generator import Generator, Reference
+from avcat.onnx_network import (
+    CLASSES,
+    FEATURE,
+    FORMAT,
+    FRAMES,
+    MELS,
+    PREDICTION,
+    REFERENCE,
+    VERSION,
+    load_onnx,
+    need_onnx,
+)
+
+if TYPE_CHECKING:
+    import onnx
+
+BOUND = 2e-3  # of a picture in -1..1: a quarter of a grey level
+CHECKED_BATCHES = (1, 2, 5)
+_TRACED_BATCH = 3  # a size of one would be taken for a constant
+_OPSET = 20
+
+
+class Exported(NamedTuple):
+    """What an export came to."""
+
+    difference: float  # the largest to torch, of pictures in -1..1
+    features: int  # tensors that a reference is computed to, once a clip
+
+
+class _Whole(nn.Module):
+    """A generator and its reference branch in one call, of tensors alone."""
+
+    def __init__(self, network: Generator) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames: Tensor, reference: Tensor, mels: Tensor) -> tuple[Tensor, ...]:
+        encoded = self.network.encode_reference(reference)
+        features = pytree.tree_leaves(encoded.features)
+        prediction = self.network(frames, Reference(reference, encoded.features), mels).prediction
+        return (prediction, *(feature for feature in features if isinstance(feature, Tensor)))
+
+
+def export(model: str | Path, out: str | Path, *, bound: float = BOUND) -> Exported:
+    """Writes a model file of a generator as ONNX, after comparing both on random pictures and sounds.
+
+    Raises InputError where the model cannot be used, is of a kind that has no frame by frame form, or differs from
+    torch by more than `bound`; nothing is written then.
+    """
+    need_onnx("avcat export")
+    import onnx
+
+    kind = read_facts(model).kind
+    if kind == "makeittalk":
+        raise InputError(f"{model}: MakeItTalk draws from a whole sound, not frame by frame; it is not exported")
+    check_kind(model, kind, CLASSES)
+    network, file = load_model(model, kind)
+    assert isinstance(network, Generator)
+    whole = _Whole(network).eval()
+    program = _program(whole, network.image_size)
+    with atomic_path(out) as part:
+        with _quiet():
+            program.save(part, external_data=False)
+        proto = onnx.load(part)
+        _describe(proto, file, {})
+        onnx.save(proto, part)
+        difference = _difference(network, part)
+        if not difference <= bound:  # a NaN is refused, too
+            raise InputError(
+                f"{model}: in ONNX its pictures differ by {difference:.2e} (at most {bound:.0e} is allowed)"
+            )
+        _describe(proto, file, {"largest difference to torch": f"{difference:.1e}"})
+        onnx.save(proto, part)
+    return Exported(difference, sum(output.name.startswith(f"{FEATURE}_") for output in proto.graph.output))
+
+
+def _program(whole: _Whole, size: int) -> "torch.onnx.ONNXProgram":
+    example = _random(_TRACED_BATCH, size)
+    with torch.inference_mode():
+        features = len(whole(*example)) - 1
+    batch = {0: torch.export.Dim("batch", min=1)}
+    with _quiet(), sdpa_kernel(SDPBackend.MATH):  # as plain products: kernels' own layouts confuse the exporter
+        program = torch.onnx.export(
+            whole,
+            example,
+            dynamo=True,
+            opset_version=_OPSET,
+            input_names=[FRAMES, REFERENCE, MELS],
+            output_names=[PREDICTION, *(f"{FEATURE}_{i}" for i in range(features))],
+            dynamic_shapes=(batch, None, batch),
+            verbose=False,
+        )
+    assert program is not None
+    return program
+
+
+def _random(batch: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Frames and a reference in -1..1, mels in 0..1, the same at every call."""
+    numbers = torch.Generator().manual_seed(batch)
+    frames, reference = (torch.rand(n, 3, size, size, generator=numbers) * 2 - 1 for n in (batch, 1))
+    return frames, reference, torch.rand(batch, BANDS, COLUMNS, generator=numbers)
+
+
+@torch.inference_mode()
+def _difference(network: Generator, path: Path) -> float:
+    """The largest of any pixel, over batches of several sizes, through the reference computed once."""
+    exported, worst = load_onnx(path)[0], 0.0
+    for batch in CHECKED_BATCHES:
+        frames, reference, mels = _random(batch, network.image_size)
+        pictures = [net(frames, net.encode_reference(reference), mels).prediction for net in (network, exported)]
+        worst = max(worst, float((pictures[0] - pictures[1]).abs().nan_to_num(torch.inf).max()))
+    return worst
+
+
+def _describe(proto: "onnx.ModelProto", file: ModelFile, measured: dict[str, str]) -> None:
+    import onnx.helper
+
+    content = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "kind": file.kind,
+        "model": json.dumps(file.model),
+        "inputs": json.dumps(to_dict(file.inputs)),
+        "facts": json.dumps({**file.facts, **measured}, default=str),
+    }
+    onnx.helper.set_model_props(proto, content)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of its own code and logs what it optimises; nothing in either is for the user."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,142 @@
+"""A generator as an ONNX file, run by ONNX Runtime on the processor; to its user it is any other `Generator`.
+
+The file is one ordinary graph, `frames`, `reference` and `mels` in, `prediction` out, as any runtime takes it; the
+batch is free, the reference is one picture. What depends on the reference alone is a further output each. For dubbing
+the graph is cut in two there, so that the reference goes through its part once a clip, as it does in torch.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avcat.config import InputConfig, parse
+from avcat.errors import InputError
+from avcat.models.avcat import AVCAT
+from avcat.models.generator import Generator, Redrawn, Reference
+from avcat.models.pc_avs import PCAVS
+from avcat.models.wav2lip import Wav2Lip
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime
+
+FORMAT, VERSION = "avcat-onnx", 1
+CLASSES: dict[str, type[Generator]] = {"avcat": AVCAT, "wav2lip": Wav2Lip, "pc-avs": PCAVS}
+FRAMES, REFERENCE, MELS, PREDICTION = "frames", "reference", "mels", "prediction"
+FEATURE = "feature"  # feature_0, feature_1 ...: what the reference offers
+_QUIET = 3  # ONNX Runtime's level "error"
+
+
+@dataclass(frozen=True)
+class OnnxFacts:
+    """What an exported file says of itself, beside its graph."""
+
+    kind: str  # of the model file it was made from
+    model: dict[str, Any]  # the settings that built it
+    inputs: InputConfig  # what its inputs must be
+    facts: dict[str, Any]  # as in the model file, and what the export measured
+
+
+class OnnxNetwork(Generator):
+    """Built by `load_onnx`; takes and gives the tensors that the torch network of the same kind does."""
+
+    def __init__(self, kind: str, mask: Tensor, model: "onnx.ModelProto") -> None:
+        """`mask` is M, `[S, S]`; `model` a checked graph of this module's form."""
+        import onnx.utils
+
+        super().__init__(mask)
+        self._kind = kind
+        outputs = [output.name for output in model.graph.output]
+        self._features = [name for name in outputs if name.startswith(f"{FEATURE}_")]
+        cutter = onnx.utils.Extractor(model)
+        inputs = [value.name for value in model.graph.input if value.name in (FRAMES, REFERENCE, MELS)]
+        self._redraws = _session(cutter.extract_model([*inputs, *self._features], [PREDICTION]))
+        self._encodes = _session(cutter.extract_model([REFERENCE], self._features)) if self._features else None
+        self._wanted = {value.name for value in self._redraws.get_inputs()}
+
+    def redrawn_region(self, size: int) -> np.ndarray:  # type: ignore[override]  # of its kind, known by now only
+        return CLASSES[self._kind].redrawn_region(size)
+
+    def encode_reference(self, reference: Tensor) -> Reference:
+        """`[1, 3, S, S]` in -1..1: the graph serves one reference at a time."""
+        features = self._encodes.run(self._features, {REFERENCE: _array(reference)}) if self._encodes else []
+        return Reference(reference, dict(zip(self._features, features, strict=True)))
+
+    def forward(self, frames: Tensor, reference: Reference, mels: Tensor) -> Redrawn:
+        """As `Generator.forward`, with one reference."""
+        given = {FRAMES: _array(frames), MELS: _array(mels), REFERENCE: _array(reference.image), **reference.features}
+        (prediction,) = self._redraws.run([PREDICTION], {name: given[name] for name in self._wanted})
+        return Redrawn(torch.from_numpy(prediction), None)
+
+
+def load_onnx(path: str | Path) -> tuple[OnnxNetwork, OnnxFacts]:
+    """The network of a file that `avcat export` wrote, and what it says of itself.
+
+    Raises InputError where the file cannot be used, or the extra `onnx` is not installed.
+    """
+    facts, model = _read(Path(path))
+    size = facts.model["image_size"]
+    try:
+        mask = torch.from_numpy((~CLASSES[facts.kind].redrawn_region(size)).astype(np.float32))
+        return OnnxNetwork(facts.kind, mask, model), facts
+    except Exception as error:  # ONNX Runtime has a dozen classes of its own, without a common one
+        raise InputError(f"{path}: cannot be run ({str(error).splitlines()[0]})") from error
+
+
+def read_onnx_facts(path: str | Path) -> OnnxFacts:
+    """What an exported file says of itself. Errors as `load_onnx`."""
+    return _read(Path(path))[0]
+
+
+def need_onnx(what: str) -> None:
+    """Raises InputError where the extra `onnx` is not installed. `what` is what needs it."""
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError(f"{what} needs packages that are not installed ({error}): pip install 'avcat[onnx]'") from None
+
+
+def _read(path: Path) -> "tuple[OnnxFacts, onnx.ModelProto]":
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    need_onnx(f"{path}: an ONNX model")
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, load_external_data=False)  # an exported file is whole; others' may name any path
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError, OSError) as error:
+        raise InputError(f"{path}: not an ONNX model, or a damaged one") from error
+    content = {entry.key: entry.value for entry in model.metadata_props}
+    if content.get("format") != FORMAT:
+        raise InputError(f"{path}: not made by `avcat export`")
+    if content["version"] != str(VERSION):
+        raise InputError(f"{path}: has format version {content['version']}, this program reads version {VERSION}")
+    try:
+        kind, settings, facts = content["kind"], json.loads(content["model"]), json.loads(content["facts"])
+        inputs = parse(InputConfig, json.loads(content["inputs"]), "inputs")
+        if kind not in CLASSES:
+            raise InputError(f"unknown kind {kind!r}")
+    except (KeyError, ValueError) as error:  # InputError is one
+        raise InputError(f"{path}: of another version of this program ({error})") from None
+    return OnnxFacts(kind, settings, inputs, facts), model
+
+
+def _session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _QUIET
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return np.ascontiguousarray(tensor.detach().cpu().numpy(), np.float32)
