@@ -22,6 +22,7 @@ from avcat.dubbing.paste import match_colour, paste
 from avcat.dubbing.portrait import Portrait, Which, chosen, portrait
 from avcat.dubbing.region import face_mask, soft_redraw_mask
 from avcat.dubbing.speech import Speech
+from avcat.dubbing.watermark import mark
 from avcat.errors import InputError
 from avcat.face.align import warp
 from avcat.face.landmarks import FaceDetector
@@ -291,7 +292,9 @@ class Dubber:
             for cutting, crop in drawn.get(n, []):
                 face = clip.people[cutting.person].face
                 alpha = self._region * face_mask(face.outlines[cutting.row], self._redrawer.crop_size)
-                paste(image, match_colour(crop, cutting.crop, alpha), face.matrices[cutting.row], alpha)
+                crop = match_colour(crop, cutting.crop, alpha)
+                time_s = float(shown.pts * clip.info.time_base)
+                paste(image, mark(crop, alpha, time_s, self._redrawer.align), face.matrices[cutting.row], alpha)
             yield DubbedFrame(image, shown.pts, shown.duration, n in drawn)
 
     def _crop(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
