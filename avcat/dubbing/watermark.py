@@ -27,7 +27,7 @@ from avcat.errors import InputError
 from avcat.face.align import alignment, eye_targets, warp
 from avcat.face.landmarks import FaceDetector
 from avcat.face.mask import redrawn_rows_and_columns
-from avcat.face.track import Person, find_people
+from avcat.face.track import find_people
 from avcat.media.reader import FrameReader
 from avcat.media.shots import CutFinder
 from avcat.media.video import decode, probe
@@ -60,6 +60,7 @@ _QUIET = 1.0  # levels: noise below this is as good as none
 _OUTLIER = 1.5  # deviations: what is more counts for little more
 _WINDOW_S, _LEAST_S = 10.0, 1.0  # that are judged on their own, and that are worth it
 _CUT_THRESHOLD = 27.0  # PySceneDetect's default
+_NOTHING = 1e-9
 _RADEMACHER = 3.18  # of Bentkus and Dzindzalieta
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -87,7 +88,7 @@ def mark(crop: np.ndarray, alpha: np.ndarray, time_s: float, align: AlignConfig)
     size = len(crop)
     pattern = _pattern(time_s, align, size)
     pasted = (alpha * pattern)[redrawn_rows_and_columns(size)]
-    levels = min(_MOST, _RMS / max(float(np.sqrt(np.square(pasted).mean())), 1e-6))
+    levels = min(_MOST, _RMS / max(float(np.sqrt(np.square(pasted).mean())), _NOTHING))
     return np.clip(crop + levels * pattern[:, :, None] + 0.5, 0, 255).astype(np.uint8)
 
 
@@ -112,15 +113,11 @@ def verify(path: str | Path, detector: FaceDetector) -> Verdict:
         if seen.times_s[person.frames[-1]] - seen.times_s[person.frames[0]] >= _LEAST_S:
             reader = FrameReader(path, seen.times_s)
             images = (reader[frame] for frame in person.frames)
-            found.append(find(images, np.array([face.eyes for face in person.faces]), _times(person, seen.times_s)))
+            found.append(find(images, np.array([face.eyes for face in person.faces]), seen.times_s[person.frames]))
     if not found:
         raise InputError(f"{path}: no face that is seen for {_LEAST_S:g} s or longer, so there is nothing to verify")
     best = min(found, key=lambda verdict: verdict.false_alarm)
     return replace(best, false_alarm=min(1.0, len(found) * best.false_alarm), faces=len(found))
-
-
-def _times(person: Person, times_s: np.ndarray) -> np.ndarray:
-    return np.asarray(times_s[person.frames])
 
 
 def find(images: Iterator[np.ndarray], eyes: np.ndarray, times_s: np.ndarray) -> Verdict:
@@ -136,14 +133,17 @@ def find(images: Iterator[np.ndarray], eyes: np.ndarray, times_s: np.ndarray) ->
     whole = np.zeros((_STEPS, CHIPS, ROWS * COLUMNS))
     windows, best, best_s = 0, 0.0, (0.0, 0.0)
     for part in _windows(times_s):
-        folded = _folded(np.stack(list(islice(cells, len(part)))), part)
+        seen = np.stack(list(islice(cells, len(part))))
+        if part[-1] - part[0] < _LEAST_S:
+            continue
+        folded = _folded(seen, part)
         whole += folded
         windows += 1
         if (z := _highest(folded)) > best:
             best, best_s = z, (float(part[0]), float(part[-1]))
-    if (z := _highest(whole)) > best:
+    if windows > 1 and (z := _highest(whole)) > best:
         best, best_s = z, (float(times_s[0]), float(times_s[-1]))
-    sums = _STEPS * CHIPS * (windows + (windows > 1))
+    sums = _STEPS * CHIPS * max(1, windows + (windows > 1))
     return Verdict(min(1.0, sums * _RADEMACHER * float(ndtr(-best))), 1, best_s)
 
 
@@ -159,15 +159,20 @@ def _folded(cells: np.ndarray, times_s: np.ndarray) -> np.ndarray:
     cells: float32 [T, ROWS * _FINE, COLUMNS * _FINE] brightness. Nothing here knows the signs.
     """
     first, last = (int(np.ceil(times_s[0] / _SAMPLE_S)), int(np.floor(times_s[-1] / _SAMPLE_S)))
-    moving = _per_cell(_sampled(cells, times_s, np.arange(first, last + 1) * _SAMPLE_S))
-    noise = np.corrcoef(moving, rowvar=False)
-    clean = moving / moving.std(axis=0) @ np.linalg.inv(np.nan_to_num(noise) + np.eye(noise.shape[0]))
-    held = uniform_filter1d(clean / clean.std(axis=0), _STEPS, axis=0, mode="constant", origin=-(_STEPS // 2))
-    held = np.tanh(held / (_OUTLIER * held.std()))
+    moving = _even(_per_cell(_sampled(cells, times_s, np.arange(first, last + 1) * _SAMPLE_S)))
+    together = moving.T @ moving / len(moving)  # how cells move alike, as signs do not
+    clean = _even(moving @ np.linalg.inv(together + np.eye(len(together))))
+    held = uniform_filter1d(clean, _STEPS, axis=0, mode="constant", origin=-(_STEPS // 2))
+    held = np.tanh(held / (_OUTLIER * max(float(held.std()), _NOTHING)))
     out = np.zeros((_STEPS, CHIPS, ROWS * COLUMNS))
     number = np.arange(first, first + len(held))
     np.add.at(out, (number % _STEPS, number // _STEPS % CHIPS), held)
     return out
+
+
+def _even(cells: np.ndarray) -> np.ndarray:
+    """Every cell with a deviation of 1, or 0 where nothing moves."""
+    return np.asarray(cells / np.maximum(cells.std(axis=0), _NOTHING))
 
 
 def _sampled(values: np.ndarray, times_s: np.ndarray, wanted_s: np.ndarray) -> np.ndarray:
@@ -196,4 +201,4 @@ def _highest(folded: np.ndarray) -> float:
     deviation = np.sqrt(np.square(folded).sum(axis=(1, 2)))
     signs = _SIGNS.reshape(CHIPS, -1)
     sums = [[(part * np.roll(signs, shift, axis=0)).sum() for shift in range(CHIPS)] for part in folded]
-    return float((np.array(sums) / np.maximum(deviation, 1e-12)[:, None]).max())
+    return float((np.array(sums) / np.maximum(deviation, _NOTHING)[:, None]).max())

