@@ -15,6 +15,7 @@ from avcat.checks import MODEL_VARIABLE, check_device, check_output, model_path
 from avcat.commands import add_credentials, add_export, add_web, credentials_of
 from avcat.errors import InputError
 from avcat.media.timeline import FITS
+from avcat.verify import add_verify
 
 if TYPE_CHECKING:
     from avcat.dubbing.portrait import Which
@@ -28,24 +29,24 @@ examples:
   avcat fit talk.mp4 -o person.pt --model model.pt
   avcat export model.pt -o model.onnx
   avcat web --model model.pt
+  avcat verify dubbed.mp4
   avcat info model.pt
   avcat info talk.mp4
 """
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command and returns its exit code: 0, 2 for bad input, 130 when interrupted."""
+    """Runs the command; returns its exit code: 0, 1 where `verify` finds no mark, 2 for bad input, 130 interrupted."""
     arguments = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end, it cleans up as on Ctrl-C
     try:
-        arguments.run(arguments)
+        return arguments.run(arguments) or 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; nothing was written", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     add_export(commands)
     add_web(commands)
+    add_verify(commands)
     info = commands.add_parser("info", help="say what a model, video or sound file holds")
     info.add_argument("file", metavar="FILE", type=Path)
     info.set_defaults(run=_info)

@@ -203,7 +203,7 @@ class ClipCutter:
     def __call__(self, item: tuple[Mapping[str, Any], np.ndarray, np.ndarray, np.ndarray, np.ndarray]) -> ShardClip:
         row, eyes, mouth, found, mel = item
         size = self._inputs.crop_size
-        matrix = alignment(eyes, mouth, np.arange(len(eyes)) / schema.FPS, self._inputs.align, size)
+        matrix = alignment(eyes, np.arange(len(eyes)) / schema.FPS, self._inputs.align, size, mouth)
         with reading(row, self._here) as path:
             frames = decode_at(path, schema.FPS, row["start_s"], row["end_s"])
             jpegs = [

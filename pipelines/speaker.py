@@ -67,7 +67,7 @@ def crops_of(
     matrices = []
     for person, span in zip(people, spans, strict=True):
         track, part = track_of(seen, person), slice(span.start, span.stop)
-        matrices.append(alignment(track.eyes[part], track.mouth[part], seen.times_s[part], inputs.align, size))
+        matrices.append(alignment(track.eyes[part], seen.times_s[part], inputs.align, size, track.mouth[part]))
     crops = [np.empty((len(span), size, size, 3), np.uint8) for span in spans]
     for frame, image in enumerate(images):
         for span, matrix, out in zip(spans, matrices, crops, strict=True):

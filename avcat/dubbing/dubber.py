@@ -25,6 +25,7 @@ from avcat.dubbing.portrait import Portrait, Which, chosen, portrait
 from avcat.dubbing.region import face_mask, soft_redraw_mask
 from avcat.dubbing.speech import Speech
 from avcat.dubbing.visible import Looking, ranges
+from avcat.dubbing.watermark import mark
 from avcat.errors import InputError
 from avcat.face.align import warp
 from avcat.face.hands import HandFinder
@@ -308,11 +309,12 @@ class Dubber:
             for cutting, crop in drawn.get(n, []):
                 face = clip.people[cutting.person].face
                 alpha = self._region * face_mask(face.outlines[cutting.row], self._redrawer.crop_size)
-                matched = match_colour(crop, cutting.crop, alpha)
+                crop = match_colour(crop, cutting.crop, alpha)
                 if clip.settings.fade_hidden:
                     alpha *= face.visible[cutting.row]
+                marked = mark(crop, alpha, float(shown.pts * clip.info.time_base), face.eyes)
                 detail = details[cutting.person] if clip.settings.sharpen else None
-                paste(image, matched, face.matrices[cutting.row], alpha, detail, self._redrawer.image_size)
+                paste(image, marked, face.matrices[cutting.row], alpha, detail, self._redrawer.image_size)
             yield DubbedFrame(image, shown.pts, shown.duration, n in drawn)
 
     def _crop(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:

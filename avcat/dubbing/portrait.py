@@ -34,6 +34,7 @@ class Portrait:
     found: np.ndarray  # bool [n]
     matrices: np.ndarray  # float64 [n, 2, 3], from the picture to the crop
     outlines: np.ndarray  # float32 [n, N, 2] of the face in pixels of the crop
+    eyes: np.ndarray  # float64 [2, 2]: where they lie in the crop, in the median
     visible: np.ndarray  # float32 [n] in 0..1: how surely the mouth is seen
 
     def at(self, frame: int) -> int | None:
@@ -92,11 +93,12 @@ def portrait(person: Person, times_s: np.ndarray, config: AlignConfig, size: int
     eyes, mouths = np.full((count, 2, 2), np.nan, np.float32), np.full((count, 20, 2), np.nan, np.float32)
     eyes[rows] = [face.eyes for face in person.faces]
     mouths[rows] = [face.mouth for face in person.faces]
-    matrices = alignment(eyes, mouths, times_s[first : first + count], config, size)
+    matrices = alignment(eyes, times_s[first : first + count], config, size, mouths)
     visible = np.zeros(count, np.float32)
     visible[rows] = visibility(person.faces, times_s[first + rows])
     outlines = _outlines(person.faces, rows, times_s[first + rows], matrices)
-    return Portrait(first, found, matrices, outlines, visible)
+    in_crop = np.median([transform_points(matrices[row], eyes[row]) for row in rows], axis=0)
+    return Portrait(first, found, matrices, outlines, in_crop, visible)
 
 
 def _outlines(faces: Sequence[Face], rows: np.ndarray, times_s: np.ndarray, matrices: np.ndarray) -> np.ndarray:

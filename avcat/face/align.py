@@ -19,11 +19,12 @@ def eye_targets(config: AlignConfig, size: int) -> np.ndarray:
     return np.array([config.left_eye, config.right_eye], np.float64) * size - 0.5
 
 
-def alignment(eyes: np.ndarray, mouths: np.ndarray, times_s: np.ndarray, config: AlignConfig, size: int) -> np.ndarray:
+def alignment(
+    eyes: np.ndarray, times_s: np.ndarray, config: AlignConfig, size: int, mouths: np.ndarray | None = None
+) -> np.ndarray:
     """float64 [T, 2, 3]: for each frame the similarity to a crop of side `size`, from points in source pixels.
 
-    These are eyes [T, 2, 2] and, for `mouth_height`, which is one shift for the whole clip, mouths [T, 20, 2].
-
+    These are eyes [T, 2, 2] and, where `mouth_height` is set, mouths [T, 20, 2], which move the whole clip alike.
     The eyes' midpoint and angle follow the head, smoothed over `position_sigma_s`; their distance, which shrinks when a
     head turns, is smoothed over `scale_sigma_s`, so that the crop keeps its size. Frames may be unevenly spaced, and
     points NaN where there is no face: there a straight line from neighbour to neighbour stands for the eyes. At least
@@ -43,6 +44,7 @@ def alignment(eyes: np.ndarray, mouths: np.ndarray, times_s: np.ndarray, config:
     linear = np.stack([np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1)
     shift = (target_left + target_right) / 2 - np.einsum("tij,tj->ti", linear, middle)
     if config.mouth_height is not None:
+        assert mouths is not None, "mouth_height needs mouths"
         shift[:, 1] += config.mouth_height * size - 0.5 - _height(mouths, linear, shift)
     return np.concatenate([linear, shift[:, :, None]], axis=2)
 

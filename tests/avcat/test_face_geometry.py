@@ -13,8 +13,6 @@ from avcat.face.align import alignment, eye_targets, invert, scale_of, smooth, t
 from avcat.face.mask import keep_mask, redrawn_rows_and_columns
 from avcat.face.opening import mouth_opening
 
-NO_MOUTHS = np.full((1, 20, 2), np.nan)  # settings that do not ask for them do not look at them
-
 
 def eyes_at(middle: np.ndarray, distance: np.ndarray | float, angle: float = 0.0) -> np.ndarray:
     """[T, 2, 2] from midpoints [T, 2]."""
@@ -31,7 +29,7 @@ def test_a_crop_fraction_is_the_same_place_at_any_size() -> None:
 @pytest.mark.parametrize("angle", [0.0, 0.4, -1.0])
 def test_still_eyes_land_where_the_settings_say(angle: float) -> None:
     eyes = eyes_at(np.tile([[300.0, 200.0]], (40, 1)), 80.0, angle)
-    for matrix in alignment(eyes, NO_MOUTHS, np.arange(40) / 25, ALIGN, 256):
+    for matrix in alignment(eyes, np.arange(40) / 25, ALIGN, 256):
         np.testing.assert_allclose(transform_points(matrix, eyes[0]), eye_targets(ALIGN, 256), atol=1e-9)
         assert scale_of(matrix) == pytest.approx(0.26 * 256 / 80)
 
@@ -49,7 +47,7 @@ def test_the_mouths_median_lands_where_the_settings_say(angle: float) -> None:
             mouths[:, corner] = middle + below * down + side * across
         mouths[3] += 50
         mouths[5] = np.nan
-        matrices = alignment(eyes_at(middle, 80.0, angle), mouths, np.arange(9) / 25, config, 256)
+        matrices = alignment(eyes_at(middle, 80.0, angle), np.arange(9) / 25, config, 256, mouths)
         landed = transform_points(matrices[0], mouths[0, [0, 6]].mean(0))
         np.testing.assert_allclose(landed, [127.5, 0.7 * 256 - 0.5], atol=1e-4)
         eyes = transform_points(matrices[0], eyes_at(middle[:1], 80.0, angle)[0])
@@ -60,14 +58,14 @@ def test_the_mouths_median_lands_where_the_settings_say(angle: float) -> None:
 def test_a_steady_motion_is_followed_without_lag_to_the_very_ends() -> None:
     times = np.arange(50) / 25
     eyes = eyes_at(np.stack([100 + 120 * times, 200 - 60 * times], axis=1), 60.0)
-    for matrix, pair in zip(alignment(eyes, NO_MOUTHS, times, ALIGN, 256), eyes, strict=True):
+    for matrix, pair in zip(alignment(eyes, times, ALIGN, 256), eyes, strict=True):
         np.testing.assert_allclose(transform_points(matrix, pair), eye_targets(ALIGN, 256), atol=1e-6)
 
 
 def test_a_jittering_scale_stays_steady() -> None:
     rng = np.random.default_rng(0)
     eyes = eyes_at(np.tile([[300.0, 200.0]], (200, 1)), 80 * (1 + 0.05 * rng.standard_normal(200)))
-    scales = np.array([scale_of(matrix) for matrix in alignment(eyes, NO_MOUTHS, np.arange(200) / 25, ALIGN, 256)])
+    scales = np.array([scale_of(matrix) for matrix in alignment(eyes, np.arange(200) / 25, ALIGN, 256)])
     assert scales[50:150].std() / scales.mean() < 0.01
     assert np.abs(np.diff(scales)).max() / scales.mean() < 0.004
     assert scales.mean() == pytest.approx(0.26 * 256 / 80, rel=0.01)
@@ -78,7 +76,7 @@ def test_missing_eyes_are_bridged_and_nothing_is_nan() -> None:
     eyes = eyes_at(np.stack([100 + 50 * times, np.full(60, 90.0)], axis=1), 60.0)
     seen = eyes.copy()
     eyes[[0, 1, 20, 21, 22, *range(40, 60)]] = np.nan
-    matrices = alignment(eyes, NO_MOUTHS, times, ALIGN, 256)
+    matrices = alignment(eyes, times, ALIGN, 256)
     assert np.isfinite(matrices).all()
     for t in (20, 21, 22):
         np.testing.assert_allclose(transform_points(matrices[t], seen[t]), eye_targets(ALIGN, 256), atol=1e-6)
@@ -97,7 +95,7 @@ def test_smoothing_is_a_gaussian_where_times_are_even() -> None:
 def test_inverse_is_the_identity() -> None:
     eyes = eyes_at(np.random.default_rng(1).uniform(0, 1000, (5, 2)), 73.0, 0.3)
     points = np.random.default_rng(2).uniform(-500, 2000, (50, 2))
-    for matrix in alignment(eyes, NO_MOUTHS, np.arange(5) / 25, ALIGN, 256):
+    for matrix in alignment(eyes, np.arange(5) / 25, ALIGN, 256):
         np.testing.assert_allclose(
             transform_points(invert(matrix), transform_points(matrix, points)), points, atol=1e-9
         )
@@ -112,7 +110,7 @@ def test_a_warped_picture_has_its_marks_where_the_points_go(distance: float) -> 
     eyes = eyes_at(middle, distance, 0.2)
     for x, y in eyes[0]:
         cv2.circle(image, (round(x * 16), round(y * 16)), round(distance / 8 * 16), (255, 255, 255), -1, cv2.LINE_AA, 4)
-    matrix = alignment(eyes, NO_MOUTHS, np.zeros(1), ALIGN, 256)[0]
+    matrix = alignment(eyes, np.zeros(1), ALIGN, 256)[0]
     crop = warp(image, matrix, 256)[:, :, 0].astype(np.float64)
     for half, target in zip((crop[:, :128], crop[:, 128:]), eye_targets(ALIGN, 256) - [[0, 0], [128, 0]], strict=True):
         ys, xs = np.mgrid[: half.shape[0], : half.shape[1]]
@@ -123,7 +121,7 @@ def test_a_warped_picture_has_its_marks_where_the_points_go(distance: float) -> 
 def test_shrinking_does_not_alias() -> None:
     stripes = np.zeros((2000, 2000, 3), np.uint8)
     stripes[:, ::2] = 255
-    matrix = alignment(eyes_at(np.array([[1000.0, 800.0]]), 500.0), NO_MOUTHS, np.zeros(1), ALIGN, 256)[0]
+    matrix = alignment(eyes_at(np.array([[1000.0, 800.0]]), 500.0), np.zeros(1), ALIGN, 256)[0]
     assert warp(stripes, matrix, 256)[20:-20, 20:-20].std() < 12
 
 
@@ -211,7 +209,7 @@ def test_pasting_changes_the_redrawn_region_alone(distance: float) -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (700, 640, 3), dtype=np.uint8)
     before = image.copy()
-    matrix = alignment(eyes_at(np.array([[320.0, 260.0]]), distance, 0.15), NO_MOUTHS, np.zeros(1), ALIGN, 256)[0]
+    matrix = alignment(eyes_at(np.array([[320.0, 260.0]]), distance, 0.15), np.zeros(1), ALIGN, 256)[0]
     paste(image, np.full((256, 256, 3), (20, 220, 40), np.uint8), matrix, soft_redraw_mask(256))
     ys, xs = np.mgrid[:700, :640]
     at = transform_points(matrix, np.stack([xs, ys], axis=-1).astype(np.float64))
@@ -224,7 +222,7 @@ def test_pasting_changes_the_redrawn_region_alone(distance: float) -> None:
 def test_pasting_the_crop_itself_changes_hardly_anything() -> None:
     ys, xs = np.mgrid[:480, :640]
     image = np.stack([xs / 3, ys / 2, 128 + 60 * np.sin(xs / 20) * np.cos(ys / 25)], axis=-1).astype(np.uint8)
-    matrix = alignment(eyes_at(np.array([[330.0, 180.0]]), 66.0, 0.1), NO_MOUTHS, np.zeros(1), ALIGN, 256)[0]
+    matrix = alignment(eyes_at(np.array([[330.0, 180.0]]), 66.0, 0.1), np.zeros(1), ALIGN, 256)[0]
     pasted = image.copy()
     paste(pasted, warp(image, matrix, 256), matrix, soft_redraw_mask(256))
     assert np.abs(pasted.astype(int) - image).max() <= 3
@@ -234,7 +232,7 @@ def test_pasting_off_the_picture_is_harmless() -> None:
     image = np.zeros((100, 100, 3), np.uint8)
     crop = np.full((256, 256, 3), 255, np.uint8)
     for middle in ([-500.0, -500.0], [90.0, 60.0], [50.0, 99.0]):
-        matrix = alignment(eyes_at(np.array([middle]), 40.0), NO_MOUTHS, np.zeros(1), ALIGN, 256)[0]
+        matrix = alignment(eyes_at(np.array([middle]), 40.0), np.zeros(1), ALIGN, 256)[0]
         paste(image, crop, matrix, soft_redraw_mask(256))
     assert image.max() > 200
 
