@@ -50,7 +50,7 @@ _POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-
 _STYLE = """
 .gradio-container { max-width: 1100px !important; margin: 0 auto !important; }
 footer { display: none !important; }
-#video button[aria-label="Edit"] { display: none !important; }
+#video button[aria-label="Trim video to selection"] { display: none !important; }
 #notice { border-left: 4px solid var(--color-accent); padding: 0.5rem 0.9rem;
   background: var(--background-fill-secondary); }
 """
