@@ -88,7 +88,7 @@ def test_the_mark_is_as_weak_as_promised_and_lies_in_what_is_pasted(clip: Clip) 
     moments = [mark(crop, alpha, n * watermark.CHIP_S, eyes).astype(float) - crop for n in range(watermark.CHIPS)]
     pasted = np.array([change * alpha[:, :, None] for change in moments])
     assert PSNR_DB <= 10 * np.log10(255**2 / np.square(pasted[:, region]).mean()) <= PSNR_DB + 4
-    assert np.abs(moments).max() <= 6
+    assert np.abs(moments).max() <= 8
     assert abs(np.mean(moments)) < 0.3  # signs are as often plus as minus
     np.testing.assert_array_equal(moments[0], mark(crop, alpha, watermark.CHIPS * watermark.CHIP_S, eyes) - 128.0)
 
