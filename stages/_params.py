@@ -144,7 +144,7 @@ def _read(path: Path) -> dict[str, Any]:
     return tree  # type: ignore[no-any-return]
 
 
-def _refuse_doubled_keys(node: yaml.Node) -> None:
+def _refuse_doubled_keys(node: yaml.Node | None) -> None:
     """YAML takes the second of two keys alike, without a word. Merge keys (`<<`) are not keys yet here."""
     if isinstance(node, yaml.MappingNode):
         seen = set()
