@@ -166,8 +166,14 @@ def crop_faces(images: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.uint8]:
     assert len(images) == len(boxes) >= SHORTEST, f"{len(images)} pictures, {len(boxes)} boxes"
     halves = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) / 2
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    half, x, y = (medfilt(values, MEDIAN_FRAMES) for values in (halves, *centres.T))
+    half, x, y = (_median(values) for values in (halves, *centres.T))
     return np.stack([_crop(*each) for each in zip(images, half, x, y, strict=True)])
+
+
+def _median(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """scipy's filter, which sees zeros outside; they are put there first, as it warns of tracks shorter than itself."""
+    around = MEDIAN_FRAMES // 2
+    return np.asarray(medfilt(np.pad(values, around), MEDIAN_FRAMES))[around:-around]
 
 
 def _crop(image: NDArray[np.uint8], half: float, x: float, y: float) -> NDArray[np.uint8]:
