@@ -80,7 +80,14 @@ def _add_dub(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     )
     dub.add_argument("video", metavar="VIDEO", type=Path, help="a video of a talking person; its own sound is not used")
     dub.add_argument("audio", metavar="AUDIO", type=Path, help="the speech: a sound file, or a video with sound")
-    dub.add_argument("-o", "--output", metavar="OUT.mp4", type=Path, required=True, help="the file to write")
+    dub.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT.mp4",
+        type=Path,
+        required=True,
+        help="the file to write; its folder is made if needed",
+    )
     dub.add_argument(
         "--model",
         type=Path,
@@ -249,6 +256,8 @@ def _dub(arguments: argparse.Namespace) -> None:
     check_output(arguments.output, (arguments.video, arguments.audio, model, *voices.values()), ".mp4", "an MP4 file")
     check_device(arguments.device)
     credentials = credentials_of(arguments)
+    if arguments.precision == "fp16" and arguments.device.startswith("cpu"):
+        raise InputError("--precision fp16: is for GPUs; on a processor take bf16 or fp32")
 
     from avcat.credentials import signing
     from avcat.dubbing import Dubber, DubSettings  # slow to import

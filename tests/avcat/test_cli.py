@@ -218,3 +218,10 @@ def test_the_command_itself() -> None:
     done = subprocess.run([sys.executable, "-m", "avcat.cli", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("avcat ")
     assert cli.MODEL_VARIABLE == "AVCAT_MODEL"
+
+
+def test_fp16_on_a_processor_is_refused(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["dub", files / "face.mp4", files / "sound.wav", "-o", files / "half.mp4", "--model", files / "model.pt"]
+    assert main([*map(str, words), "--precision", "fp16"]) == 2
+    assert capsys.readouterr().err == "error: --precision fp16: is for GPUs; on a processor take bf16 or fp32\n"
+    assert not (files / "half.mp4").exists()
