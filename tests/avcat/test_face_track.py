@@ -193,11 +193,11 @@ def test_nothing_is_said_on_stderr_but_what_is_not_mediapipes() -> None:
         "import sys, numpy as np\n"
         f"sys.path.insert(0, {str(__file__).rsplit('/', 1)[0]!r})\n"
         "from drawn import face_picture\n"
-        "from avcat.face.landmarks import MediaPipeDetector, _without_chatter\n"
+        "from avcat.face.landmarks import MediaPipeDetector, without_chatter\n"
         "detector = MediaPipeDetector()\n"
         "assert all(detector.follow([face_picture(face=140)]))\n"
         "assert all(detector.follow([face_picture(240, 320, face=140)]))\n"
-        "with _without_chatter(): print('kept', file=sys.stderr, flush=True)\n"
+        "with without_chatter(): print('kept', file=sys.stderr, flush=True)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "kept\n"
