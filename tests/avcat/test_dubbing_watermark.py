@@ -50,13 +50,13 @@ def marked(clip: Clip) -> list[np.ndarray]:
 
 def put_back(clip: Clip, *, with_mark: bool) -> list[np.ndarray]:
     """Crops cut and pasted as dubbing does it, as they were."""
-    out, alpha = [], soft_redraw_mask(CROP)
+    out, alpha, eyes = [], soft_redraw_mask(CROP), eye_targets(ALIGN, CROP)
     for image, time_s, matrix in zip(
         clip.images, clip.times_s, alignment(clip.eyes, clip.times_s, ALIGN, CROP), strict=True
     ):
         crop = warp(image, matrix, CROP)
         copy = image.copy()
-        paste(copy, mark(crop, alpha, float(time_s), ALIGN) if with_mark else crop, matrix, alpha)
+        paste(copy, mark(crop, alpha, float(time_s), eyes) if with_mark else crop, matrix, alpha)
         out.append(copy)
     return out
 

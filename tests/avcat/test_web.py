@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -140,7 +139,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
             assert process.stdout is not None
             assert process.stdout.readline() == f"Serving http://127.0.0.1:{port}/ until Ctrl-C\n"
             yield f"http://127.0.0.1:{port}", next(temporary.glob("avcat-web-*"))
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # which ends as Ctrl-C does, also where that is ignored, as in background jobs
             assert process.wait(30) == 0
         finally:
             process.kill()
@@ -165,6 +164,7 @@ def upload(address: str, path: Path) -> tuple[int, str]:
     return status(f"{address}/gradio_api/upload", body, **{"Content-Type": f"multipart/form-data; boundary={edge}"})
 
 
+@pytest.mark.slow
 def test_the_page_is_there_and_loads_nothing_from_elsewhere(server: tuple[str, Path]) -> None:
     code, page = status(server[0])
     assert code == 200
@@ -174,6 +174,7 @@ def test_the_page_is_there_and_loads_nothing_from_elsewhere(server: tuple[str, P
     assert "fonts.googleapis.com" not in page
 
 
+@pytest.mark.slow
 def test_no_file_of_the_server_is_handed_out(server: tuple[str, Path], files: Path) -> None:
     address, folder = server
     secret = folder / "work" / "secret.txt"  # beside what visitors send
@@ -196,6 +197,7 @@ def test_no_file_of_the_server_is_handed_out(server: tuple[str, Path], files: Pa
     secret.unlink()
 
 
+@pytest.mark.slow
 def test_what_was_uploaded_can_be_had_back_and_a_path_cannot_be_passed_off_as_an_upload(
     server: tuple[str, Path], files: Path
 ) -> None:
@@ -225,10 +227,12 @@ def test_what_was_uploaded_can_be_had_back_and_a_path_cannot_be_passed_off_as_an
     assert str(files) not in json.dumps(completed)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_too_large_is_refused(server: tuple[str, Path], files: Path) -> None:
     assert upload(server[0], files / "large.wav")[0] == 413
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken(server: tuple[str, Path], tmp_path: Path) -> None:
     port, model = server[0].rpartition(":")[2], next(server[1].parent.parent.rglob("served*/model.pt"))
     command = [sys.executable, "-m", "avcat.cli", "web", "--model", str(model), "--port", port]
