@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from avcat.errors import InputError
 from avcat.media.timeline import FITS
+from avcat.study.command import add_study
 
 if TYPE_CHECKING:
     from avcat.dubbing.portrait import Which
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_dub(commands)
     _add_fit(commands)
+    add_study(commands, _check_device)
     info = commands.add_parser("info", help="say what a model, video or sound file holds")
     info.add_argument("file", metavar="FILE", type=Path)
     info.set_defaults(run=_info)
