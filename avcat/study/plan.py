@@ -31,7 +31,7 @@ class Question(NamedTuple):
 
 QUESTIONS = (
     Question("sync", "Lip-sync quality", "How well do the lips fit the sound?"),
-    Question("quality", "Generation quality", "How good is the picture: sharp, clean, steady?"),
+    Question("quality", "Generation quality", "How sharp and clean is the picture?"),
     Question("realness", "Video realness", "How real does the person look?"),
 )
 SCALE = ("Bad", "Poor", "Fair", "Good", "Excellent")  # 1 to 5, the words of ITU-T P.800

@@ -13,7 +13,8 @@ from typing import Annotated, Any
 
 import uvicorn
 from fastapi import Cookie, Depends, FastAPI, HTTPException, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -76,6 +77,11 @@ def create_app(folder: Path, contact: str = "") -> FastAPI:
 
     app = FastAPI(openapi_url=None, lifespan=lifespan)
     app.add_middleware(Guard)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, _error: RequestValidationError) -> Response:
+        """FastAPI's own answer repeats what was sent, and breaks where that is no text."""
+        return PlainTextResponse("not what is asked for", 422)
 
     def known(rater: Annotated[str, Cookie(alias=COOKIE, max_length=64)] = "") -> str:
         if not ratings.knows(rater):
@@ -171,9 +177,9 @@ class Guard:
         given = dict(scope["headers"])
         # Without a length a body could go on for ever; with one the HTTP parser holds the client to it.
         if b"transfer-encoding" in given:
-            return await Response("length required", 411)(scope, receive, sending)
+            return await PlainTextResponse("length required", 411)(scope, receive, sending)
         if int(given.get(b"content-length", 0)) > MAX_BODY_BYTES:
-            return await Response("too large", 413)(scope, receive, sending)
+            return await PlainTextResponse("too large", 413)(scope, receive, sending)
         return await self._app(scope, receive, sending)
 
 

@@ -46,8 +46,9 @@ def serving(folder: Path, *options: str, port: int = 0) -> Iterator[str]:
         assert (server.returncode, said) == (0, "")
 
 
-def rater(address: str) -> httpx.Client:
+@contextmanager
+def rater(address: str) -> Iterator[httpx.Client]:
     """Somebody who has consented."""
-    client = httpx.Client(base_url=address, timeout=60)
-    assert client.post("/api/rater", json={"consent": True}).status_code == 201
-    return client
+    with httpx.Client(base_url=address, timeout=60) as client:
+        assert client.post("/api/rater", json={"consent": True}).status_code == 201
+        yield client

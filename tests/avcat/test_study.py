@@ -119,7 +119,7 @@ def test_scores_are_those_given(folder: Path) -> None:
     # All together: mean 3, sum of squares 6 (4 + 0 + 1 + 1) = 36, so 2 * 36 / 23 is expected and 2 observed.
     assert sync.alpha == pytest.approx(1 - 2 / (72 / 23))
     lines = list(csv.DictReader(io.StringIO(to_csv(found))))
-    assert [line for line in lines if line["data"] == ALL and line["figure"] == "sync"][0] == {
+    assert next(line for line in lines if line["data"] == ALL and line["figure"] == "sync") == {
         **{"source": "ours", "data": ALL, "method": METHODS[0], "figure": "sync", "mean": "4", "low": "3"},
         **{"high": "5", "n": "12", "coverage": ""},
     }
