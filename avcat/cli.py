@@ -15,6 +15,7 @@ from avcat.checks import MODEL_VARIABLE, check_device, check_output, model_path
 from avcat.commands import add_credentials, add_export, add_web, credentials_of
 from avcat.errors import InputError
 from avcat.media.timeline import FITS
+from avcat.study.command import add_study
 from avcat.verify import add_verify
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     add_export(commands)
     add_web(commands)
     add_verify(commands)
+    add_study(commands, check_device)
     info = commands.add_parser("info", help="say what a model, video or sound file holds")
     info.add_argument("file", metavar="FILE", type=Path)
     info.set_defaults(run=_info)

@@ -23,7 +23,8 @@ class Talker:
     def __init__(
         self, network: MakeItTalk, inputs: InputConfig, detector: FaceDetector, *, device: str, batch_frames: int
     ) -> None:
-        self.network, self.crop_size, self.detector = network, inputs.crop_size, detector
+        self.network, self.align, self.mel, self.crop_size = network, inputs.align, inputs.mel, inputs.crop_size
+        self.detector = detector
         self.image_size, self.device, self.batch_frames = network.config.image_size, device, batch_frames
 
     @classmethod

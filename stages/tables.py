@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from avcat.report.report import write_report
+from avcat.study.table import table2
 from stages._main import run_stage
 from stages._params import load
 from stages._track import tracked
@@ -16,7 +17,7 @@ def work() -> None:
     trainings = {"SyncNet": params.out / "syncnet", "evaluator SyncNet": params.out / "evaluator"}
     trainings |= {f"AV-CAT {folder.name}": folder for folder in sorted((params.out / "train").glob("*/"))}
     with tracked("tables", {"profile": params.profile}) as run:
-        results = write_report(tables, evaluations, trainings)
+        results = write_report(tables, evaluations, trainings, table2(params.out / "study"))
         print((tables / "table1.md").read_text())
         print((tables / "mouth.md").read_text())
         of_ceiling = {f"{r.method}.{r.corpus}.opening_of_ceiling": r.opening_of_ceiling for r in results}

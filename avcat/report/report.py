@@ -29,17 +29,21 @@ INTRODUCTION = (
 )
 
 
-def write_report(folder: Path, evaluations: Path, trainings: Mapping[str, Path]) -> list[Result]:
+def write_report(
+    folder: Path, evaluations: Path, trainings: Mapping[str, Path], table2: Table | None = None
+) -> list[Result]:
     """Writes all tables and `report.html` into `folder`; returns the results they were made of.
 
     `evaluations` holds `<method>/<corpus>/metrics.json`; `trainings` maps names to folders with `curves.csv` and
-    `metrics.json`, which may be missing. Files depend on what is read alone: the same inputs, the same bytes. Raises
-    InputError where there is no evaluation.
+    `metrics.json`, which may be missing; `table2` is the user study's. Files depend on what is read alone: the same
+    inputs, the same bytes. Raises InputError where there is no evaluation.
     """
     results = read_results(evaluations)
     if not results:
         raise InputError(f"{evaluations}: no evaluation here")
     tables = {"table1": table1(results), "mouth": mouth_table(results), "syncnet": syncnet_table(_figures(trainings))}
+    if table2 is not None:
+        tables["table2"] = table2
     if any(result.method in ABLATIONS for result in results):
         tables["table3"] = table3(results)
     if differences := compared(results):

@@ -1,0 +1,163 @@
+"""`avcat study build | serve | table`."""
+
+import argparse
+import logging
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from avcat.errors import InputError
+
+_EXAMPLES = """\
+examples:
+  avcat study build out/tiny -o out/tiny/study --method full=out/tiny/train/full/model.pt \\
+      --method wav2lip=out/tiny/train/wav2lip/model.pt
+  avcat study serve out/tiny/study --contact "Ann <ann@example.org>"
+  avcat study table out/tiny/study
+"""
+_NAME = re.compile(r"[\w.+-]+")
+_HIGHEST_PORT = 65_535
+
+
+def add_study(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", check_device: Callable[[str], None]
+) -> None:
+    """Adds the command; `check_device` raises InputError where a device cannot be used. Imports nothing heavy."""
+    study = commands.add_parser(
+        "study",
+        help="ask people how good the results of several models are",
+        description="A user study as in the paper's Table 2: renders test clips by several models, lets people rate "
+        "them in a web page without knowing which is whose, and averages what they say.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parts = study.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_build(parts, check_device)
+    serve = parts.add_parser("serve", help="show the clips in a web page and take ratings, until Ctrl-C")
+    serve.add_argument("folder", metavar="DIR", type=Path, help="what `build` wrote")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default 127.0.0.1: this machine)")
+    serve.add_argument("--port", type=_port, default=8000, help="default 8000; 0 takes a free one")
+    serve.add_argument(
+        "--contact", default="", help="whom raters may write to, shown in the consent notice and at the end"
+    )
+    serve.set_defaults(run=_serve)
+    table = parts.add_parser("table", help="average the ratings there are: Markdown, CSV and LaTeX, written into DIR")
+    table.add_argument("folder", metavar="DIR", type=Path, help="what `build` wrote")
+    table.set_defaults(run=_table)
+
+
+def _add_build(
+    parts: "argparse._SubParsersAction[argparse.ArgumentParser]", check_device: Callable[[str], None]
+) -> None:
+    build = parts.add_parser(
+        "build",
+        help="render the clips",
+        description="Picks test clips, gives each the sound of another person's test clip of the same corpus, and "
+        "renders every pair by every model. Interrupted, it goes on where it stopped.",
+    )
+    build.add_argument(
+        "root", metavar="OUTROOT", type=Path, help="what a profile has made, such as out/tiny: manifest and test shards"
+    )
+    build.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="the study's folder")
+    build.add_argument(
+        "--method",
+        metavar="NAME=model.pt",
+        type=_method,
+        action="append",
+        required=True,
+        help="a model, and the name of its row in the table; once for each",
+    )
+    build.add_argument(
+        "--clips",
+        metavar="N",
+        type=_positive,
+        default=20,
+        help="pairs of each corpus (default 20); all if there are fewer",
+    )
+    build.add_argument("--seed", type=int, default=0, help="of the choice of clips (default 0)")
+    build.add_argument(
+        "--no-truth",
+        action="store_true",
+        help="leave out the ground truth: the clip that each sound comes from, as it is",
+    )
+    build.add_argument("--device", default="cpu", help="where the networks run: cpu (default), cuda, cuda:1 ...")
+    build.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    build.set_defaults(run=lambda arguments: _build(arguments, check_device))
+
+
+def _method(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not equals or not path or not _NAME.fullmatch(name):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=model.pt, with a name of letters, digits and . _ + -")
+    return name, Path(path)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to {_HIGHEST_PORT}")
+    return int(text)
+
+
+def _build(arguments: argparse.Namespace, check_device: Callable[[str], None]) -> None:
+    from avcat.study.plan import GROUND_TRUTH, read_study
+
+    models = dict(arguments.method)
+    if len(models) < len(arguments.method):
+        raise InputError("--method: two models of the same name")
+    if GROUND_TRUTH in models:
+        raise InputError(f"--method {GROUND_TRUTH}: is the name of the clips that nobody has drawn")
+    check_device(arguments.device)
+
+    from tqdm import tqdm
+
+    from avcat.study.build import build_study  # slow to import
+
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    with tqdm(desc="render", unit="clip", disable=arguments.quiet, smoothing=0.1) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        build_study(
+            arguments.root,
+            arguments.output,
+            models,
+            clips_per_corpus=arguments.clips,
+            seed=arguments.seed,
+            truth=not arguments.no_truth,
+            device=arguments.device,
+            progress=progress,
+        )
+    if not arguments.quiet:
+        study = read_study(arguments.output)
+        pairs = len(study.clips) // len(study.methods)
+        print(
+            f"{arguments.output}: {pairs} pairs by {len(study.methods)} methods, {len(study.clips)} clips; "
+            f"{len(study.left_out)} pairs left out. Next: avcat study serve {arguments.output}"
+        )
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    try:
+        from avcat.study.server import serve
+    except ImportError as error:
+        raise InputError(f"`avcat study serve` needs `pip install 'avcat[study]'` ({error})") from error
+
+    def ready(address: str) -> None:
+        print(f"{arguments.folder}: rate at {address} (Ctrl-C ends it; ratings are kept)", flush=True)
+
+    serve(arguments.folder, arguments.host, arguments.port, arguments.contact, ready)
+
+
+def _table(arguments: argparse.Namespace) -> None:
+    from avcat.report.table import to_markdown
+    from avcat.study.table import write_tables
+
+    print("\n".join(map(to_markdown, write_tables(arguments.folder))), end="")

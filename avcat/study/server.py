@@ -1,0 +1,211 @@
+"""The page on which people rate, and what it asks for.
+
+A rater is known by a cookie that the server made up when they consented; who has none sees no clip. What the page is
+told are clips' opaque names and places in the rater's own order: neither methods nor repetitions can be read from it.
+No part of an address ever becomes a path: names are looked up among those that exist.
+"""
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import uvicorn
+from fastapi import Cookie, Depends, FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, PlainTextResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from avcat.errors import InputError
+from avcat.study.plan import QUESTIONS, RATINGS, SCALE, Shown, clip_path, order_for, read_study
+from avcat.study.ratings import HIGHEST, LOWEST, Ratings
+
+COOKIE, COOKIE_DAYS = "rater", 90
+MAX_BODY_BYTES = 1024  # three answers take sixty
+MAX_RATERS = 10_000  # so that a stranger cannot fill the disk
+PAGE = Path(__file__).parent / "page"
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+}
+HEADERS = {
+    "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+Value = Annotated[int, Field(strict=True, ge=LOWEST, le=HIGHEST)]
+
+
+class Consent(BaseModel):
+    """What has to be said before anything is shown."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    consent: bool
+
+
+class Answered(BaseModel):
+    """The answers to `QUESTIONS` about one clip."""
+
+    model_config = ConfigDict(extra="forbid")
+    sync: Value
+    quality: Value
+    realness: Value
+
+
+assert tuple(Answered.model_fields) == tuple(question.key for question in QUESTIONS)
+
+
+def create_app(folder: Path, contact: str = "") -> FastAPI:
+    """The study in `folder` as an application; `contact`: whom raters may write to. Raises InputError."""
+    study = read_study(folder)
+    files = {clip.clip: clip_path(folder, clip.clip) for clip in study.clips}
+    for path in files.values():
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; build the study again")
+    pages = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.suffix in TYPES}
+    ratings = Ratings(folder / RATINGS)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        ratings.close()
+
+    app = FastAPI(openapi_url=None, lifespan=lifespan)
+    app.add_middleware(Guard)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_request: Request, _error: RequestValidationError) -> Response:
+        """FastAPI's own answer repeats what was sent, and breaks where that is no text."""
+        return PlainTextResponse("not what is asked for", 422)
+
+    def known(rater: Annotated[str, Cookie(alias=COOKIE, max_length=64)] = "") -> str:
+        if not ratings.knows(rater):
+            raise HTTPException(401, "consent first")
+        return rater
+
+    Rater = Annotated[str, Depends(known)]
+
+    def steps(rater: str) -> list[Shown]:
+        return order_for(rater, list(files))
+
+    @app.get("/")
+    def index() -> Response:
+        return page("index.html")
+
+    @app.get("/page/{name}")
+    def page(name: str) -> Response:
+        if name not in pages:
+            raise HTTPException(404)
+        return Response(pages[name], media_type=TYPES[Path(name).suffix], headers={"cache-control": "no-cache"})
+
+    @app.get("/api/study")
+    def about() -> dict[str, Any]:
+        """What the page needs before anybody has consented."""
+        return {
+            "questions": [question._asdict() for question in QUESTIONS],
+            "scale": SCALE,
+            "contact": contact,
+            "count": len(steps("")),
+        }
+
+    @app.post("/api/rater", status_code=201)
+    def join(given: Consent, request: Request, response: Response) -> None:
+        if not given.consent:
+            raise HTTPException(422, "no consent, no study")
+        if ratings.count() >= MAX_RATERS:
+            raise HTTPException(503, "the study is full")
+        response.set_cookie(
+            COOKIE,
+            ratings.join(),
+            max_age=COOKIE_DAYS * 86_400,
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+
+    @app.get("/api/rater")
+    def session(rater: Rater) -> dict[str, Any]:
+        """The rater's own order, and what they have answered: `answers[n]` is about `clips[n]`, null where missing."""
+        answers = ratings.of(rater)
+        shown = steps(rater)
+        return {"clips": [step.clip for step in shown], "answers": [answers.get(step) for step in shown]}
+
+    @app.delete("/api/rater", status_code=204)
+    def withdraw(rater: Rater, response: Response) -> None:
+        ratings.forget(rater)
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+
+    @app.put("/api/ratings/{place}", status_code=204)
+    def rate(place: int, answered: Answered, rater: Rater) -> None:
+        shown = steps(rater)
+        if not 0 <= place < len(shown):
+            raise HTTPException(404)
+        if not ratings.rate(rater, shown[place], answered.model_dump()):
+            raise HTTPException(401, "withdrawn")
+
+    @app.get("/clips/{name}")
+    def clip(name: str, rater: Rater) -> Response:
+        path = files.get(name.removesuffix(".mp4"))
+        if path is None or not name.endswith(".mp4"):
+            raise HTTPException(404)
+        # The file's own time would tell which clips were rendered together, that is by one method.
+        headers = {
+            "last-modified": "Thu, 01 Jan 1970 00:00:00 GMT",
+            "etag": f'"{name}"',
+            "cache-control": "private, max-age=86400",
+        }
+        return FileResponse(path, media_type="video/mp4", headers=headers)
+
+    return app
+
+
+class Guard:
+    """Refuses bodies that are larger than any answer, and adds what makes browsers careful."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        sending = _with_headers(send)
+        given = dict(scope["headers"])
+        # Without a length a body could go on for ever; with one the HTTP parser holds the client to it.
+        if b"transfer-encoding" in given:
+            return await PlainTextResponse("length required", 411)(scope, receive, sending)
+        if int(given.get(b"content-length", 0)) > MAX_BODY_BYTES:
+            return await PlainTextResponse("too large", 413)(scope, receive, sending)
+        return await self._app(scope, receive, sending)
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            have = {name for name, _ in message["headers"]}
+            more = {"cache-control": "no-store", **HEADERS}
+            message["headers"] = [
+                *message["headers"],
+                *((k.encode(), v.encode()) for k, v in more.items() if k.encode() not in have),
+            ]
+        await send(message)
+
+    return sending
+
+
+def serve(folder: Path, host: str, port: int, contact: str, ready: Callable[[str], None]) -> None:
+    """Serves until interrupted; `ready` is told the address. Raises InputError where it cannot listen there."""
+    app = create_app(folder, contact)
+    try:
+        listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise InputError(f"{host}:{port}: cannot listen there ({error.strerror or error})") from error
+    # No access log: it would hold the raters' addresses.
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    with listening, suppress(KeyboardInterrupt):  # which uvicorn raises once all that was asked has been answered
+        ready(f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/")
+        uvicorn.Server(config).run(sockets=[listening])

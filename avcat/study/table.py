@@ -1,0 +1,245 @@
+"""Table 2: mean opinion scores, how far raters agree, and how far each agrees with themselves."""
+
+import csv
+import io
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from avcat.files import atomic_path
+from avcat.metrics.summary import Summary, summarise
+from avcat.report.paper import TABLE2
+from avcat.report.table import EMPTY, Cell, Row, Table, to_latex, to_markdown
+from avcat.report.tables import METHODS, NOT_SAID
+from avcat.study.plan import FILE, QUESTIONS, RATINGS, Study, order_for, read_study
+from avcat.study.ratings import Rating, read_ratings
+
+SAMPLES, SEED = 2000, 0  # of the bootstrap
+ALL = "all clips"
+
+NO_RATINGS = (
+    "nobody has rated yet: `avcat study build` renders the clips, `avcat study serve` asks people (docs/study.md)"
+)
+NOT_RATED = "no rating yet"
+TOO_FEW = "no clip has been rated by two people, or all ratings are the same"
+NO_REPEATS = "nobody has come to a repeated clip yet"
+
+NOTES = (
+    "Mean opinion scores, 1 (bad) to 5 (excellent), with a 95 % bootstrap interval over raters; first presentations "
+    "alone. Ratings: answers to each question.",
+    "Cross-video setting: the sound is of another person's test clip. Ground truth: the clip that the sound comes "
+    "from, as it is, so another person is seen; it shows how these raters rate what is real.",
+    "The paper's scores are of other clips and other people: they do not compare with ours.",
+)
+AGREEMENT_NOTES = (
+    "Alpha: Krippendorff's, for an interval scale, over clips: 1 where all raters say the same, 0 where they agree no "
+    "more than by chance.",
+    "Repeats: clips that a rater saw a second time without being told. Same: share of them with the same answer; "
+    "difference: mean distance of the two answers.",
+)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the answers to one question can be relied on; NaN where nothing could be counted."""
+
+    alpha: float
+    repeats: int  # pairs of answers by the same person to the same clip
+    same: float  # share of those pairs that are equal
+    difference: float  # mean distance within those pairs
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """What a study has found. `scores`: (clips, method, question) -> figure, clips being `ALL` or a corpus."""
+
+    methods: tuple[str, ...]
+    raters: int  # who have rated at least one clip
+    finished: int  # who have rated all of them
+    scores: Mapping[tuple[str, str, str], Summary]
+    agreement: Mapping[str, Agreement]  # by question
+
+
+def opinions(study: Study, ratings: Sequence[Rating]) -> Opinions:
+    """The figures of all ratings there are."""
+    clips = {clip.clip: clip for clip in study.clips}
+    first = [rating for rating in ratings if rating.presentation == 0]
+    scores = {}
+    for corpus in (ALL, *sorted({clip.corpus for clip in study.clips})):
+        for method in study.methods:
+            for question in QUESTIONS:
+                chosen = [
+                    rating
+                    for rating in first
+                    if rating.question == question.key
+                    and clips[rating.clip].method == method
+                    and corpus in (ALL, clips[rating.clip].corpus)
+                ]
+                values, raters = [rating.value for rating in chosen], [rating.rater for rating in chosen]
+                scores[corpus, method, question.key] = summarise(values, raters, SAMPLES, SEED)
+    answered = Counter(rating.rater for rating in ratings)
+    whole = len(QUESTIONS) * len(order_for("", list(clips)))
+    return Opinions(
+        study.methods,
+        len(answered),
+        sum(count == whole for count in answered.values()),
+        scores,
+        {question.key: _agreement([r for r in ratings if r.question == question.key]) for question in QUESTIONS},
+    )
+
+
+def _agreement(ratings: Sequence[Rating]) -> Agreement:
+    """Of the answers to one question."""
+    once = {(rating.rater, rating.clip): rating.value for rating in ratings if rating.presentation == 0}
+    units: dict[str, list[int]] = {}
+    for (_, clip), value in once.items():
+        units.setdefault(clip, []).append(value)
+    off = [
+        abs(rating.value - once[rating.rater, rating.clip])
+        for rating in ratings
+        if rating.presentation and (rating.rater, rating.clip) in once
+    ]
+    same, difference = (float(np.mean(np.equal(off, 0))), float(np.mean(off))) if off else (math.nan, math.nan)
+    return Agreement(krippendorff_alpha(units.values()), len(off), same, difference)
+
+
+def krippendorff_alpha(units: Iterable[Sequence[float]]) -> float:
+    """Krippendorff's alpha of an interval scale; `units`: for each thing that was rated, the values it was given.
+
+    1 - observed over expected disagreement, both mean squared differences of pairs: within units, each unit weighing
+    as its number of values, and within all values together (K. Krippendorff, Content Analysis, chapter 11). Raters may
+    miss units; units with one value do not count. NaN where no two values can be compared, or all are the same.
+    """
+    compared = [np.asarray(unit, np.float64) for unit in units if len(unit) > 1]
+    if not compared:
+        return math.nan
+    pooled = np.concatenate(compared)
+    # The mean squared difference of all ordered pairs of n values is twice their variance with n - 1.
+    expected = 2 * pooled.var(ddof=1)
+    observed = sum(2 * unit.size * unit.var(ddof=1) for unit in compared) / pooled.size
+    return float(1 - observed / expected) if expected else math.nan
+
+
+def table2(folder: Path) -> Table:
+    """Table 2 of the study in `folder`; where there is no study or no rating, it says so and how to come by some.
+
+    Raises InputError where a file of the study is damaged.
+    """
+    ours, label = _ours(folder)
+    paper = [
+        Row(
+            [
+                Cell(row.method),
+                *(Cell(f"{v:.2f}") for v in (row.sync, row.quality, row.realness)),
+                Cell(EMPTY, note=NOT_SAID),
+            ],
+            "paper",
+        )
+        for row in TABLE2
+    ]
+    headings = ["Method", *(f"{question.title} ↑" for question in QUESTIONS), "Ratings"]
+    groups = [(label, ours), ("paper, 15 raters (other clips, other people)", paper)]
+    return Table("Table 2: user study, mean opinion scores", headings, groups, NOTES)
+
+
+def _ours(folder: Path) -> tuple[list[Row], str]:
+    rated = (folder / RATINGS).exists()
+    study = read_study(folder) if rated or (folder / FILE).exists() else None
+    found = _read(folder, study) if study and rated else None
+    if found is None or not found.raters:
+        nothing = [Cell(EMPTY, note=NO_RATINGS) for _ in QUESTIONS]
+        names = [_name(method) for method in _ordered(study.methods)] if study else [METHODS["full"]]
+        return [Row([Cell(name), *nothing, Cell("0")], "ours") for name in names], "ours"
+    rows = []
+    for method in _ordered(found.methods):
+        scores = [found.scores[ALL, method, question.key] for question in QUESTIONS]
+        rows.append(Row([Cell(_name(method)), *map(_cell, scores), Cell(str(scores[0].n))], "ours"))
+    return rows, f"ours, {_raters(found)}"
+
+
+def agreement_table(found: Opinions) -> Table:
+    """How far raters agree with each other and with themselves, a row a question."""
+    rows = []
+    for question in QUESTIONS:
+        a = found.agreement[question.key]
+        values = [
+            _plain(a.alpha, TOO_FEW, 2),
+            Cell(str(a.repeats)),
+            _plain(a.same, NO_REPEATS, 2),
+            _plain(a.difference, NO_REPEATS, 2),
+        ]
+        rows.append(Row([Cell(question.title), *values], "ours"))
+    headings = ["Question", "Alpha ↑", "Repeats", "Same ↑", "Difference ↓"]
+    return Table("How far raters agree", headings, [(_raters(found), rows)], AGREEMENT_NOTES)
+
+
+def to_csv(found: Opinions) -> str:
+    """Every figure there is, one a line, the columns being those of Table 1's CSV; also each corpus alone."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["source", "data", "method", "figure", "mean", "low", "high", "n", "coverage"])
+    for (data, method, question), s in found.scores.items():
+        values = ["" if math.isnan(value) else f"{value:.6g}" for value in (s.mean, s.low, s.high)]
+        writer.writerow(["ours", data, method, question, *values, s.n, ""])
+    for question, a in found.agreement.items():
+        for name, value in asdict(a).items():
+            text = "" if math.isnan(value) else f"{value:.6g}"
+            writer.writerow(["ours", ALL, "", f"{question}_{name}", text, "", "", "", ""])
+    for name in ("raters", "finished"):
+        writer.writerow(["ours", ALL, "", name, getattr(found, name), "", "", "", ""])
+    for row in TABLE2:
+        for name, value in asdict(row).items():
+            if name != "method":
+                writer.writerow(["paper", ALL, row.method, name, value, "", "", "", ""])
+    return out.getvalue()
+
+
+def write_tables(folder: Path) -> list[Table]:
+    """Writes `table2` and `agreement` as Markdown and LaTeX and `table2.csv` into the study's folder; returns the two.
+
+    Raises InputError where there is no study.
+    """
+    study = read_study(folder)
+    found = _read(folder, study) if (folder / RATINGS).exists() else opinions(study, [])
+    tables = {"table2": table2(folder), "agreement": agreement_table(found)}
+    for name, table in tables.items():
+        for suffix, text in ((".md", to_markdown(table)), (".tex", to_latex(table))):
+            with atomic_path(folder / f"{name}{suffix}") as part:
+                part.write_text(text)
+    with atomic_path(folder / "table2.csv") as part:
+        part.write_text(to_csv(found))
+    return list(tables.values())
+
+
+def _read(folder: Path, study: Study) -> Opinions:
+    return opinions(study, read_ratings(folder / RATINGS, (clip.clip for clip in study.clips)))
+
+
+def _raters(found: Opinions) -> str:
+    people = "1 rater" if found.raters == 1 else f"{found.raters} raters"
+    return f"{people}, {found.finished} of them to the end"
+
+
+def _ordered(methods: Iterable[str]) -> list[str]:
+    """As in the other tables; methods that they do not know come first."""
+    order = list(METHODS)
+    return sorted(methods, key=lambda method: (order.index(method) if method in order else -1, method))
+
+
+def _name(method: str) -> str:
+    return METHODS.get(method, method)
+
+
+def _cell(summary: Summary) -> Cell:
+    cell = _plain(summary.mean, NOT_RATED, 2)
+    if cell.note or summary.low == summary.high:  # one rater, or all alike: drawing among them says nothing
+        return cell
+    return Cell(cell.text, interval=f"{summary.low:.2f} to {summary.high:.2f}")
+
+
+def _plain(value: float, reason: str, decimals: int) -> Cell:
+    return Cell(EMPTY, note=reason) if math.isnan(value) else Cell(f"{value:.{decimals}f}")
