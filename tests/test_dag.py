@@ -51,7 +51,10 @@ def test_the_whole_path_and_then_nothing(project: Path) -> None:
     assert first.returncode == 0
     assert "params.yaml: profile set to test" in first.stdout
     out = project / "out" / "test"
-    for name in ("tables/table1.md", "tables/report.html", "train/full/model.pt", "dub/dubbed.mp4", "dub/strip.png"):
+    for name in (
+        *("tables/table1.md", "tables/table2.md", "tables/report.html", "train/full/model.pt"),
+        *("dub/dubbed.mp4", "dub/strip.png"),
+    ):
         assert (out / name).stat().st_size > 0
     metrics = json.loads((out / "evaluate" / "ground-truth" / "synth-words" / "metrics.json").read_text())
     assert metrics["figures"]["ssim"]["mean"] == 1.0

@@ -23,6 +23,7 @@ from avcat.report.grid import grid, read_strip
 from avcat.report.report import write_report
 from avcat.report.table import Cell, Row, Table, to_html, to_latex, to_markdown
 from avcat.report.tables import glance_table, mouth_table, syncnet_table, table1
+from avcat.study.table import table2
 from pipelines.evaluate import CLIPS, Evaluation
 
 METHODS = ("full", "ground-truth", "copy-reference")
@@ -133,6 +134,16 @@ def test_table1_tells_ours_from_the_papers(evaluated: Path) -> None:
     lrw = {row.cells[0].text: [cell.text for cell in row.cells[2:]] for row in table.groups[1][1]}
     assert lrw["AV-CAT"] == ["0.938", "n/a", "36.34", "n/a", "2.83", "n/a", "6.0", "n/a"]
     assert lrw["Ground truth"] == ["1.000", "n/a", "100.00", "n/a", "0.00", "n/a", "6.5", "n/a"]
+
+
+def test_table_2_says_that_nobody_has_rated_yet(evaluated: Path) -> None:
+    write_report(evaluated / "t", evaluated / "evaluate", {}, table2(evaluated / "study"))
+    text = (evaluated / "t" / "table2.md").read_text()
+    assert re.search(r"\| AV-CAT \(ours\) +\| +n/a \[1\] \| +n/a \[1\] \| +n/a \[1\] \| +0 \|", text)
+    assert "[1] nobody has rated yet: `avcat study build`" in text
+    assert re.search(r"\| AV-CAT +\| +3.82 \| +4.30 \| +4.18 \|", text)
+    assert r"\begin{tabular}{lrrrr}" in (evaluated / "t" / "table2.tex").read_text()
+    assert "Table 2: user study" in (evaluated / "t" / "report.html").read_text()
 
 
 def test_at_a_glance_is_ours_alone(evaluated: Path) -> None:
