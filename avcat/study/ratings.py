@@ -116,7 +116,8 @@ def read_ratings(path: Path, clips: Iterable[str]) -> list[Rating]:
     try:
         with (
             local_copy(path) as local,
-            closing(sqlite3.connect(f"{local.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT_S)) as db,
+            # "rw" makes no file, and unlike "ro" leaves none of SQLite's own behind.
+            closing(sqlite3.connect(f"{local.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT_S)) as db,
         ):
             names = ", ".join(Rating._fields)
             rows = [Rating(*row) for row in db.execute(f"SELECT {names} FROM ratings ORDER BY {names}")]

@@ -25,6 +25,7 @@ from avcat.study.ratings import HIGHEST, LOWEST, Ratings
 COOKIE, COOKIE_DAYS = "rater", 90
 MAX_BODY_BYTES = 1024  # three answers take sixty
 MAX_RATERS = 10_000  # so that a stranger cannot fill the disk
+GRACE_S = 5  # for answers under way to be saved; a browser may hold a half-loaded clip open for ever
 PAGE = Path(__file__).parent / "page"
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -205,7 +206,9 @@ def serve(folder: Path, host: str, port: int, contact: str, ready: Callable[[str
     except OSError as error:
         raise InputError(f"{host}:{port}: cannot listen there ({error.strerror or error})") from error
     # No access log: it would hold the raters' addresses.
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
+    )
     with listening, suppress(KeyboardInterrupt):  # which uvicorn raises once all that was asked has been answered
         ready(f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/")
         uvicorn.Server(config).run(sockets=[listening])

@@ -154,8 +154,10 @@ def test_the_table_and_its_files(folder: Path, capsys: pytest.CaptureFixture[str
     assert (folder / "table2.md").read_text() == to_markdown(table)
     assert to_markdown(table) in said
     assert "4.00" in (folder / "table2.tex").read_text()
-    assert "n/a [2]" in (folder / "agreement.md").read_text() or "n/a [1]" in (folder / "agreement.md").read_text()
+    assert "[1] nobody has come to a repeated clip yet" in (folder / "agreement.md").read_text()
     assert "ours,all clips,hushed-one,realness,4,3,5,12," in (folder / "table2.csv").read_text()
+    written = {f"table2{suffix}" for suffix in (".md", ".tex", ".csv")} | {"agreement.md", "agreement.tex"}
+    assert {path.name for path in folder.iterdir()} == {FILE, RATINGS, "clips", *written}
 
 
 @pytest.mark.parametrize("what", ["nothing", "study", "empty"])
