@@ -290,8 +290,8 @@ def private_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="avcat-web-", ignore_cleanup_errors=True) as folder:
         os.environ |= {"GRADIO_TEMP_DIR": str(Path(folder, "files")), "GRADIO_ANALYTICS_ENABLED": "False"}
         # What Gradio and we write in between lies there too.
-        Path(folder, "work").mkdir()
-        tempfile.tempdir = str(Path(folder, "work"))
+        Path(folder, "between").mkdir()
+        tempfile.tempdir = str(Path(folder, "between"))
         try:
             yield Path(folder)
         finally:
