@@ -14,7 +14,6 @@ import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -201,11 +200,11 @@ class ShardReader:
 
     def frames(self, clip: int, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Frames start .. stop - 1 as uint8 [n, S, S, 3] RGB."""
-        stop = self.frame_count(clip) if stop is None else stop
-        return np.stack([self._decoded(clip, data) for data in self._jpegs(clip, np.arange(start, stop))])
+        at = range(start, self.frame_count(clip) if stop is None else stop)
+        return np.stack([self._decoded(clip, data) for data in self._jpegs(clip, at)])
 
-    def read_frames(self, clip: int, at: np.ndarray, out: np.ndarray) -> None:
-        """Frames number `at`, int [n], into `out`, uint8 [n, S, S, 3] RGB, shrunk where `out` is smaller."""
+    def read_frames(self, clip: int, at: Sequence[int], out: Iterable[np.ndarray]) -> None:
+        """Frames number `at` into the pictures of `out`, uint8 [S, S, 3] RGB, shrunk where these are smaller."""
         for data, place in zip(self._jpegs(clip, at), out, strict=True):
             self._decoded(clip, data, place)
 
@@ -215,19 +214,21 @@ class ShardReader:
         except ValueError as error:
             raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken frame") from error
 
-    def _jpegs(self, clip: int, at: np.ndarray) -> Iterator[memoryview]:
+    def _jpegs(self, clip: int, at: Sequence[int]) -> Iterator[memoryview]:
         """Frames one by one; those that follow one another are read together."""
-        count = self.frame_count(clip)
-        assert at.min() >= 0, (at, count)
-        assert at.max() < count, (at, count)
-        offsets = self._offsets[at + self._starts[clip]].tolist()
-        sizes = self._sizes[at + self._starts[clip]].tolist()
-        edges = [0, *(np.flatnonzero(np.diff(at) != 1) + 1).tolist(), len(at)]
-        for first, stop in pairwise(edges):
-            start = offsets[first]
-            block = memoryview(self._read(start, offsets[stop - 1] + sizes[stop - 1] - start))
-            for n in range(first, stop):
-                yield block[offsets[n] - start :][: sizes[n]]
+        count, rows = self.frame_count(clip), int(self._starts[clip])
+        assert min(at) >= 0, (at, count)
+        assert max(at) < count, (at, count)
+        # Plain numbers: for the six frames of a window, numpy's calls would cost more than what they do.
+        places = [(int(self._offsets[rows + n]), int(self._sizes[rows + n])) for n in at]
+        first = 0
+        for n, frame in enumerate(at, 1):
+            if n == len(at) or at[n] != frame + 1:
+                start, end = places[first][0], sum(places[n - 1])
+                block = memoryview(self._read(start, end - start))
+                for offset, size in places[first:n]:
+                    yield block[offset - start :][:size]
+                first = n
 
     def mel(self, clip: int) -> np.ndarray:
         """float32 [80, 4 T], 0..1."""

@@ -5,7 +5,7 @@ A batch is a pure function of the seed and the step, so training resumes exactly
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,21 +92,25 @@ class ClipStore:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def frames(self, clip: int, at: Sequence[int] | np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Frames number `at` of a clip, `uint8 [n, S, S, 3]`; in `out`, if it is given."""
-        at, side = np.asarray(at), self.image_size
-        out = np.empty((len(at), side, side, 3), np.uint8) if out is None else out
+    def frames(self, clip: int, at: Sequence[int]) -> np.ndarray:
+        """Frames number `at` of a clip, `uint8 [n, S, S, 3]`."""
+        out = np.empty((len(at), self.image_size, self.image_size, 3), np.uint8)
+        self.read_frames(clip, at, out)
+        return out
+
+    def read_frames(self, clip: int, at: Sequence[int], out: Iterable[np.ndarray]) -> None:
+        """Frames number `at` of a clip into the pictures of `out`, `uint8 [S, S, 3]`."""
         _, reader, i = self.rows[clip]
-        length = self.lengths[clip]
+        length, side = self.lengths[clip], self.image_size
         if clip not in self._cache and self._take(length * side**2 * 3):
             whole = np.empty((length, side, side, 3), np.uint8)
-            reader.read_frames(i, np.arange(length), whole)
+            reader.read_frames(i, range(length), whole)
             self._cache[clip] = whole
         if clip in self._cache:
-            np.take(self._cache[clip], at, axis=0, out=out)
+            for frame, place in zip(at, out, strict=True):
+                place[:] = self._cache[clip][frame]
         else:
             reader.read_frames(i, at, out)
-        return out
 
     def mel(self, clip: int) -> np.ndarray:
         """`float32 [80, 4 T]`."""
@@ -220,8 +224,8 @@ class WindowSampler:
         references = [
             reference_for(frames, length, self.min_gap, u) for frames, u in zip(at, draws[:, -1], strict=True)
         ]
-        self.store.frames(clip, at.ravel(), batch.frames[part].reshape(at.size, *batch.frames.shape[2:]))
-        self.store.frames(clip, references, batch.references[part])
+        pictures = [*batch.frames[part].reshape(at.size, *batch.frames.shape[2:]), *batch.references[part]]
+        self.store.read_frames(clip, [*at.ravel().tolist(), *references], pictures)
         batch.mels[part] = mel_windows(self.store.mel(clip), at.ravel()).reshape(*at.shape, *WINDOW_SHAPE)
         batch.clips[part], batch.at[part] = clip, np.column_stack((at, references))
 
