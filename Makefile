@@ -21,10 +21,10 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 demo: $(READY)  ## AV-CAT alone, shortly trained, and a dubbed clip
-	$(BIN)/python -m stages.reproduce --profile demo
+	$(BIN)/python -m stages.reproduce --profile demo --rows full
 
 repro: $(READY)  ## every table there is, at a size for two CPU cores
-	$(BIN)/python -m stages.reproduce --profile tiny
+	$(BIN)/python -m stages.reproduce --profile tiny --rows full
 
 test: $(READY)  ## the tests, but the slow ones
 	$(BIN)/python -m pytest

@@ -1,6 +1,7 @@
 """What commands check before they start work that takes long."""
 
 import os
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -9,6 +10,7 @@ from avcat.errors import InputError
 
 MODEL_VARIABLE = "AVCAT_MODEL"
 ONNX_SUFFIX = ".onnx"
+_URL = re.compile(r"[a-z][a-z0-9+]+:/")  # as pathlib has it, which takes one slash away
 
 
 def model_path(given: Path | None, *, onnx: bool = False) -> Path:
@@ -36,6 +38,8 @@ def model_path(given: Path | None, *, onnx: bool = False) -> Path:
 
 def check_output(path: Path, inputs: tuple[Path, ...], suffix: str, what: str) -> None:
     """Finds out, without leaving a trace, whether `path` can be written. Raises InputError where it cannot."""
+    if _URL.match(str(path)):
+        raise InputError(f"{path}: a URL; the output must be a file on this machine")
     if path.suffix.lower() != suffix:
         raise InputError(f"{path}: the output is {what}, so its name must end in {suffix}")
     try:

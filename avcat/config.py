@@ -109,16 +109,26 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class PretrainedConfig:
+    """A network whose features are heard in the place of mels (the paper's future work): wav2vec 2.0, HuBERT, WavLM."""
+
+    path: str  # the folder that `save_pretrained` of transformers wrote; AVCAT_FEATURES names another one
+    sha256: str  # of the file of its weights, or its first digits
+    layer: Annotated[int, Between(0, 1000)]  # whose output is heard; 0: what goes into the first
+
+
+@dataclass(frozen=True)
 class MelConfig:
     """Log-mel spectrogram (paper, section 4: 16 kHz, FFT 1280, hop 160, 80 bands; the rest is PC-AVS's recipe)."""
 
     sample_rate: int
     fft_size: int
     hop_size: int
-    bands: int
+    bands: int  # of a pretrained network: its features
     low_hz: float
     high_hz: float
     rms: float  # the whole file is scaled to this root mean square
+    pretrained: PretrainedConfig | None = None  # heard in the place of mels; older model files do not say
 
 
 @dataclass(frozen=True)
@@ -275,9 +285,11 @@ class EvaluateConfig:
 class AudioEncoderConfig:
     """E_a: a ResNet-SE over one 80 x 20 mel window with attention pooling over time."""
 
-    kind: Literal["resnet_se", "small"]  # PC-AVS's ResNetSE-34, or five plain convolutions
+    # PC-AVS's ResNetSE-34, or five plain convolutions; "features" for those of a pretrained network
+    kind: Literal["resnet_se", "small", "features"]
     width: int  # channels of the first level
     dim: int  # of f_a
+    bands: int = 80  # of what it hears, `mel.bands`; older model files do not say
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """What a file is, in a few facts for people: a model, a video or a sound."""
 
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from avcat.checks import ONNX_SUFFIX
+from avcat.config import to_dict
 from avcat.errors import InputError
 from avcat.media.audio import audio_duration
 from avcat.media.video import VideoInfo, open_media, probe
@@ -34,16 +36,25 @@ def _model(path: Path) -> dict[str, Any]:
     from avcat.checkpoint import VERSION, read_facts  # torch: seconds to import
 
     file = read_facts(path)
-    parts = {f"model.{name}": value for name, value in file.model.items()}
-    return {"kind": f"{file.kind} model, format {VERSION}", **file.facts, "inputs": file.inputs, **parts}
+    settings = {"inputs": to_dict(file.inputs), "model": file.model}
+    return {"kind": f"{file.kind} model, format {VERSION}", **file.facts, **dict(_flat(settings))}
 
 
 def _onnx(path: Path) -> dict[str, Any]:
     from avcat.onnx_network import VERSION, read_onnx_facts  # torch: seconds to import
 
     file = read_onnx_facts(path)
-    parts = {f"model.{name}": value for name, value in file.model.items()}
-    return {"kind": f"{file.kind} model in ONNX, format {VERSION}", **file.facts, "inputs": file.inputs, **parts}
+    settings = {"inputs": to_dict(file.inputs), "model": file.model}
+    return {"kind": f"{file.kind} model in ONNX, format {VERSION}", **file.facts, **dict(_flat(settings))}
+
+
+def _flat(tree: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """`a.b.c` and its value, for each value of nested settings; what is not there is called none."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", "none" if value is None else value
 
 
 def _video(info: VideoInfo) -> dict[str, Any]:

@@ -7,3 +7,7 @@ class InputError(ValueError):
     The message is one line that names the file or the key and says why. Commands print it
     without a traceback and exit with code 2.
     """
+
+    def __str__(self) -> str:
+        """In one line, whatever the names of files in it are made of."""
+        return super().__str__().replace("\n", "\\n").replace("\r", "\\r")

@@ -17,7 +17,7 @@ from avcat.checkpoint import ModelFile, check_kind, load_model, read_facts
 from avcat.config import to_dict
 from avcat.errors import InputError
 from avcat.files import atomic_path
-from avcat.models.audio import BANDS, COLUMNS
+from avcat.media.mel import WINDOW_COLUMNS
 from avcat.models.generator import Generator, Reference
 from avcat.onnx_network import (
     CLASSES,
@@ -78,14 +78,14 @@ def export(model: str | Path, out: str | Path, *, bound: float = BOUND) -> Expor
     network, file = load_model(model, kind)
     assert isinstance(network, Generator)
     whole = _Whole(network).eval()
-    program = _program(whole, network.image_size)
+    program = _program(whole, network.image_size, file.inputs.mel.bands)
     with atomic_path(out) as part:
         with _quiet():
             program.save(part, external_data=False)
         proto = onnx.load(part)
         _describe(proto, file, {})
         onnx.save(proto, part)
-        difference = _difference(network, part)
+        difference = _difference(network, part, file.inputs.mel.bands)
         if not difference <= bound:  # a NaN is refused, too
             raise InputError(
                 f"{model}: in ONNX its pictures differ by {difference:.2e} (at most {bound:.0e} is allowed)"
@@ -95,8 +95,8 @@ def export(model: str | Path, out: str | Path, *, bound: float = BOUND) -> Expor
     return Exported(difference, sum(output.name.startswith(f"{FEATURE}_") for output in proto.graph.output))
 
 
-def _program(whole: _Whole, size: int) -> "torch.onnx.ONNXProgram":
-    example = _random(_TRACED_BATCH, size)
+def _program(whole: _Whole, size: int, bands: int) -> "torch.onnx.ONNXProgram":
+    example = _random(_TRACED_BATCH, size, bands)
     with torch.inference_mode():
         features = len(whole(*example)) - 1
     batch = {0: torch.export.Dim("batch", min=1)}
@@ -115,19 +115,19 @@ def _program(whole: _Whole, size: int) -> "torch.onnx.ONNXProgram":
     return program
 
 
-def _random(batch: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
+def _random(batch: int, size: int, bands: int) -> tuple[Tensor, Tensor, Tensor]:
     """Frames and a reference in -1..1, mels in 0..1, the same at every call."""
     numbers = torch.Generator().manual_seed(batch)
     frames, reference = (torch.rand(n, 3, size, size, generator=numbers) * 2 - 1 for n in (batch, 1))
-    return frames, reference, torch.rand(batch, BANDS, COLUMNS, generator=numbers)
+    return frames, reference, torch.rand(batch, bands, WINDOW_COLUMNS, generator=numbers)
 
 
 @torch.inference_mode()
-def _difference(network: Generator, path: Path) -> float:
+def _difference(network: Generator, path: Path, bands: int) -> float:
     """The largest of any pixel, over batches of several sizes, through the reference computed once."""
     exported, worst = load_onnx(path)[0], 0.0
     for batch in CHECKED_BATCHES:
-        frames, reference, mels = _random(batch, network.image_size)
+        frames, reference, mels = _random(batch, network.image_size, bands)
         pictures = [net(frames, net.encode_reference(reference), mels).prediction for net in (network, exported)]
         worst = max(worst, float((pictures[0] - pictures[1]).abs().nan_to_num(torch.inf).max()))
     return worst

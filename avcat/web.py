@@ -177,28 +177,7 @@ def page(studio: Studio, limits: Limits) -> "gr.Blocks":
     with gr.Blocks(title="AV-CAT", analytics_enabled=False, delete_cache=(_SWEEP_S, FORGET_S)) as blocks:
         gr.Markdown("# AV-CAT\nMakes the face in a video say another sound.")
         gr.Markdown(NOTICE, elem_id="notice")
-        with gr.Row():
-            with gr.Column():
-                video = gr.Video(
-                    label=f"Video, up to {limits.seconds:.0f} s and {limits.megabytes} MB",
-                    sources=["upload", "webcam"],
-                    include_audio=True,
-                    buttons=[],
-                    height=300,
-                    elem_id="video",
-                )
-                shown = gr.Image(
-                    label="Faces", interactive=False, visible=False, buttons=[], height=220, elem_id="faces"
-                )
-                face = gr.Radio([LARGEST], value=LARGEST, label="Whose mouth", elem_id="face")
-            with gr.Column():
-                sound = gr.Audio(
-                    label=f"Speech, up to {limits.seconds:.0f} s",
-                    sources=["upload", "microphone"],
-                    type="filepath",
-                    buttons=[],
-                    elem_id="sound",
-                )
+        video, shown, face, sound = _inputs(gr, limits)
         agreed = gr.Checkbox(label="The people shown and heard agree to this.", elem_id="agreed")
         start = gr.Button("Dub", variant="primary", elem_id="start")
         with gr.Row():
@@ -214,6 +193,31 @@ def page(studio: Studio, limits: Limits) -> "gr.Blocks":
         video.change(look, video, [shown, face], show_progress="hidden", **one_at_a_time)
         start.click(work, [video, sound, face, agreed], [before, after, download, said], **one_at_a_time)
     return blocks.queue(max_size=_WAITING, default_concurrency_limit=1)
+
+
+def _inputs(gr: Any, limits: Limits) -> tuple[Any, Any, Any, Any]:
+    """What a visitor gives, side by side: the video, the faces seen in it, whose mouth is meant, the sound."""
+    with gr.Row():
+        with gr.Column():
+            video = gr.Video(
+                label=f"Video, up to {limits.seconds:.0f} s and {limits.megabytes} MB",
+                sources=["upload", "webcam"],
+                include_audio=True,
+                buttons=[],
+                height=300,
+                elem_id="video",
+            )
+            shown = gr.Image(label="Faces", interactive=False, visible=False, buttons=[], height=220, elem_id="faces")
+            face = gr.Radio([LARGEST], value=LARGEST, label="Whose mouth", elem_id="face")
+        with gr.Column():
+            sound = gr.Audio(
+                label=f"Speech, up to {limits.seconds:.0f} s",
+                sources=["upload", "microphone"],
+                type="filepath",
+                buttons=[],
+                elem_id="sound",
+            )
+    return video, shown, face, sound
 
 
 def start(blocks: "gr.Blocks", host: str, port: int, limits: Limits) -> str:

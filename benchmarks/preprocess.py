@@ -134,11 +134,11 @@ def report(
 ) -> None:
     """Start-up is what two clips a worker take, less what computing them takes."""
     start_s = startup[0] - startup[1] / cores
-    (wall, cpu), alone = many, one[0]
+    (wall, cpu), (alone, alone_cpu) = many, one
     print(
         f"{what}: {wall:.1f} s with {cores} workers, of it {start_s:.1f} s start-up; kernels {cpu:.1f} s of processor, "
         f"{cpu / (cores * (wall - start_s)):.2f} of cores x time ({cpu / (cores * wall):.2f} with start-up); "
-        f"one worker {alone:.1f} s: x {(alone - start_s) / (wall - start_s):.2f}",
+        f"one worker {alone:.1f} s, kernels {alone_cpu:.1f} s: x {(alone - start_s) / (wall - start_s):.2f}",
         flush=True,
     )
 

@@ -20,10 +20,13 @@ from avcat.config import (
     RuntimeConfig,
     SyncNetTraining,
     TrainConfig,
+    Wav2LipConfig,
     Wav2LipTraining,
     to_dict,
 )
+from avcat.data.schema import MEL_BANDS
 from avcat.data.windows import ClipStore
+from avcat.errors import InputError
 from avcat.files import atomic_path
 from avcat.models.syncnet import SyncNet
 from avcat.training.avcat import AVCATTask
@@ -57,10 +60,12 @@ def train_syncnet(
     loggers: Loggers,
 ) -> dict[str, float]:
     """Trains a SyncNet on `shards/train`, writes `out/model.pt`, and judges it on `shards/test`, people never seen."""
+    _check_precision(config, runtime)
     set_threads(runtime.threads)
     size = config.model.image_size
     with joined(runtime.device) as ranks:
         train = _store(shards / "train", size, runtime, config.half)
+        _check_sound(config.model, train, shards)
         task = SyncNetTask(config, train, _store(shards / "val", size, runtime), runtime.device)
         if runtime.compile:
             task.compile()
@@ -100,6 +105,7 @@ def train_method(
     `syncnet` is the expert of the loss; `offsets` (`schema.OFFSETS`) say which clips to leave out, and which sounds to
     move.
     """
+    _check_precision(config, runtime)
     set_threads(runtime.threads)
     size, (kind, task_of) = config.model.image_size, TASKS[type(config)]
     expert = None
@@ -109,6 +115,7 @@ def train_method(
         expert = network
     with joined(runtime.device) as ranks:
         train, held_out = (_store(shards / split, size, runtime, offsets=offsets) for split in ("train", "val"))
+        _check_sound(config.model, train, shards)
         task = task_of(config, train, held_out, expert, runtime.device)
         if runtime.compile:
             task.compile()
@@ -140,6 +147,23 @@ def _store(
         threads=runtime.loader_threads,
         skip_broken=runtime.broken_shards == "skip",
     )
+
+
+def _check_precision(config: SyncNetTraining | Method, runtime: RuntimeConfig) -> None:
+    if config.optimiser.precision == "fp16" and runtime.device == "cpu":
+        raise InputError("optimiser.precision: fp16 is for GPUs; on a processor take bf16 or fp32")
+
+
+def _check_sound(model: Any, store: ClipStore, shards: Path) -> None:
+    """Raises InputError where a network does not hear what the shards hold. Wav2Lip's own encoder hears mels alone."""
+    hears = [model.audio.bands] if hasattr(model, "audio") else []
+    if isinstance(model, Wav2LipConfig) or getattr(model, "wav2lip", None) is not None:
+        hears.append(MEL_BANDS)
+    for bands in hears:
+        if bands != store.bands:
+            raise InputError(
+                f"{shards}: sounds of {store.bands} bands, but the network hears {bands} (docs/features.md)"
+            )
 
 
 def _fingerprint(config: SyncNetTraining | Method, inputs: InputConfig, shards: Path, *others: str) -> str:

@@ -95,9 +95,18 @@ def load(profile: str | None = None, variant: str = "full", path: str | Path | N
     params = config.parse(
         Params, {"profile": profile, "variant": variant, "runtime": tree["runtime"], **sections}, FILE
     )
+    _check_sound(params)
     for name, source in params.data.corpora.items():
         params.data.corpora[name] = replace(source, root=source.root.replace("{out}", str(params.out)))
     return params
+
+
+def _check_sound(params: Params) -> None:
+    """What networks hear is what is computed."""
+    heard = {"model": params.train.model.audio, "syncnet.model": params.syncnet.model.audio}
+    for where, audio in heard.items():
+        if audio.bands != params.mel.bands:
+            raise InputError(f"{FILE}: {where}.audio.bands: {audio.bands}, but mel.bands is {params.mel.bands}")
 
 
 def check(path: str | Path | None = None) -> None:

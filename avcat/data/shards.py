@@ -43,7 +43,7 @@ class Landmarks:
 
 @dataclass(frozen=True)
 class ShardClip:
-    """One clip as it enters a shard. `meta` has at least `corpus` and `speaker`; `mel` is float32 [80, 4 T]."""
+    """One clip as it enters a shard. `meta` has at least `corpus` and `speaker`; `mel` is float32 [bands, 4 T]."""
 
     clip_id: str
     meta: dict[str, Any]
@@ -189,6 +189,13 @@ class ShardReader:
         members = [(row[name]["offset"], row[name]["size"]) for name in ("meta", "mel", "landmarks")]
         return max(sum(member) for member in [*members, (row["jpeg_offsets"][-1], row["jpeg_sizes"][-1])])
 
+    @property
+    def bands(self) -> int:
+        """How many bands, or features, its sounds have: by the size of the first one, without reading it."""
+        columns = 4 * self.frame_count(0)
+        header = len(npy_header((schema.MEL_BANDS, columns)))  # padded, so that it is as long with other numbers
+        return (int(self._members["mel"][1][0]) - header) // (4 * columns)
+
     def __reduce__(self) -> tuple[type["ShardReader"], tuple[Path]]:
         return ShardReader, (self.path,)
 
@@ -203,7 +210,7 @@ class ShardReader:
         at = range(start, self.frame_count(clip) if stop is None else stop)
         return np.stack([self._decoded(clip, data) for data in self._jpegs(clip, at)])
 
-    def read_frames(self, clip: int, at: Sequence[int], out: Iterable[np.ndarray]) -> None:
+    def read_frames(self, clip: int, at: Sequence[int] | np.ndarray, out: Iterable[np.ndarray]) -> None:
         """Frames number `at` into the pictures of `out`, uint8 [S, S, 3] RGB, shrunk where these are smaller."""
         for data, place in zip(self._jpegs(clip, at), out, strict=True):
             self._decoded(clip, data, place)
@@ -214,7 +221,7 @@ class ShardReader:
         except ValueError as error:
             raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken frame") from error
 
-    def _jpegs(self, clip: int, at: Sequence[int]) -> Iterator[memoryview]:
+    def _jpegs(self, clip: int, at: Sequence[int] | np.ndarray) -> Iterator[memoryview]:
         """Frames one by one; those that follow one another are read together."""
         count, rows = self.frame_count(clip), int(self._starts[clip])
         assert min(at) >= 0, (at, count)
@@ -231,8 +238,8 @@ class ShardReader:
                 first = n
 
     def mel(self, clip: int) -> np.ndarray:
-        """float32 [80, 4 T], 0..1."""
-        data, shape = self._member("mel", clip), (schema.MEL_BANDS, 4 * self.frame_count(clip))
+        """float32 [bands, 4 T]: mels in 0..1, or the features of a pretrained network."""
+        data, shape = self._member("mel", clip), (self.bands, 4 * self.frame_count(clip))
         header = npy_header(shape)  # numpy would parse it as Python, which takes as long as decoding a frame
         if not data.startswith(header) or len(data) != len(header) + 4 * shape[0] * shape[1]:
             raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken mel")

@@ -22,7 +22,7 @@ from avcat.seeding import generator
 
 log = logging.getLogger(__name__)
 
-WINDOW_SHAPE = (MEL_BANDS, WINDOW_COLUMNS)
+WINDOW_SHAPE = (MEL_BANDS, WINDOW_COLUMNS)  # of mels
 FRAMES_PER_TURN = 50  # a clip comes up once an epoch for each two seconds it lasts, at least once
 
 
@@ -32,7 +32,7 @@ class Batch:
 
     frames: np.ndarray  # uint8 [W, 5, S, S, 3]
     references: np.ndarray  # uint8 [W, S, S, 3]
-    mels: np.ndarray  # float32 [W, 5, 80, 20]: the window of each frame; that of the third is SyncNet's
+    mels: np.ndarray  # float32 [W, 5, bands, 20]: the window of each frame; that of the third is SyncNet's
     clips: np.ndarray  # int64 [W]: which clip each window comes from
     at: np.ndarray  # int64 [W, 6]: which frames of it: the window's five, then its reference
 
@@ -84,6 +84,7 @@ class ClipStore:
         if not self.rows:
             raise InputError(f"{shards}: no clip of {WINDOW_FRAMES} frames or more")
         self.lengths = [row["frames"] for row, _, _ in self.rows]
+        self.bands = self.rows[0][1].bands  # or features, of the sounds
         self._cache: dict[int, np.ndarray] = {}
         self._mels: dict[int, np.ndarray] = {}
         self._crop_size: int | None = None  # of the stored crops, which landmarks are in pixels of
@@ -92,13 +93,13 @@ class ClipStore:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def frames(self, clip: int, at: Sequence[int]) -> np.ndarray:
+    def frames(self, clip: int, at: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames number `at` of a clip, `uint8 [n, S, S, 3]`."""
         out = np.empty((len(at), self.image_size, self.image_size, 3), np.uint8)
         self.read_frames(clip, at, out)
         return out
 
-    def read_frames(self, clip: int, at: Sequence[int], out: Iterable[np.ndarray]) -> None:
+    def read_frames(self, clip: int, at: Sequence[int] | np.ndarray, out: Iterable[np.ndarray]) -> None:
         """Frames number `at` of a clip into the pictures of `out`, `uint8 [S, S, 3]`."""
         _, reader, i = self.rows[clip]
         length, side = self.lengths[clip], self.image_size
@@ -113,7 +114,7 @@ class ClipStore:
             reader.read_frames(i, at, out)
 
     def mel(self, clip: int) -> np.ndarray:
-        """`float32 [80, 4 T]`."""
+        """`float32 [bands, 4 T]`."""
         if clip in self._mels:
             return self._mels[clip]
         row, reader, i = self.rows[clip]
@@ -172,7 +173,7 @@ class WindowSampler:
         batch = Batch(
             frames=np.empty((count, WINDOW_FRAMES, side, side, 3), np.uint8),
             references=np.empty((count, side, side, 3), np.uint8),
-            mels=np.empty((count, WINDOW_FRAMES, *WINDOW_SHAPE), np.float32),
+            mels=np.empty((count, WINDOW_FRAMES, self.store.bands, WINDOW_COLUMNS), np.float32),
             clips=np.empty(count, np.int64),
             at=np.empty((count, WINDOW_FRAMES + 1), np.int64),
         )
@@ -226,7 +227,8 @@ class WindowSampler:
         ]
         pictures = [*batch.frames[part].reshape(at.size, *batch.frames.shape[2:]), *batch.references[part]]
         self.store.read_frames(clip, [*at.ravel().tolist(), *references], pictures)
-        batch.mels[part] = mel_windows(self.store.mel(clip), at.ravel()).reshape(*at.shape, *WINDOW_SHAPE)
+        windows = mel_windows(self.store.mel(clip), at.ravel())
+        batch.mels[part] = windows.reshape(*at.shape, *windows.shape[1:])
         batch.clips[part], batch.at[part] = clip, np.column_stack((at, references))
 
 

@@ -213,6 +213,8 @@ class Dubber:
         """The first pass. Cheap checks come first, so that a bad input is told before the work."""
         info = probe(video)
         _refuse(info)
+        if settings.reference_s is not None and settings.reference_s > info.duration_s:
+            raise InputError(f"{video}: no reference at {settings.reference_s:g} s, it lasts {info.duration_s:.2f} s")
         heard = Speech(audio, self._redrawer.mel)
         speeches = {which: Speech(path, self._redrawer.mel) for which, path in settings.voices.items()}
         seen = self._find(info, heard.duration_s, settings, progress)

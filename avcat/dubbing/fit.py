@@ -4,7 +4,7 @@ Self-supervised, as all training here: frames of the person, their own sound, a 
 The last part of every clip is held out; training stops where that part gets no better, and keeps the best.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,19 +48,29 @@ class PersonStore:
     threads, skip_broken = 1, False
 
     def __init__(self, image_size: int, stretches: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
-        """Of frames uint8 [T, S, S, 3] and mels float32 [80, 4 T]."""
+        """Of frames uint8 [T, S, S, 3] and mels float32 [bands, 4 T]."""
         self.image_size, self._stretches = image_size, stretches
         self.lengths = [len(frames) for frames, _ in stretches]
 
     def __len__(self) -> int:
         return len(self._stretches)
 
-    def frames(self, clip: int, at: Sequence[int] | np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """Frames number `at` of a stretch, uint8 [n, S, S, 3]; in `out`, if it is given."""
-        return np.take(self._stretches[clip][0], np.asarray(at), axis=0, out=out)
+    @property
+    def bands(self) -> int:
+        """Of the mels."""
+        return len(self._stretches[0][1])
+
+    def frames(self, clip: int, at: Sequence[int]) -> np.ndarray:
+        """Frames number `at` of a stretch, uint8 [n, S, S, 3]."""
+        return self._stretches[clip][0][np.asarray(at)]
+
+    def read_frames(self, clip: int, at: Sequence[int], out: Iterable[np.ndarray]) -> None:
+        """Frames number `at` of a stretch into the pictures of `out`, uint8 [S, S, 3]."""
+        for frame, place in zip(at, out, strict=True):
+            place[:] = self._stretches[clip][0][frame]
 
     def mel(self, clip: int) -> np.ndarray:
-        """float32 [80, 4 T]."""
+        """float32 [bands, 4 T]."""
         return self._stretches[clip][1]
 
 

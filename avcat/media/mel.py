@@ -16,6 +16,7 @@ import scipy.fft
 from avcat.config import MelConfig
 from avcat.data.schema import FPS, WINDOW_FRAMES
 from avcat.errors import InputError
+from avcat.media.pretrained import feature_chunks
 
 COLUMNS_PER_FRAME = 4
 WINDOW_COLUMNS = WINDOW_FRAMES * COLUMNS_PER_FRAME
@@ -62,8 +63,12 @@ def gain(rms: float, config: MelConfig) -> float:
 def mel_chunks(blocks: Iterator[np.ndarray], by: float, columns: int, config: MelConfig) -> Iterator[np.ndarray]:
     """The spectrogram's first `columns` columns in pieces, float32 [bands, up to 4096], of float [n] sample blocks.
 
-    The samples are multiplied `by`; beyond their end there is silence.
+    The samples are multiplied `by`; beyond their end there is silence. Where `config` names a pretrained network, it is
+    what that hears (`avcat.media.pretrained`).
     """
+    if config.pretrained is not None:
+        yield from feature_chunks(blocks, by, columns, config)
+        return
     hop, size = config.hop_size, config.fft_size
     held = np.zeros(size // 2 - column_centre(0, config), np.float32)  # so that column c starts at sample hop * c
     for start in range(0, columns, _CHUNK_COLUMNS):

@@ -1,13 +1,14 @@
-"""E_a: one mel window to f_a."""
+"""E_a: one window of what is heard, mels or the features of a pretrained network, to f_a."""
 
 import torch
 from torch import Tensor, nn
 
 from avcat.config import AudioEncoderConfig
+from avcat.errors import InputError
 from avcat.nn.convs import ConvNormAct
 from avcat.nn.init import RELU, linear
 
-BANDS, COLUMNS = 80, 20  # of one window: 0.2 s, five frames
+BANDS = 80  # of mels; a window is 20 columns: 0.2 s, five frames
 
 
 class SmallAudioEncoder(nn.Module):
@@ -83,8 +84,32 @@ class ResNetSEAudioEncoder(nn.Module):
         return self.out((self.attention(x).softmax(1) * x).sum(1))
 
 
+class FeatureAudioEncoder(nn.Module):
+    """What a pretrained network heard (`avcat.media.pretrained`): two convolutions over time, attention over it.
+
+    Nothing is known of the features' size, so each column is brought to a mean of 0 and a variance of 1 first.
+    """
+
+    def __init__(self, config: AudioEncoderConfig) -> None:
+        super().__init__()
+        w = config.width
+        self.norm = nn.LayerNorm(config.bands)
+        self.layers = nn.Sequential(nn.Conv1d(config.bands, w, 1), nn.GELU(), nn.Conv1d(w, w, 5, padding=2), nn.GELU())
+        self.attention = nn.Linear(w, 1)
+        self.out = nn.Linear(w, config.dim)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`[B, bands, 20]` -> `[B, dim]`."""
+        x = self.layers(self.norm(features.transpose(1, 2)).transpose(1, 2)).transpose(1, 2)  # [B, time, width]
+        return self.out((self.attention(x).softmax(1) * x).sum(1))
+
+
 def build_audio_encoder(config: AudioEncoderConfig) -> nn.Module:
-    """The encoder that `config.kind` names."""
+    """The encoder that `config.kind` names. Raises InputError where it cannot hear `config.bands`."""
+    if config.kind == "features":
+        return FeatureAudioEncoder(config)
+    if config.bands != BANDS:
+        raise InputError(f"audio.kind: {config.kind!r} hears {BANDS} bands, not {config.bands}; 'features' hears any")
     return {"small": SmallAudioEncoder, "resnet_se": ResNetSEAudioEncoder}[config.kind](config)
 
 

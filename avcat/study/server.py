@@ -6,20 +6,20 @@ No part of an address ever becomes a path: names are looked up among those that 
 """
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import uvicorn
-from fastapi import Cookie, Depends, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, Cookie, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from avcat.errors import InputError
-from avcat.study.plan import QUESTIONS, RATINGS, SCALE, Shown, clip_path, order_for, read_study
+from avcat.study.plan import QUESTIONS, RATINGS, SCALE, clip_path, order_for, read_study
 from avcat.study.ratings import HIGHEST, LOWEST, Ratings
 
 COOKIE, COOKIE_DAYS = "rater", 90
@@ -68,7 +68,6 @@ def create_app(folder: Path, contact: str = "") -> FastAPI:
     for path in files.values():
         if not path.is_file():
             raise InputError(f"{path}: no such file; build the study again")
-    pages = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.suffix in TYPES}
     ratings = Ratings(folder / RATINGS)
 
     @asynccontextmanager
@@ -89,32 +88,36 @@ def create_app(folder: Path, contact: str = "") -> FastAPI:
             raise HTTPException(401, "consent first")
         return rater
 
-    Rater = Annotated[str, Depends(known)]
+    app.include_router(_page())
+    app.include_router(_consent(ratings))
+    app.include_router(_questions(ratings, list(files), contact, known))
+    app.include_router(_clips(files, known))
+    return app
 
-    def steps(rater: str) -> list[Shown]:
-        return order_for(rater, list(files))
 
-    @app.get("/")
+def _page() -> APIRouter:
+    """The page itself, which anybody may see."""
+    router = APIRouter()
+    pages = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.suffix in TYPES}
+
+    @router.get("/")
     def index() -> Response:
         return page("index.html")
 
-    @app.get("/page/{name}")
+    @router.get("/page/{name}")
     def page(name: str) -> Response:
         if name not in pages:
             raise HTTPException(404)
         return Response(pages[name], media_type=TYPES[Path(name).suffix], headers={"cache-control": "no-cache"})
 
-    @app.get("/api/study")
-    def about() -> dict[str, Any]:
-        """What the page needs before anybody has consented."""
-        return {
-            "questions": [question._asdict() for question in QUESTIONS],
-            "scale": SCALE,
-            "contact": contact,
-            "count": len(steps("")),
-        }
+    return router
 
-    @app.post("/api/rater", status_code=201)
+
+def _consent(ratings: Ratings) -> APIRouter:
+    """How one becomes a rater: by saying so, once."""
+    router = APIRouter()
+
+    @router.post("/api/rater", status_code=201)
     def join(given: Consent, request: Request, response: Response) -> None:
         if not given.consent:
             raise HTTPException(422, "no consent, no study")
@@ -129,28 +132,52 @@ def create_app(folder: Path, contact: str = "") -> FastAPI:
             secure=request.url.scheme == "https",
         )
 
-    @app.get("/api/rater")
+    return router
+
+
+def _questions(ratings: Ratings, clips: list[str], contact: str, known: Callable[[str], str]) -> APIRouter:
+    """What raters are asked about which clips, and what they answer. `known` gives the rater, or refuses."""
+    router = APIRouter()
+    Rater = Annotated[str, Depends(known)]
+
+    @router.get("/api/study")
+    def about() -> dict[str, Any]:
+        """What the page needs before anybody has consented."""
+        return {
+            "questions": [question._asdict() for question in QUESTIONS],
+            "scale": SCALE,
+            "contact": contact,
+            "count": len(order_for("", clips)),
+        }
+
+    @router.get("/api/rater")
     def session(rater: Rater) -> dict[str, Any]:
         """The rater's own order, and what they have answered: `answers[n]` is about `clips[n]`, null where missing."""
-        answers = ratings.of(rater)
-        shown = steps(rater)
+        answers, shown = ratings.of(rater), order_for(rater, clips)
         return {"clips": [step.clip for step in shown], "answers": [answers.get(step) for step in shown]}
 
-    @app.delete("/api/rater", status_code=204)
+    @router.delete("/api/rater", status_code=204)
     def withdraw(rater: Rater, response: Response) -> None:
         ratings.forget(rater)
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
-    @app.put("/api/ratings/{place}", status_code=204)
+    @router.put("/api/ratings/{place}", status_code=204)
     def rate(place: int, answered: Answered, rater: Rater) -> None:
-        shown = steps(rater)
+        shown = order_for(rater, clips)
         if not 0 <= place < len(shown):
             raise HTTPException(404)
         if not ratings.rate(rater, shown[place], answered.model_dump()):
             raise HTTPException(401, "withdrawn")
 
-    @app.get("/clips/{name}")
-    def clip(name: str, rater: Rater) -> Response:
+    return router
+
+
+def _clips(files: Mapping[str, Path], known: Callable[[str], str]) -> APIRouter:
+    """The clips, for raters alone."""
+    router = APIRouter(dependencies=[Depends(known)])
+
+    @router.get("/clips/{name}")
+    def clip(name: str) -> Response:
         path = files.get(name.removesuffix(".mp4"))
         if path is None or not name.endswith(".mp4"):
             raise HTTPException(404)
@@ -162,7 +189,7 @@ def create_app(folder: Path, contact: str = "") -> FastAPI:
         }
         return FileResponse(path, media_type="video/mp4", headers=headers)
 
-    return app
+    return router
 
 
 class Guard:

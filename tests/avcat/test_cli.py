@@ -14,10 +14,12 @@ from drawn import ALIGN, MEL, face_picture, numbered, tone, write_video
 from painter import Painter
 
 import avcat.redraw
-from avcat import cli
+from avcat import checks
 from avcat.checkpoint import save_model
+from avcat.checks import check_output
 from avcat.cli import main
 from avcat.config import AudioEncoderConfig, BackboneConfig, InputConfig, ModelConfig, RefinementConfig, to_dict
+from avcat.errors import InputError
 from avcat.media.video import probe
 from avcat.models.build import build
 
@@ -116,6 +118,8 @@ def test_the_model_may_come_from_the_environment_and_quiet_is_quiet(
         ({"fit": "error"}, "shorter than the sound"),
         ({"face": "2"}, "face.mp4: no such face in any of its 10 frames"),
         ({"voice": "left=none.wav"}, "none.wav: no such file"),
+        ({"reference": "9"}, "face.mp4: no reference at 9 s, it lasts 0.40 s"),
+        ({"video": "two\nlines.mp4"}, r"two\nlines.mp4: no such file"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(
@@ -124,7 +128,8 @@ def test_bad_input_is_one_line_and_code_2(
     before = {path: path.stat().st_size for path in files.rglob("*")}
     given = {"video": "face.mp4", "audio": "sound.wav", "out": "out.mp4", "model": "model.pt", **change}
     paths = {name: str(files / given[name]) for name in ("video", "audio", "out", "model")}
-    options = [f"--{name}={given[name]}" for name in ("device", "fit", "face", "voice") if name in given]
+    named = ("device", "fit", "face", "voice", "reference")
+    options = [f"--{name}={given[name]}" for name in named if name in given]
     code = main(["dub", paths["video"], paths["audio"], "-o", paths["out"], "--model", paths["model"], "-q", *options])
     out, err = capfd.readouterr()
     assert code == 2
@@ -133,6 +138,11 @@ def test_bad_input_is_one_line_and_code_2(
     assert reason in err
     assert err.count("\n") == 1
     assert {path: path.stat().st_size for path in files.rglob("*")} == before
+
+
+def test_output_is_a_file_on_this_machine() -> None:
+    with pytest.raises(InputError, match=r"s3:/bucket/out\.mp4: a URL"):
+        check_output(Path("s3://bucket/out.mp4"), (), ".mp4", "an MP4 file")
 
 
 def test_no_model_says_how_to_get_one(
@@ -155,7 +165,11 @@ def press_ctrl_c() -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("ask", [press_ctrl_c, lambda: signal.raise_signal(signal.SIGTERM)], ids=["Ctrl-C", "SIGTERM"])
+@pytest.mark.parametrize(
+    "ask",
+    [press_ctrl_c, lambda: signal.raise_signal(signal.SIGTERM), lambda: signal.raise_signal(signal.SIGHUP)],
+    ids=["Ctrl-C", "SIGTERM", "SIGHUP"],
+)
 def test_interrupting_leaves_nothing(
     files: Path,
     tmp_path: Path,
@@ -179,7 +193,7 @@ def test_interrupting_leaves_nothing(
     "options",
     [
         *(["--batch", "0"], ["--reference", "soon"], ["--reference", "nan"], ["--reference", "-1"]),
-        *(["--fit", "stretch"], ["--face", "tallest"], ["--face", "0"], ["--voice", "left"], ["--offset", "inf"]),
+        *(["--fit", "stretch"], ["--face", "tallest"], ["--face", "0"], ["--voice", "left"], ["--offset", "61"]),
     ],
 )
 def test_bad_options_are_refused(files: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,7 +204,7 @@ def test_bad_options_are_refused(files: Path, options: list[str], capsys: pytest
 
 def test_info(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, wanted in [
-        ("model.pt", ["avcat model, format 1", "steps", "12", "image_size", "32"]),
+        ("model.pt", ["avcat model, format 1", "steps", "12", "model.image_size", "32", "inputs.align.left_eye"]),
         ("face.mp4", ["video, h264", "320 x 320", "25.000", "10", "0.400 s", "none"]),
         ("sound.wav", ["sound, pcm_s16le", "16000 Hz", "0.600 s"]),
     ]:
@@ -217,7 +231,7 @@ def test_the_command_itself() -> None:
         assert word in done.stdout
     done = subprocess.run([sys.executable, "-m", "avcat.cli", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("avcat ")
-    assert cli.MODEL_VARIABLE == "AVCAT_MODEL"
+    assert checks.MODEL_VARIABLE == "AVCAT_MODEL"
 
 
 def test_fp16_on_a_processor_is_refused(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,7 +94,7 @@ def test_the_command_says_where(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("avcat.redraw.Redrawer.from_checkpoint", lambda *_, **__: Painter())
-    monkeypatch.setattr("avcat.cli.model_path", lambda path, **_: path)
+    monkeypatch.setattr("avcat.commands.dub.model_path", lambda path, **_: path)
     video = write_video(tmp_path / "v.mp4", (covered(t, image) for t, image in enumerate(talking(75))))
     soundfile.write(tmp_path / "a.wav", tone(3.0), 16_000)
     (tmp_path / "m.pt").touch()

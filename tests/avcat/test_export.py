@@ -147,7 +147,7 @@ def test_what_differs_is_refused_and_not_written(
     torch.manual_seed(1)
     other = build("pc-avs", to_dict(PC_AVS)).eval()
     honest = avcat.export._difference
-    monkeypatch.setattr(avcat.export, "_difference", lambda _, path: honest(other, path))  # type: ignore[arg-type]
+    monkeypatch.setattr(avcat.export, "_difference", lambda _, path, bands: honest(other, path, bands))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"model.pt: in ONNX its pictures differ by"):
         export(exported[0], tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []

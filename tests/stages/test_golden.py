@@ -7,7 +7,7 @@ processor's rounding, which thirty steps amplify. After a change that is meant t
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from avcat.config import OptimiserConfig
+from avcat.data.schema import MEL_BANDS
 from avcat.models.syncnet import SyncNet
 from avcat.seeding import generator
 from avcat.training.avcat import AVCATTask
@@ -32,6 +33,7 @@ class Drawn:
 
     def __init__(self, image_size: int, clips: int) -> None:
         self.image_size, self.lengths, self.threads, self.skip_broken = image_size, [FRAMES] * clips, 1, False
+        self.bands = MEL_BANDS
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -44,15 +46,18 @@ class Drawn:
         bands = np.linspace(0.3, 1, 80)[:, None]
         return (bands * self.loud(clip).repeat(4)[None]).astype(np.float32)
 
-    def frames(self, clip: int, at: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def frames(self, clip: int, at: Sequence[int]) -> np.ndarray:
+        out = np.empty((len(at), self.image_size, self.image_size, 3), np.uint8)
+        self.read_frames(clip, at, out)
+        return out
+
+    def read_frames(self, clip: int, at: Sequence[int], out: Iterable[np.ndarray]) -> None:
         side, loud = self.image_size, self.loud(clip)
-        pictures = np.empty((len(at), side, side, 3), np.uint8) if out is None else out
-        for picture, t in zip(pictures, np.asarray(at).tolist(), strict=True):
+        for picture, t in zip(out, at, strict=True):
             picture[:] = 60 + 10 * (clip % 10)
             cv2.ellipse(picture, (side // 2, side // 2), (side // 3, side // 2), 0, 0, 360, (190, 150, 130), -1)
             mouth = (side // 2, int(0.62 * side)), (side // 8, 1 + int(loud[t] * side / 8))
             cv2.ellipse(picture, *mouth, 0, 0, 360, (90, 20, 20), -1)
-        return pictures
 
 
 def plain(optimiser: OptimiserConfig) -> OptimiserConfig:

@@ -88,15 +88,14 @@ def test_every_map_has_the_paper_s_size(network: AVCAT) -> None:
 class Noise:
     """Clips of noise, for a step that need not learn anything."""
 
-    image_size, lengths, threads, skip_broken = 256, [20], 1, False
+    image_size, lengths, threads, skip_broken, bands = 256, [20], 1, False, 80
 
     def __len__(self) -> int:
         return 1
 
-    def frames(self, clip: int, at: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        out = np.empty((len(at), 256, 256, 3), np.uint8) if out is None else out
-        out[:] = np.random.default_rng(clip).integers(0, 256, out.shape, np.uint8)
-        return out
+    def read_frames(self, clip: int, at: list[int], out: list[np.ndarray]) -> None:
+        for picture in out:
+            picture[:] = np.random.default_rng(clip).integers(0, 256, picture.shape, np.uint8)
 
     def mel(self, clip: int) -> np.ndarray:
         return np.random.default_rng(clip).random((80, 80), np.float32)

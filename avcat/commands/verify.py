@@ -3,8 +3,10 @@
 import argparse
 from pathlib import Path
 
+from avcat.commands.options import Commands
 
-def add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+
+def add(commands: Commands) -> None:
     """Adds the command. It returns 0 for a marked file and 1 for one that is not; errors are raised."""
     verify = commands.add_parser(
         "verify",
@@ -13,10 +15,10 @@ def add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "is. Exit code 0: marked; 1: not marked, or no longer to be found; 2: an error, or no face to look at.",
     )
     verify.add_argument("file", metavar="FILE", type=Path, help="a video")
-    verify.set_defaults(run=_verify)
+    verify.set_defaults(run=_run)
 
 
-def _verify(arguments: argparse.Namespace) -> int:
+def _run(arguments: argparse.Namespace) -> int:
     from avcat.dubbing.watermark import verify  # slow to import
     from avcat.face.landmarks import MediaPipeDetector
 

@@ -3,9 +3,10 @@
 import argparse
 import logging
 import re
-from collections.abc import Callable
 from pathlib import Path
 
+from avcat.checks import check_device
+from avcat.commands.options import LOOPBACK, Commands, add_device, add_quiet, port, positive
 from avcat.errors import InputError
 
 _EXAMPLES = """\
@@ -16,13 +17,10 @@ examples:
   avcat study table out/tiny/study
 """
 _NAME = re.compile(r"[\w.+-]+")
-_HIGHEST_PORT = 65_535
 
 
-def add_study(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", check_device: Callable[[str], None]
-) -> None:
-    """Adds the command; `check_device` raises InputError where a device cannot be used. Imports nothing heavy."""
+def add(commands: Commands) -> None:
+    """Adds the command."""
     study = commands.add_parser(
         "study",
         help="ask people how good the results of several models are",
@@ -32,11 +30,11 @@ def add_study(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parts = study.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_build(parts, check_device)
+    _add_build(parts)
     serve = parts.add_parser("serve", help="show the clips in a web page and take ratings, until Ctrl-C")
     serve.add_argument("folder", metavar="DIR", type=Path, help="what `build` wrote")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen at (default 127.0.0.1: this machine)")
-    serve.add_argument("--port", type=_port, default=8000, help="default 8000; 0 takes a free one")
+    serve.add_argument("--host", default=LOOPBACK, help=f"address to listen at (default {LOOPBACK}: this machine)")
+    serve.add_argument("--port", type=port, default=8000, help="default 8000; 0 takes a free one")
     serve.add_argument(
         "--contact", default="", help="whom raters may write to, shown in the consent notice and at the end"
     )
@@ -46,9 +44,7 @@ def add_study(
     table.set_defaults(run=_table)
 
 
-def _add_build(
-    parts: "argparse._SubParsersAction[argparse.ArgumentParser]", check_device: Callable[[str], None]
-) -> None:
+def _add_build(parts: Commands) -> None:
     build = parts.add_parser(
         "build",
         help="render the clips",
@@ -70,7 +66,7 @@ def _add_build(
     build.add_argument(
         "--clips",
         metavar="N",
-        type=_positive,
+        type=positive,
         default=20,
         help="pairs of each corpus (default 20); all if there are fewer",
     )
@@ -80,9 +76,9 @@ def _add_build(
         action="store_true",
         help="leave out the ground truth: the clip that each sound comes from, as it is",
     )
-    build.add_argument("--device", default="cpu", help="where the networks run: cpu (default), cuda, cuda:1 ...")
-    build.add_argument("-q", "--quiet", action="store_true", help="print errors only")
-    build.set_defaults(run=lambda arguments: _build(arguments, check_device))
+    add_device(build, "the networks run")
+    add_quiet(build)
+    build.set_defaults(run=_build)
 
 
 def _method(text: str) -> tuple[str, Path]:
@@ -92,19 +88,7 @@ def _method(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > _HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to {_HIGHEST_PORT}")
-    return int(text)
-
-
-def _build(arguments: argparse.Namespace, check_device: Callable[[str], None]) -> None:
+def _build(arguments: argparse.Namespace) -> None:
     from avcat.study.plan import GROUND_TRUTH, read_study
 
     models = dict(arguments.method)

@@ -1,0 +1,271 @@
+"""`avcat dub`: redraws the mouth in a video so that it says a sound."""
+
+import argparse
+import math
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from avcat.checks import check_device, check_output, model_path
+from avcat.commands.options import (
+    Bars,
+    Commands,
+    add_credentials,
+    add_device,
+    add_model,
+    add_quiet,
+    credentials_of,
+    positive,
+)
+from avcat.errors import InputError
+from avcat.media.timeline import FITS
+
+if TYPE_CHECKING:
+    from avcat.dubbing.dubber import DubSummary
+    from avcat.dubbing.portrait import Which
+
+EXAMPLES = """\
+examples:
+  avcat dub talk.mp4 speech.wav -o dubbed.mp4 --model model.pt
+  avcat dub talk.mp4 speech.wav -o dubbed.mp4 --fit freeze --reference 2.5
+  avcat dub duo.mp4 both.wav -o dubbed.mp4 --voice left=anna.wav --voice right=ben.wav
+  avcat dub talk.mp4 speech.wav -o dubbed.mp4 --credentials cert.pem --key key.pem
+"""
+_MAX_OFFSET_S = 60  # more is a slip of the keyboard
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    dub = commands.add_parser(
+        "dub",
+        help="redraw the mouth in a video so that it says a sound",
+        description="Redraws the mouth in VIDEO so that it says AUDIO. The result has the size and frame rate of VIDEO "
+        "and the length of AUDIO. Frames without a face stay as they are. After a cut, faces are chosen anew.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    dub.add_argument("video", metavar="VIDEO", type=Path, help="a video of a talking person; its own sound is not used")
+    dub.add_argument("audio", metavar="AUDIO", type=Path, help="the speech: a sound file, or a video with sound")
+    dub.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT.mp4",
+        type=Path,
+        required=True,
+        help="the file to write; its folder is made if needed",
+    )
+    add_model(dub, "a trained model.pt, or its export")
+    _add_faces(dub)
+    _add_time(dub)
+    _add_look(dub)
+    _add_arithmetic(dub)
+    add_credentials(dub)
+    add_quiet(dub)
+    dub.set_defaults(run=_run)
+
+
+def _add_faces(dub: argparse.ArgumentParser) -> None:
+    """Whose mouth, by whose voice."""
+    dub.add_argument(
+        "--face",
+        metavar="largest|left|right|N|all",
+        type=_face,
+        default="largest",
+        help="whose mouth is redrawn: the largest face (default), the first from the left or right, the Nth from the "
+        "left, or everybody's",
+    )
+    dub.add_argument(
+        "--voice",
+        metavar="FACE=SOUND",
+        type=_voice,
+        action="append",
+        default=[],
+        help="a sound that moves one face's mouth, in place of AUDIO, which is what is heard; once for each face",
+    )
+    dub.add_argument(
+        "--reference",
+        metavar="first|SECONDS",
+        type=_reference,
+        default=None,
+        help="the frame that shows the network the person: the first one with a face (default), or the one nearest to "
+        "this time",
+    )
+
+
+def _add_time(dub: argparse.ArgumentParser) -> None:
+    """Where picture and sound lie."""
+    dub.add_argument(
+        "--fit",
+        choices=FITS,
+        default="pingpong",
+        help="where VIDEO is shorter than AUDIO: play it back and forth (default), freeze its last frame, or stop with "
+        "an error; a longer one is cut",
+    )
+    dub.add_argument(
+        "--offset",
+        metavar="SECONDS",
+        type=_offset,
+        default=0.0,
+        help="let mouths move this much later than the sound, or earlier where negative (default 0)",
+    )
+    dub.add_argument(
+        "--syncnet",
+        metavar="FILE",
+        type=Path,
+        default=None,
+        help="a SyncNet's model.pt: say first by how much VIDEO's own sound comes before or after its picture",
+    )
+
+
+def _add_look(dub: argparse.ArgumentParser) -> None:
+    """What is done to the picture beside redrawing it."""
+    dub.add_argument(
+        "--fade-hidden",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="leave the mouth as it is where it is hidden, by a hand or in profile, and say where (the default)",
+    )
+    dub.add_argument(
+        "--sharpen",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="sharpen the redrawn part of faces that are larger than the network's pictures, up to the source's own "
+        "detail (the default)",
+    )
+
+
+def _add_arithmetic(dub: argparse.ArgumentParser) -> None:
+    """Where and how the network computes."""
+    add_device(dub)
+    dub.add_argument(
+        "--batch",
+        metavar="FRAMES",
+        type=positive,
+        default=None,
+        help="frames redrawn at once (default 8 on a processor, else 32)",
+    )
+    dub.add_argument(
+        "--precision",
+        choices=("fp32", "bf16", "fp16"),
+        default="fp32",
+        help="of the network's arithmetic: fp32 (default); bf16 on new processors and GPUs, or fp16 on GPUs, is faster "
+        "and looks the same",
+    )
+    dub.add_argument(
+        "--compile", action="store_true", help="compile the network first: a minute or more, which long videos win back"
+    )
+
+
+def _reference(text: str) -> float | None:
+    if text == "first":
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither `first` nor a time in seconds")
+    return seconds
+
+
+def _face(text: str) -> "Which":
+    if text in ("largest", "all"):
+        return text  # type: ignore[return-value]
+    if text in ("left", "right"):
+        return 1 if text == "left" else -1
+    if text.isdigit() and int(text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is none of largest, left, right, all, or a number from 1")
+
+
+def _voice(text: str) -> "tuple[Which, Path]":
+    face, equals, sound = text.partition("=")
+    if not equals or not sound:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FACE=SOUND")
+    return _face(face), Path(sound)
+
+
+def _offset(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not -_MAX_OFFSET_S <= seconds <= _MAX_OFFSET_S:  # nor is it, where it is no number
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time of {_MAX_OFFSET_S} seconds at most")
+    return seconds
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from avcat.media.soundtrack import sound_rate
+    from avcat.media.video import probe
+
+    # What takes no time is checked before what does.
+    model = model_path(arguments.model, onnx=True)
+    probe(arguments.video)
+    voices = _voices(arguments.voice)
+    for sound in (arguments.audio, *voices.values()):
+        sound_rate(sound)
+    check_output(arguments.output, (arguments.video, arguments.audio, model, *voices.values()), ".mp4", "an MP4 file")
+    check_device(arguments.device)
+    credentials = credentials_of(arguments)
+    if arguments.precision == "fp16" and arguments.device.startswith("cpu"):
+        raise InputError("--precision fp16: is for GPUs; on a processor take bf16 or fp32")
+
+    from avcat.credentials import signing
+    from avcat.dubbing import Dubber, DubSettings  # slow to import
+
+    if arguments.syncnet is not None:
+        _tell_offset(arguments)
+    dubber = Dubber.from_checkpoint(
+        model,
+        arguments.device,
+        batch_frames=arguments.batch,
+        precision=arguments.precision,
+        compile=arguments.compile,
+    )
+    settings = DubSettings(
+        faces=arguments.face,
+        voices=voices,
+        fit=arguments.fit,
+        reference_s=arguments.reference,
+        offset_s=arguments.offset,
+        fade_hidden=arguments.fade_hidden,
+        sharpen=arguments.sharpen,
+    )
+    started = time.monotonic()
+    with signing(arguments.output, credentials) as out, Bars(quiet=arguments.quiet) as bars:
+        summary = dubber.dub(arguments.video, arguments.audio, out, settings, progress=bars.update)
+    _tell(summary, arguments, time.monotonic() - started)
+
+
+def _voices(given: "list[tuple[Which, Path]]") -> "dict[Which, Path]":
+    voices: dict[Which, Path] = {}
+    for face, sound in given:
+        if face in voices:
+            raise InputError(f"--voice: two sounds for one face, {voices[face]} and {sound}")
+        voices[face] = sound
+    return voices
+
+
+def _tell_offset(arguments: argparse.Namespace) -> None:
+    from avcat.dubbing.offset import source_offset
+    from avcat.face.landmarks import MediaPipeDetector
+
+    found = source_offset(arguments.video, arguments.syncnet, MediaPipeDetector(), arguments.device)
+    if not arguments.quiet:
+        print(f"{arguments.video}: {found or 'no sound, or too little of a face, to tell its own offset'}")
+
+
+def _tell(summary: "DubSummary", arguments: argparse.Namespace, took_s: float) -> None:
+    for warning in summary.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if summary.hidden_s:
+        stretches = ", ".join(f"{start:.2f}-{end:.2f} s" for start, end in summary.hidden_s)
+        print(f"warning: a mouth is hidden, and was left as it was, at {stretches}", file=sys.stderr)
+    if not arguments.quiet:
+        print(
+            f"{arguments.output}: {summary.duration_s:.2f} s, {summary.frames} frames, "
+            f"{summary.frames - summary.redrawn} without a face or with a hidden mouth left as they were; "
+            f"{took_s:.1f} s, {summary.frames / took_s:.1f} frames/s"
+        )

@@ -1,0 +1,22 @@
+"""`avcat info`: says what a file holds."""
+
+import argparse
+from pathlib import Path
+
+from avcat.commands.options import Commands
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    info = commands.add_parser("info", help="say what a model, video or sound file holds")
+    info.add_argument("file", metavar="FILE", type=Path)
+    info.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from avcat.describe import describe
+
+    facts = describe(arguments.file)
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name:<{width}}  {value}")

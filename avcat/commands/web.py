@@ -1,0 +1,54 @@
+"""`avcat web`: dubs on a page in the browser."""
+
+import argparse
+
+from avcat.checks import check_device, model_path
+from avcat.commands.options import (
+    LOOPBACK,
+    Commands,
+    add_credentials,
+    add_device,
+    add_model,
+    credentials_of,
+    port,
+    positive,
+)
+
+
+def add(commands: Commands) -> None:
+    """Adds the command."""
+    web = commands.add_parser(
+        "web",
+        help="dub in a browser, on a page of this machine",
+        description="Serves a page on which a video and a sound are given, a face is picked, and the result is watched "
+        "and downloaded; one job at a time. Needs the extra: pip install 'avcat[web]'.",
+    )
+    add_model(web, "a trained model")
+    web.add_argument(
+        "--host",
+        default=LOOPBACK,
+        help=f"the address to listen on (default {LOOPBACK}: this machine alone); the page asks for no password",
+    )
+    web.add_argument("--port", type=port, default=7860, help="default 7860; 0 takes a free one")
+    web.add_argument("--max-seconds", type=positive, default=60, help="longest video and sound (default 60)")
+    web.add_argument("--max-mb", type=positive, default=200, help="largest file (default 200)")
+    add_device(web)
+    add_credentials(web)
+    web.set_defaults(run=_run)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    model = model_path(arguments.model, onnx=True)
+    credentials = credentials_of(arguments)
+    check_device(arguments.device)
+
+    from avcat.web import Limits, serve  # slow to import
+
+    serve(
+        model,
+        host=arguments.host,
+        port=arguments.port,
+        limits=Limits(seconds=arguments.max_seconds, megabytes=arguments.max_mb),
+        device=arguments.device,
+        credentials=credentials,
+    )
