@@ -1,8 +1,8 @@
 """One MLflow run a stage: what it was told, what it read, what it measured, what it looks like.
 
 The store is `mlflow.db` in the project's root unless MLFLOW_TRACKING_URI names another. Runs of one reproduction
-share the tag `reproduction` (the variable AVCAT_REPRODUCTION, set by `stages.reproduce`), so that the user interface
-groups and compares them: `mlflow ui --backend-store-uri sqlite:///mlflow.db`.
+share the tag `reproduction`, so that the user interface groups and compares them: the variable AVCAT_REPRODUCTION that
+`stages.reproduce` sets, else the name of `dvc exp run`'s experiment.
 """
 
 import logging
@@ -109,7 +109,8 @@ def tracked(stage: str, params: Mapping[str, Any], reads: Iterable[str | Path] =
     use_store()
     mlflow.set_experiment(EXPERIMENT)
     name = os.environ.get("DVC_STAGE", stage)
-    tags = {"stage": name, "git_revision": git_revision(), "reproduction": os.environ.get("AVCAT_REPRODUCTION", "none")}
+    reproduction = os.environ.get("AVCAT_REPRODUCTION") or os.environ.get("DVC_EXP_NAME") or "none"
+    tags = {"stage": name, "git_revision": git_revision(), "reproduction": reproduction}
     tags |= {f"md5.{path}": md5 for path, md5 in input_hashes(reads).items()}
     with mlflow.start_run(run_name=name, tags=tags):
         mlflow.log_params({key: str(value) for key, value in flatten(_plain(params))})

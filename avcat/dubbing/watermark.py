@@ -42,7 +42,7 @@ FALSE_ALARM = 1e-6  # a clip with a smaller chance of one counts as marked
 
 _CELL = 0.22  # sides of a cell in distances of the eyes
 _LEFT, _ABOVE = 0.38, 0.82  # where the grid begins: beside the left eye, and how far below it
-_RMS, _MOST = 1.97, 4.0  # levels of 255: over the redrawn region, which is 42.2 dB, and of a single cell
+_RMS, _MOST = 1.9, 4.0  # levels of 255: over the redrawn region, which is 42.5 dB, and of a single cell
 _SIDE = COLUMNS * _CELL
 _ALIGN = AlignConfig(  # to a square whose upper part is the grid; steadier than dubbing's, for a cell is large
     left_eye=(_LEFT / _SIDE, -_ABOVE / _SIDE),

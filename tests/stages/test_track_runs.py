@@ -75,3 +75,12 @@ def test_hashes_come_from_the_lock(tmp_path: Path) -> None:
 
 def test_names_are_joined_by_dots() -> None:
     assert dict(flatten({"a": {"b": {"c": 1}}, "d": 2})) == {"a.b.c": 1, "d": 2}
+
+
+def test_an_experiment_of_dvc_is_a_reproduction(store: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AVCAT_REPRODUCTION")
+    monkeypatch.setenv("DVC_EXP_NAME", "more-sync")
+    with tracked("evaluate", {}):
+        pass
+    (found,) = _track.mlflow.search_runs(search_all_experiments=True).to_dict("records")
+    assert found["tags.reproduction"] == "more-sync"
