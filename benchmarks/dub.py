@@ -33,6 +33,7 @@ from avcat.media.audio import load_audio
 from avcat.media.shots import CutFinder
 from avcat.media.video import decode
 from avcat.media.writer import VideoWriter
+from avcat.nn.precision import Precision, quickest
 from avcat.redraw import Redrawer
 from avcat.synth.corpus import WILD, plan, render
 
@@ -46,6 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, required=True, help="a model.pt")
     parser.add_argument("--seconds", type=float, default=40, help="of video for the speed (default: %(default)s)")
+    parser.add_argument("--precision", default=quickest("cpu"), help="default: as `avcat dub` has it, %(default)s here")
     parser.add_argument(
         "--minutes", type=float, nargs=2, default=(1, 10), help="of video for the memory (default: 1 10); 0 0: none"
     )
@@ -55,7 +57,7 @@ def main() -> None:
         folder = Path(name)
         head = rendered(folder)
         video, sound = lengthened(head, folder, options.seconds)
-        speed(video, sound, options.model, folder, cores)
+        speed(video, sound, options.model, folder, cores, options.precision)
         if options.minutes[1]:
             short, long = (peak(head, folder, minutes, options.model) for minutes in options.minutes)
             print(
@@ -85,12 +87,12 @@ def lengthened(head: Path, folder: Path, seconds: float) -> tuple[Path, Path]:
     return video, sound
 
 
-def speed(video: Path, sound: Path, model: Path, folder: Path, cores: int) -> None:
+def speed(video: Path, sound: Path, model: Path, folder: Path, cores: int, precision: Precision) -> None:
     """The whole, its parts, and the ratio of its bound to it."""
-    dubber = Dubber.from_checkpoint(model)
+    dubber = Dubber.from_checkpoint(model, precision=precision)
     dubber.dub(video, sound, folder / "warm.mp4")
     (wall, cpu), summary = timed(lambda: dubber.dub(video, sound, folder / "out.mp4"))
-    measured = parts(video, sound, model, folder)
+    measured = parts(video, sound, model, folder, precision)
     for name, (part_wall, part_cpu) in measured.items():
         per = 1e3 / summary.frames
         print(f"  {name}: {part_wall * per:.1f} ms a frame alone, {part_cpu * per:.1f} ms of processor")
@@ -98,14 +100,14 @@ def speed(video: Path, sound: Path, model: Path, folder: Path, cores: int) -> No
     divided = sum(part_cpu for _, part_cpu in measured.values()) / cores
     bound = max(slowest, divided)
     print(
-        f"dub, {SIZE[0]} x {SIZE[1]}: {summary.frames / wall:.1f} frames/s on {cpu / wall:.2f} of {cores} cores; "
-        f"the bound is {summary.frames / bound:.1f}: {bound / wall:.2f} of it"
+        f"dub, {SIZE[0]} x {SIZE[1]}, {precision}: {summary.frames / wall:.1f} frames/s on {cpu / wall:.2f} of {cores} "
+        f"cores; the bound is {summary.frames / bound:.1f}: {bound / wall:.2f} of it"
     )
 
 
-def parts(video: Path, sound: Path, model: Path, folder: Path) -> dict[str, tuple[float, float]]:
+def parts(video: Path, sound: Path, model: Path, folder: Path, precision: Precision) -> dict[str, tuple[float, float]]:
     """(wall, processor) seconds of each part of a dub, alone, for all frames."""
-    redrawer, detector = Redrawer.from_checkpoint(model), MediaPipeDetector(max_faces=4)
+    redrawer, detector = Redrawer.from_checkpoint(model, precision=precision), MediaPipeDetector(max_faces=4)
     size = redrawer.crop_size
     seconds: dict[str, tuple[float, float]] = {}
 

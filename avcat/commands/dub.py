@@ -5,9 +5,9 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from avcat.checks import check_device, check_output, model_path
+from avcat.checks import ONNX_SUFFIX, check_device, check_output, model_path
 from avcat.commands.options import (
     Bars,
     Commands,
@@ -24,6 +24,7 @@ from avcat.media.timeline import FITS
 if TYPE_CHECKING:
     from avcat.dubbing.dubber import DubSummary
     from avcat.dubbing.portrait import Which
+    from avcat.nn.precision import Precision
 
 EXAMPLES = """\
 examples:
@@ -147,10 +148,10 @@ def _add_arithmetic(dub: argparse.ArgumentParser) -> None:
     )
     dub.add_argument(
         "--precision",
-        choices=("fp32", "bf16", "fp16"),
-        default="fp32",
-        help="of the network's arithmetic: fp32 (default); bf16 on new processors and GPUs, or fp16 on GPUs, is faster "
-        "and looks the same",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        default="auto",
+        help="of the network's arithmetic: by default bf16 where the device has instructions for it, which looks the "
+        "same, else fp32; fp16 on GPUs",
     )
     dub.add_argument(
         "--compile", action="store_true", help="compile the network first: a minute or more, which long videos win back"
@@ -221,7 +222,7 @@ def _run(arguments: argparse.Namespace) -> None:
         model,
         arguments.device,
         batch_frames=arguments.batch,
-        precision=arguments.precision,
+        precision=_precision(arguments.precision, arguments.device, model),
         compile=arguments.compile,
     )
     settings = DubSettings(
@@ -237,6 +238,14 @@ def _run(arguments: argparse.Namespace) -> None:
     with signing(arguments.output, credentials) as out, Bars(quiet=arguments.quiet) as bars:
         summary = dubber.dub(arguments.video, arguments.audio, out, settings, progress=bars.update)
     _tell(summary, arguments, time.monotonic() - started)
+
+
+def _precision(wanted: "Precision | Literal['auto']", device: str, model: Path) -> "Precision":
+    from avcat.nn.precision import quickest
+
+    if wanted != "auto":
+        return wanted
+    return "fp32" if model.suffix == ONNX_SUFFIX else quickest(device)  # ONNX models know nothing else
 
 
 def _voices(given: "list[tuple[Which, Path]]") -> "dict[Which, Path]":
