@@ -7,6 +7,7 @@ Units are part of the names. Defaults live in `params.yaml` alone, so a number i
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ class Between:
 
 Fraction = Annotated[float, Between(0, 1)]
 Count = Annotated[int, Between(1, 1_000_000_000)]
+Natural = Annotated[int, Between(0, 1_000_000_000)]
+Seconds = Annotated[float, Between(1e-3, 1e9)]
 Side = Annotated[int, Between(16, 4096)]  # of a square picture, px
 
 
@@ -88,6 +91,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return {str(key): _convert(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{where}: expected a number, got {value!r}")
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise InputError(f"{where}: expected {hint.__name__}, got {value!r}")
     return value
@@ -121,10 +126,10 @@ class PretrainedConfig:
 class MelConfig:
     """Log-mel spectrogram (paper, section 4: 16 kHz, FFT 1280, hop 160, 80 bands; the rest is PC-AVS's recipe)."""
 
-    sample_rate: int
-    fft_size: int
-    hop_size: int
-    bands: int  # of a pretrained network: its features
+    sample_rate: Count
+    fft_size: Count
+    hop_size: Count
+    bands: Count  # of a pretrained network: its features
     low_hz: float
     high_hz: float
     rms: float  # the whole file is scaled to this root mean square
@@ -137,11 +142,11 @@ class AlignConfig:
 
     left_eye: tuple[float, float]
     right_eye: tuple[float, float]
-    position_sigma_s: float  # Gaussian smoothing of the eyes' midpoint and angle
-    scale_sigma_s: float  # of the eyes' distance: much longer, so that a turning head keeps its size
+    position_sigma_s: Seconds  # Gaussian smoothing of the eyes' midpoint and angle
+    scale_sigma_s: Seconds  # of the eyes' distance: much longer, so that a turning head keeps its size
     # How far down the crop the corners of the mouth lie in a clip's median, as a fraction of its side: long faces are
     # moved up and short ones down. None leaves it to the eyes alone, as in files made before there was this.
-    mouth_height: float | None = None
+    mouth_height: Fraction | None = None
 
 
 @dataclass(frozen=True)
@@ -207,8 +212,8 @@ class DetectorConfig:
     """Who finds the faces."""
 
     kind: Literal["mediapipe", "retinaface"]
-    max_faces: int  # in one picture, the largest
-    min_score: float  # 0..1, below it is no face
+    max_faces: Count  # in one picture, the largest
+    min_score: Fraction  # below it is no face
     retinaface: RetinaFaceConfig
 
 
@@ -217,10 +222,10 @@ class DataConfig:
     """From raw videos to shards."""
 
     corpora: dict[str, SourceConfig]  # by name
-    mix: dict[str, float]  # by name: the share of a corpus's training files that is used, 1 where it is not named
+    mix: dict[str, Fraction]  # by name: the share of a corpus's training files that is used, 1 where it is not named
     val_fraction: Fraction  # of the speakers, where the corpus has no split of its own
     test_fraction: Fraction
-    max_clip_s: float  # longer videos are cut at their shots, and into clips no longer than this
+    max_clip_s: Seconds  # longer videos are cut at their shots, and into clips no longer than this
     cut_threshold: float  # PySceneDetect's, of its content detector: 27 is its default
     crop_size: Side  # side of the stored crops; networks of another size resize them
     jpeg_quality: Annotated[int, Between(1, 100)]
@@ -228,8 +233,8 @@ class DataConfig:
     detector: DetectorConfig
     speaker: Literal["largest", "central", "agreement"]  # which of several faces speaks; agreement asks a SyncNet
     speaker_syncnet: str | None  # its model file
-    min_frames: int  # shorter clips are rejected: "too short"
-    max_gap_frames: int  # longer runs without a face reject the clip: "gap"
+    min_frames: Natural  # shorter clips are rejected: "too short"
+    max_gap_frames: Natural  # longer runs without a face reject the clip: "gap"
     min_found_fraction: Fraction  # "face not found often enough"
     min_eye_distance_px: float  # "face too small"
     min_loudness_db: float  # root mean square against full scale; quieter clips are rejected: "silent"
@@ -241,8 +246,8 @@ class OffsetsConfig:
     """Clips whose sound is not that of their picture, or comes early or late, as SyncNet hears it."""
 
     check: bool  # whether anybody looks at all
-    max_shift: int  # frames that are tried to each side
-    max_offset: int  # frames; more rejects the clip: "sound and picture apart"
+    max_shift: Count  # frames that are tried to each side
+    max_offset: Natural  # frames; more rejects the clip: "sound and picture apart"
     min_confidence: float  # of SyncNet; less rejects the clip: "sound and picture do not fit"
     correct: bool  # moves the sound of clips that stay to where it fits
 
@@ -252,15 +257,15 @@ class RuntimeConfig:
     """How the work is done. Never changes a result but by rounding, in training, so no stage depends on it."""
 
     storage: str  # where out/ and state/ lie: a folder, or a URL such as s3://bucket/folder (docs/cluster.md)
-    num_cpus: int  # of a Ray instance that we start ourselves; 0 takes all
-    workers: int  # actors of one pipeline; 0 takes one a CPU
+    num_cpus: Natural  # of a Ray instance that we start ourselves; 0 takes all
+    workers: Natural  # actors of one pipeline; 0 takes one a CPU
     worker_gpus: float  # the share of a GPU that an actor gets whose detector can use one
-    clip_limit_s: float  # what decodes a clip for longer is ended, and the clip has failed
-    device: str  # of training, and of detectors that can use it: auto, cpu, cuda
+    clip_limit_s: Seconds  # what decodes a clip for longer is ended, and the clip has failed
+    device: Literal["auto", "cpu", "cuda"]  # of training, and of detectors that can use it
     compile: bool  # networks by torch.compile, which pays on a GPU: minutes at the start, faster steps after
-    train_workers: int  # processes that train one network; 1 is the stage's own, more are placed by Ray
-    threads: int  # of a training process; 0 takes all
-    loader_threads: int  # that make its batches
+    train_workers: Count  # processes that train one network; 1 is the stage's own, more are placed by Ray
+    threads: Natural  # of a training process; 0 takes all
+    loader_threads: Count  # that make its batches
     broken_shards: Literal["stop", "skip"]  # what training does where one cannot be read; skipping changes the result
 
 

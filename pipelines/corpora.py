@@ -29,7 +29,10 @@ SOUND_SUFFIXES = frozenset(
     [".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"]
 )  # no clips, but somebody took them for some
 VIDEO_SUFFIXES = frozenset(
-    [".3gp", ".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv"]
+    [
+        *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
+        *(".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
+    ]
 )
 VOXCELEB1_TEST = re.compile(r"E|id10(2[7-9]\d|30\d)$")
 
@@ -47,6 +50,8 @@ class Source:
 
 def find_sources(config: DataConfig) -> list[Source]:
     """The videos of all corpora, ordered by corpus and path. InputError where a corpus is missing or empty."""
+    if not config.corpora:
+        raise InputError("data.corpora: names none")
     for name in config.mix:
         if name not in config.corpora:
             raise InputError(f"data.mix.{name}: no such corpus, there are {', '.join(sorted(config.corpora))}")
@@ -77,18 +82,27 @@ def media_below(root: Path, suffixes: Collection[str] = VIDEO_SUFFIXES) -> list[
         names = [name.removeprefix(root.path).lstrip("/") for name in root.fs.find(root.path)]  # type: ignore[attr-defined]
         return sorted(name for name in names if _counts(name.rsplit("/", 1)[-1], suffixes))
     found, seen = [], set()
-    for folder, below, files in os.walk(root, followlinks=True):
+
+    def unreadable(error: OSError) -> None:
+        """A folder that cannot be listed is told as if it were a clip."""
+        if Path(error.filename) == root:
+            raise InputError(f"{root}: cannot be read ({error.strerror})")
+        found.append(_below(Path(error.filename), root))
+
+    for folder, below, files in os.walk(root, followlinks=True, onerror=unreadable):
         status = Path(folder).stat()
         if (status.st_dev, status.st_ino) in seen:
             below.clear()  # a link leads back to where we have been
             continue
         seen.add((status.st_dev, status.st_ino))
         below[:] = sorted(name for name in below if not name.startswith("."))
-        for name in files:
-            if _counts(name, suffixes):
-                path = os.fsencode(Path(folder, name).relative_to(root).as_posix())
-                found.append(path.decode("utf-8", "backslashreplace"))  # a name of other bytes is told, and not found
+        found += [_below(Path(folder, name), root) for name in files if _counts(name, suffixes)]
     return sorted(found)
+
+
+def _below(path: Path, root: Path) -> str:
+    """Below the root, with forward slashes. A name of other bytes than UTF-8 is told, and will not be found."""
+    return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _counts(name: str, suffixes: Collection[str]) -> bool:
@@ -137,21 +151,25 @@ LAYOUTS: Mapping[str, Callable[[Sequence[str]], Iterator[tuple[str, str]]]] = {
 def _by_table(found: Sequence[Source], table: Path) -> list[Source]:
     """The sources that a CSV names, with its speakers and splits."""
     try:
-        with table.open(newline="", encoding="utf-8") as file:
+        with table.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a mark before the first column
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{table}: cannot be read as a table of clips ({error})") from error
     by_path = {source.path: source for source in found}
-    chosen = []
+    chosen: dict[str, Source] = {}
     for number, row in enumerate(rows, 2):
+        if "path" not in row:
+            raise InputError(f"{table}: has no column 'path', but {', '.join(map(str, row))}")
+        if row["path"] in chosen:
+            raise InputError(f"{table}: line {number} names {row['path']!r} again")
         if not row.get("path") or row["path"] not in by_path:
             raise InputError(f"{table}: line {number} names no video of the corpus: {row.get('path')!r}")
         split = row.get("split") or ""
         if split not in ("", *SPLITS):
             raise InputError(f"{table}: line {number}: split {split!r} is not one of {', '.join(SPLITS)}")
         source = by_path[row["path"]]
-        chosen.append(replace(source, speaker=row.get("speaker") or source.speaker, split=split))
-    return chosen
+        chosen[source.path] = replace(source, speaker=row.get("speaker") or source.speaker, split=split)
+    return list(chosen.values())
 
 
 # ---------------------------------------------------------------------------------------------------------------------

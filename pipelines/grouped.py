@@ -3,7 +3,7 @@
 Files lie in the state folder until all are there, so that an interrupted run goes on from what is marked.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -63,11 +63,23 @@ def work_grouped(
 
 
 def publish(clips: Rows, outcomes: Sequence[Outcome], *, suffix: str, state: Path, out: Path) -> None:
-    """Moves the files of all shards to the folder `out`, with the outcomes of all clips, and removes the state."""
-    for name in by_shard(clips):
-        move(state / f"{name}{suffix}", out / f"{name}{suffix}")
+    """Moves the files of all shards to the folder `out`, with the outcomes of all clips, and removes the state.
+
+    Files of earlier runs whose shards are no more are removed.
+    """
+    names = {f"{name}{suffix}" for name in by_shard(clips)}
+    remove_others(out, names | {OUTCOMES}, f"*{suffix}")
+    for name in sorted(names):
+        move(state / name, out / name)
     write_outcomes(out / OUTCOMES, outcomes)
     remove_tree(state)
+
+
+def remove_others(folder: Path, names: Collection[str], pattern: str) -> None:
+    """Removes the files of a folder that match `pattern` and are not among `names`."""
+    for path in folder.glob(pattern) if folder.is_dir() else ():
+        if path.name not in names:
+            path.unlink()
 
 
 def _done_groups(

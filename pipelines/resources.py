@@ -27,5 +27,6 @@ def with_device(runtime: RuntimeConfig) -> RuntimeConfig:
     """The same with `auto` replaced by the device that is there: cuda or cpu."""
     import torch  # here alone: most workers never touch it
 
-    found = "cuda" if torch.cuda.is_available() else "cpu"
-    return replace(runtime, device=found) if runtime.device == "auto" else runtime
+    if runtime.device != "auto":
+        return runtime
+    return replace(runtime, device="cuda" if torch.cuda.is_available() else "cpu")

@@ -28,7 +28,7 @@ from avcat.media.mel import COLUMNS_PER_FRAME
 from avcat.media.video import decode_at
 from pipelines.child import Child
 from pipelines.clips import SPLITS, Rows, by_shard, read_manifest, reading
-from pipelines.grouped import OUTCOMES
+from pipelines.grouped import OUTCOMES, remove_others
 from pipelines.outcome import (
     Failed,
     Outcome,
@@ -124,6 +124,9 @@ def build_shards(
         for split in SPLITS:
             if split not in splits:
                 raise InputError(f"{manifest}: no clip of the split {split!r} is left to train or to score with")
+        for split in SPLITS:  # what earlier runs made of clips that are no more
+            kept = {path.name for job in filled if job.split == split for path in files_of(job.target(out))}
+            remove_others(out / split, kept, "shard-*")
         write_outcomes(out / OUTCOMES, outcomes)
         written = [_publish(job, out) for job in filled]
         remove_tree(state)

@@ -58,6 +58,8 @@ def track_clips(
     """
     clips, usage = read_manifest(manifest), Usage()
     syncnet = speaker_syncnet(config)
+    if config.detector.kind == "retinaface":
+        build_detector(config.detector)  # weights that cannot be used are told once, before any clip is tried
     on_gpu = config.detector.kind == "retinaface" and runtime.device == "cuda"
     with alone(state):
         outcomes = work_grouped(

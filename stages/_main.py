@@ -10,6 +10,8 @@ from tqdm import tqdm
 from avcat.errors import InputError
 from stages._params import ROOT
 
+NETWORK = ("aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs")  # whose errors are no OSErrors
+
 
 def run_stage(work: Callable[[], None]) -> int:
     """Runs `work` in the project's root; returns the exit code.
@@ -28,6 +30,11 @@ def run_stage(work: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        if type(error).__module__.split(".")[0] not in NETWORK:
+            raise
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -6,12 +6,17 @@ import sys
 from avcat.errors import InputError
 from pipelines.cluster import connect
 from pipelines.manifest import build_manifest
-from pipelines.outcome import explain, read_outcomes
+from pipelines.outcome import Outcome, explain, read_outcomes
 from stages._main import bar, run_stage
 from stages._params import load
 from stages._track import tracked
 
-REPORTS = ("shards/outcomes.parquet", "tracks/outcomes.parquet", "mels/outcomes.parquet", "manifest-outcomes.parquet")
+REPORTS = {
+    "manifest": "manifest-outcomes.parquet",
+    "tracks": "tracks/outcomes.parquet",
+    "mels": "mels/outcomes.parquet",
+    "shards": "shards/outcomes.parquet",
+}
 
 
 def work() -> None:
@@ -33,14 +38,20 @@ def work() -> None:
 
 
 def tell(clip: str) -> None:
-    """Prints what became of a clip, by the report of the last stage that has written one."""
+    """Prints what became of a clip: the first verdict against it, else how far it came."""
     out = load().out
-    report = next((out / name for name in REPORTS if (out / name).exists()), None)
-    if report is None:
+    reports = {stage: out / name for stage, name in REPORTS.items() if (out / name).exists()}
+    if not reports:
         raise InputError(f"{out}: no stage has reported yet; `dvc repro shards` makes them")
-    lines = explain(read_outcomes(report), clip)
+    ends: dict[str, Outcome] = {}
+    for stage, report in reports.items():
+        for end in read_outcomes(report):
+            # A stage speaks for itself: what its report repeats of earlier ones may be older than theirs.
+            if end.stage == stage and (end.clip_id not in ends or ends[end.clip_id].status == "ok"):
+                ends[end.clip_id] = end
+    lines = explain(list(ends.values()), clip)
     if not lines:
-        raise InputError(f"{clip}: no such clip in {report}")
+        raise InputError(f"{clip}: no such clip in the reports of {', '.join(reports)} below {out}")
     print(*lines, sep="\n")
 
 

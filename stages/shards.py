@@ -3,6 +3,9 @@
 import argparse
 import sys
 
+from avcat.data.shards import damaged_shards
+from avcat.errors import InputError
+from pipelines.clips import SPLITS
 from pipelines.cluster import connect
 from pipelines.shards import build_shards
 from stages._main import bar, run_stage
@@ -34,9 +37,21 @@ def work() -> None:
         run.log_outcomes(counts)
 
 
+def verify() -> None:
+    """Compares every shard with its sha256. Raises InputError that names those which were damaged since."""
+    folder = load().out / "shards"
+    damaged = [line for split in SPLITS for line in damaged_shards(folder / split)]
+    if damaged:
+        raise InputError("; ".join(damaged))
+    print(f"{folder}: every byte as it was written")
+
+
 def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    return run_stage(work)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--verify", action="store_true", help="only compare the shards that are there with their sha256"
+    )
+    return run_stage(verify if parser.parse_args().verify else work)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import io
 import json
 import logging
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -243,14 +245,17 @@ class ShardReader:
         header = npy_header(shape)  # numpy would parse it as Python, which takes as long as decoding a frame
         if not data.startswith(header) or len(data) != len(header) + 4 * shape[0] * shape[1]:
             raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken mel")
-        return np.frombuffer(data, np.float32, offset=len(header)).reshape(shape).copy()  # torch wants to write
+        mel = np.frombuffer(data, np.float32, offset=len(header)).reshape(shape).copy()  # torch wants to write
+        if not np.isfinite(mel.sum()):
+            raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken mel")
+        return mel
 
     def landmarks(self, clip: int) -> Landmarks:
         """Eyes, mouth, found and matrix of the T frames."""
         try:
             with np.load(io.BytesIO(self._member("landmarks", clip))) as arrays:
                 return Landmarks(**{name: arrays[name] for name in ("eyes", "mouth", "found", "matrix")})
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has broken landmarks") from error
 
     def meta(self, clip: int) -> dict[str, Any]:
@@ -277,7 +282,9 @@ def open_shards(folder: str | Path, *, skip_broken: bool = False) -> list[ShardR
     Raises InputError where there are none, and where one is broken or has no stats, as its writing was interrupted;
     with `skip_broken` the latter are left out, and said so in the log.
     """
-    tars = sorted((located(folder) if isinstance(folder, str) else folder).glob("shard-*.tar"))
+    folder = located(folder) if isinstance(folder, str) else folder
+    finished = (path.with_name(path.name.replace("_stats.json", ".tar")) for path in folder.glob("shard-*_stats.json"))
+    tars = sorted({*folder.glob("shard-*.tar"), *finished})  # one that is gone is told by what it left behind
     if not tars:
         raise InputError(f"{folder}: no shards here")
     readers = []
@@ -289,6 +296,17 @@ def open_shards(folder: str | Path, *, skip_broken: bool = False) -> list[ShardR
                 raise
             log.warning("%s; left out", error)
     return readers
+
+
+def damaged_shards(folder: Path) -> list[str]:
+    """What is wrong with the shards of a folder, a line each: every byte is read, and compared with its sha256."""
+    found = []
+    for reader in open_shards(folder):
+        expected = json.loads(stats_path(reader.path).read_text())["sha256"]
+        with reader.path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
+                found.append(f"{reader.path}: not the bytes that were written")
+    return found
 
 
 def _open_finished(tar: Path) -> ShardReader:

@@ -13,6 +13,7 @@ from avcat.data.shards import (
     Landmarks,
     ShardClip,
     ShardReader,
+    damaged_shards,
     encode_jpeg,
     index_path,
     open_shards,
@@ -160,3 +161,37 @@ def test_what_is_missing_or_no_shard_is_named(tmp_path: Path, tar: Path) -> None
     index_path(tar).write_bytes(b"no parquet")
     with pytest.raises(InputError, match=r"shard-000000\.tar: cannot be read as a shard"):
         ShardReader(tar)
+
+
+def damaged(tar: Path, member: str, at: int, data: bytes) -> ShardReader:
+    """The shard with some bytes of its first clip's member replaced."""
+    place = ShardReader(tar).clips[member][0].as_py()
+    with tar.open("r+b") as file:
+        file.seek(place["offset"] + at)
+        file.write(data)
+    return ShardReader(tar)
+
+
+def test_a_mel_that_is_no_numbers_is_told(tar: Path) -> None:
+    with pytest.raises(InputError, match="has a broken mel"):
+        damaged(tar, "mel", 200, np.full(8, np.nan, np.float32).tobytes()).mel(0)
+
+
+def test_damaged_landmarks_are_told(tar: Path) -> None:
+    with pytest.raises(InputError, match="has broken landmarks"):
+        damaged(tar, "landmarks", 300, bytes(range(40))).landmarks(0)
+
+
+def test_a_tar_that_is_gone_is_told(tmp_path: Path) -> None:
+    for number in range(2):
+        write_shard(tmp_path / f"shard-{number:06d}.tar", CLIPS)
+    (tmp_path / "shard-000001.tar").unlink()
+    with pytest.raises(InputError, match=r"shard-000001\.tar: cannot be read"):
+        open_shards(tmp_path)
+    assert len(open_shards(tmp_path, skip_broken=True)) == 1
+
+
+def test_every_byte_can_be_verified(tar: Path) -> None:
+    assert damaged_shards(tar.parent) == []
+    damaged(tar, "mel", 200, bytes([1, 2, 3]))
+    assert damaged_shards(tar.parent) == [f"{tar}: not the bytes that were written"]

@@ -147,3 +147,46 @@ def test_names_of_any_kind_are_found(tmp_path: Path) -> None:
         "a/日本.mp4",
         r"a/latin-\xe9.mp4",
     }
+
+
+def test_a_folder_that_cannot_be_read_is_told_as_a_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "a/1.mp4", "closed/1.mp4")
+    scandir = os.scandir
+
+    def refused(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    assert media_below(tmp_path) == ["a/1.mp4", "closed"]
+    with pytest.raises(InputError, match="closed: cannot be read"):
+        media_below(tmp_path / "closed")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("path,speaker,split\na/1.mp4,x,train\na/1.mp4,y,test\n", "line 3 names 'a/1.mp4' again"),
+        ("file,speaker\na/1.mp4,x\n", "has no column 'path', but file, speaker"),
+        ("path,speaker\nb/1.mp4,x\n", "line 2 names no video of the corpus: 'b/1.mp4'"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_told(text: str, said: str, tmp_path: Path) -> None:
+    touch(tmp_path, "videos/a/1.mp4")
+    table = tmp_path / "table.csv"
+    table.write_text(text)
+    with pytest.raises(InputError, match=said):
+        find_sources(corpus(tmp_path / "videos", "folder", table))
+
+
+def test_a_table_of_a_spreadsheet(tmp_path: Path) -> None:
+    touch(tmp_path, "videos/a/1.mp4")
+    table = tmp_path / "table.csv"
+    table.write_text("path,speaker,split\na/1.mp4,x,test\n", encoding="utf-8-sig")
+    assert splits(corpus(tmp_path / "videos", "folder", table)) == {"a/1.mp4": ("x", "test")}
+
+
+def test_no_corpus_at_all() -> None:
+    with pytest.raises(InputError, match=r"data\.corpora: names none"):
+        find_sources(replace(DATA, corpora={}))

@@ -106,6 +106,20 @@ def test_an_interrupted_run_keeps_what_is_done(
     assert not state.exists()
 
 
+def test_what_earlier_runs_made_of_other_clips_is_removed(
+    done: tuple[Path, dict[str, Any]], corpus: Path, tmp_path: Path
+) -> None:
+    """A shard all of whose clips have gone since must not be trained on."""
+    out = tmp_path / "again"
+    shutil.copytree(done[0], out)
+    for made in (out / "shards" / "train").glob("shard-000000*"):
+        shutil.copy(made, made.with_name(made.name.replace("000000", "000009")))
+    for folder, suffix in (("tracks", ".parquet"), ("mels", ".npz")):
+        shutil.copy(out / folder / f"train-000000{suffix}", out / folder / f"train-000009{suffix}")
+    preprocess(data_of(corpus), out, runtime())
+    assert hashes(out) == hashes(done[0])
+
+
 def stop(*arguments: object) -> None:
     raise KeyboardInterrupt
 

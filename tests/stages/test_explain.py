@@ -46,4 +46,18 @@ def test_a_clip_is_explained_by_the_last_stage_that_reported(
         "face seen in 0 of 50 frames",
     ]
     code, text = told(monkeypatch, capsys, "nobody.mp4")
-    assert (code, text) == (2, f"error: nobody.mp4: no such clip in {out / 'tracks' / 'outcomes.parquet'}\n")
+    assert (code, text) == (2, f"error: nobody.mp4: no such clip in the reports of manifest, tracks below {out}\n")
+
+
+def test_a_stage_that_ran_again_speaks_for_itself(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Shards are of yesterday; tracks have run again with other thresholds, and taken one clip, and dropped another."""
+    taken, dropped = replace(NO_FACE, status="ok", reason=""), replace(OK, status="rejected", reason="too short")
+    write_outcomes(out / "manifest-outcomes.parquet", [EARLY])
+    write_outcomes(out / "shards/outcomes.parquet", [replace(OK, stage="shards"), NO_FACE])
+    write_outcomes(out / "tracks/outcomes.parquet", [dropped, taken])
+    write_outcomes(out / "mels/outcomes.parquet", [replace(OK, stage="mels")])
+    text = told(monkeypatch, capsys, "1.mp4")[1]
+    assert "a/1.mp4' [0 to 2 s], split train: rejected in tracks (too short)" in text
+    assert "b/1.mp4' [0 to 2 s], split test: ok in tracks" in text

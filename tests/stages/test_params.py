@@ -143,11 +143,18 @@ def test_wav2lip_l_is_the_same_with_and_without_refinement(profile: str) -> None
         (("rows", "variants"), "full", r"rows\.variants: expected a list of names, got 'full'"),
         (("rows", "peers"), [], r"rows\.peers: unknown key"),
         (("reference", "data", "crop_size"), 0, r"data\.crop_size: expected 16 to 4096, got 0"),
+        (("reference", "data", "max_clip_s"), 0.0, r"data\.max_clip_s: expected 0\.001 to"),
+        (("reference", "data", "min_loudness_db"), float("nan"), r"data\.min_loudness_db: expected a number, got nan"),
+        (("reference", "data", "mix"), {"mine": -1.0}, r"data\.mix\.mine: expected 0 to 1, got -1"),
+        (("reference", "align", "mouth_height"), float("nan"), r"align\.mouth_height: expected a number, got nan"),
+        (("reference", "mel", "bands"), 40, r"model\.audio\.bands: 80, but mel\.bands is 40"),
+        (("runtime", "workers"), -1, r"runtime\.workers: expected 0 to"),
+        (("runtime", "device"), "tpu", r"runtime\.device: 'tpu' is not one of 'auto', 'cpu', 'cuda'"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, keys: tuple[str, ...], value: Any, message: str) -> None:
     tree = changed(*keys, value=value)
-    profile = None if keys == ("profile",) else "tiny"
+    profile = {("profile",): None, ("reference", "align", "mouth_height"): "paper"}.get(keys, "tiny")
     with pytest.raises(InputError, match=message):
         load(profile, path=write(tmp_path, tree))
 
