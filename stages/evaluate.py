@@ -14,7 +14,7 @@ from avcat.metrics.methods import COPY_REFERENCE, GROUND_TRUTH
 from pipelines.cluster import connect
 from pipelines.evaluate import check_models, check_weights, evaluate
 from stages._main import bar, run_stage
-from stages._params import load, trained_methods
+from stages._params import Params, load, trained_methods
 from stages._track import tracked
 
 
@@ -23,13 +23,26 @@ def work(method: str, corpus: str, predictions: Path | None = None) -> None:
     params = load()
     free = predictions is not None or method in (GROUND_TRUTH, COPY_REFERENCE)
     checkpoint = None if free else params.out / "train" / method / "model.pt"
+    score(method, corpus, params, checkpoint, method, f"evaluate/{method}/{corpus}", predictions)
+
+
+def score(
+    method: str,
+    corpus: str,
+    params: Params,
+    checkpoint: Path | None,
+    name: str,
+    folder: str,
+    predictions: Path | None = None,
+) -> None:
+    """Writes the figures of one model, or of none, to `out/<profile>/<folder>/`; a run called `name` has them too."""
     evaluator = params.out / "evaluator" / "model.pt"
     reads = [params.out / "shards", evaluator, *([checkpoint] if checkpoint else [])]
     settings = {"method": method, "corpus": corpus, "evaluate": params.evaluate}
-    check_models(GROUND_TRUTH if free else method, checkpoint, evaluator)
+    check_models(GROUND_TRUTH if checkpoint is None else method, checkpoint, evaluator)
     check_weights(params.evaluate)
-    with tracked(f"evaluate-{method}-{corpus}", settings, reads) as run:
-        with connect(params.runtime), bar(f"evaluate {method} on {corpus}") as progress:
+    with tracked(f"evaluate-{name}-{corpus}", settings, reads) as run:
+        with connect(params.runtime), bar(f"evaluate {name} on {corpus}") as progress:
             evaluation = evaluate(
                 method,
                 corpus,
@@ -44,7 +57,7 @@ def work(method: str, corpus: str, predictions: Path | None = None) -> None:
                 marks=params.state / "evaluate",
                 progress=progress,
             )
-        evaluation.write(params.out / "evaluate" / method / corpus)
+        evaluation.write(params.out / folder)
         for clip_id, strip in evaluation.pictures().items():
             run.log_image(f"strip-{clip_id}", 0, strip)
         run.summarise(evaluation.means())

@@ -25,12 +25,11 @@ def settings(method: str) -> tuple[Params, Method]:
     return params, params.train
 
 
-def work(method: str) -> None:
-    """Reads shards and SyncNet, writes `out/<profile>/train/<method>/`."""
-    params, config = settings(method)
+def train(method: str, params: Params, config: Method, name: str, folder: str) -> None:
+    """Reads shards and SyncNet, writes `out/<profile>/<folder>/`; a run called `name` keeps the curves."""
     shards, syncnet, offsets = (params.out / name for name in ("shards", "syncnet/model.pt", "offsets.parquet"))
-    with tracked(f"train-{method}", {"method": method, "train": config}, [shards, syncnet, offsets]) as run:
-        with loggers(run, f"train {method}", config.optimiser.steps) as where:
+    with tracked(f"train-{name}", {"method": method, "train": config}, [shards, syncnet, offsets]) as run:
+        with loggers(run, f"train {name}", config.optimiser.steps) as where:
             metrics = train_on_workers(
                 train_method,
                 config,
@@ -38,12 +37,18 @@ def work(method: str) -> None:
                 syncnet=syncnet,
                 shards=shards,
                 offsets=offsets,
-                out=params.out / "train" / method,
-                state=params.state / "train" / method,
+                out=params.out / folder,
+                state=params.state / folder,
                 runtime=with_device(params.runtime),
                 loggers=where,
             )
-        conclude(run, metrics, params.out / "train" / method / "model.pt", method, params, config)
+        conclude(run, metrics, params.out / folder / "model.pt", name, params, config)
+
+
+def work(method: str) -> None:
+    """Trains one row of the tables into `out/<profile>/train/<method>/`."""
+    params, config = settings(method)
+    train(method, params, config, method, f"train/{method}")
 
 
 def main() -> int:

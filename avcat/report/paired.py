@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow.parquet as pq
 
@@ -31,7 +32,8 @@ NOTES = (
     "speakers. * : more than chance. The test draws the sign of each speaker's differences; p values are raised for "
     "the number of differences of a corpus (Benjamini and Hochberg), so that of those marked about "
     f"{100 * LEVEL:.0f} % at most are false alarms. With fewer than {FEWEST_SPEAKERS} speakers nothing is marked.",
-    "One training a row: what another seed would have made of the same row is not in these intervals.",
+    "One training a row: what another seed would have made of the same row is not in these intervals "
+    "(`python -m stages.seeds` tells).",
 )
 
 
@@ -55,11 +57,11 @@ def compared(results: Sequence[Result]) -> list[Compared]:
         base = next((result for result in rows if result.method == BASE), None)
         if base is None:
             continue
-        ours, speakers = _clips(base)
+        ours, speakers = clips_of(base.folder)
         differences: dict[str, tuple[Result, str, Difference]] = {}
         for result in rows:
             if result is not base:
-                theirs, _ = _clips(result)
+                theirs, _ = clips_of(result.folder)
                 for _, figure, _ in FIGURES:
                     difference = compare(theirs[figure], ours[figure], speakers)
                     differences[f"{result.method}/{figure}"] = result, figure, difference
@@ -71,10 +73,10 @@ def compared(results: Sequence[Result]) -> list[Compared]:
     return found
 
 
-def _clips(result: Result) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """Figures by name and clip id, and the clips' speakers."""
+def clips_of(folder: Path) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """What a result's folder holds: `FIGURES` by name and clip id, and the clips' speakers."""
     names = [figure for _, figure, _ in FIGURES]
-    table = pq.read_table(result.folder / "clips.parquet", columns=["clip_id", "speaker", *names])
+    table = pq.read_table(folder / "clips.parquet", columns=["clip_id", "speaker", *names])
     clips = table["clip_id"].to_pylist()
     figures = {name: dict(zip(clips, table[name].to_pylist(), strict=True)) for name in names}
     return figures, dict(zip(clips, table["speaker"].to_pylist(), strict=True))

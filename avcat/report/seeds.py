@@ -1,0 +1,110 @@
+"""Rows against the full model, each trained from several seeds: which differences do not depend on the seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from avcat.errors import InputError
+from avcat.metrics.paired import LEVEL, Difference, adjusted, compare
+from avcat.metrics.results import Result, read_results
+from avcat.report.paired import BASE, FIGURES, clips_of
+from avcat.report.table import Cell, Row, Table
+from avcat.report.tables import METHODS, difference_cell, in_order, reason_why_empty
+
+NOTES = (
+    "The row's figure less the full model's of the same seed: mean over seeds and clips, with a 95 % bootstrap "
+    "interval over speakers of the clips' means over seeds; then each seed's own mean. * : by the paired test over "
+    f"speakers more than chance (below {LEVEL:g} when raised for the number of differences of a corpus), and of one "
+    "sign in all seeds.",
+)
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A row's figure against the full model's, over several trainings of both."""
+
+    corpus: str
+    method: str
+    figure: str
+    difference: Difference  # of what each clip has on average over seeds
+    of_each: tuple[float, ...]  # seed's own mean difference
+    p_adjusted: float
+    empty: str  # why there is no difference; empty where there is
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is more than chance, and all seeds agree on its sign."""
+        return self.p_adjusted < LEVEL and abs(float(np.sign(self.of_each).sum())) == len(self.of_each)
+
+
+def seeded(folders: Sequence[Path]) -> list[Seeded]:
+    """The rows that every folder has, against the full model's.
+
+    Each folder has one seed's results, as `<method>/<corpus>/`. Raises InputError where there are none of a row
+    and the full model in all folders.
+    """
+    seeds = [{(result.corpus, result.method): result for result in read_results(folder)} for folder in folders]
+    everywhere = [result for key, result in seeds[0].items() if all(key in seed for seed in seeds)]
+    found: list[Seeded] = []
+    for corpus in dict.fromkeys(result.corpus for result in everywhere):
+        rows = in_order(everywhere, corpus)
+        if any(result.method == BASE for result in rows):
+            others = [result for result in rows if result.method in METHODS and result.method != BASE]
+            found += _of_corpus(corpus, others, seeds)
+    if not found:
+        raise InputError(f"{folders[-1]}: no row that all seeds have, beside the full model's")
+    return found
+
+
+def _of_corpus(corpus: str, rows: Sequence[Result], seeds: Sequence[dict[tuple[str, str], Result]]) -> list[Seeded]:
+    base = [clips_of(seed[corpus, BASE].folder) for seed in seeds]
+    speakers = base[0][1]
+    measured = []
+    for row in rows:
+        ours = [clips_of(seed[corpus, row.method].folder)[0] for seed in seeds]
+        for _, figure, _ in FIGURES:
+            pairs = [(mine[figure], full[figure]) for mine, (full, _) in zip(ours, base, strict=True)]
+            of_each = tuple(compare(mine, full, speakers).mean for mine, full in pairs)
+            averaged = (_mean([mine for mine, _ in pairs]), _mean([full for _, full in pairs]))
+            measured.append((row, figure, compare(*averaged, speakers), of_each))
+    ps = adjusted({f"{row.method}/{figure}": difference.p for row, figure, difference, _ in measured})
+    return [
+        Seeded(
+            corpus,
+            row.method,
+            figure,
+            difference,
+            of_each,
+            ps[f"{row.method}/{figure}"],
+            reason_why_empty(row, figure),
+        )
+        for row, figure, difference, of_each in measured
+    ]
+
+
+def _mean(seeds: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Each clip's mean over seeds; NaN where one seed does not count it."""
+    return {clip: float(np.mean([seed.get(clip, np.nan) for seed in seeds])) for clip in seeds[0]}
+
+
+def seeds_table(found: Sequence[Seeded], seeds: Sequence[int]) -> Table:
+    """What `seeded` found."""
+    groups = []
+    for corpus in dict.fromkeys(each.corpus for each in found):
+        rows: dict[str, list[Cell]] = {}
+        for each in (each for each in found if each.corpus == corpus):
+            rows.setdefault(each.method, [Cell(METHODS[each.method])]).append(_cell(each))
+        groups.append((corpus, [Row(cells, "ours") for cells in rows.values()]))
+    headings = ["Method", *(heading for heading, _, _ in FIGURES)]
+    caption = f"Against {METHODS[BASE]}, trained from {len(seeds)} seeds ({', '.join(map(str, seeds))})"
+    return Table(caption, headings, groups, NOTES)
+
+
+def _cell(each: Seeded) -> Cell:
+    decimals = next(decimals for _, figure, decimals in FIGURES if figure == each.figure)
+    cell = difference_cell(each.difference, decimals, each.holds, each.empty)
+    if not cell.interval:
+        return cell
+    return Cell(cell.text, f"{cell.interval}; {', '.join(f'{mean:+.{decimals}f}' for mean in each.of_each)}")

@@ -1,0 +1,72 @@
+"""`python -m stages.seeds --seeds 1 2`: rows trained again from other seeds, and which differences outlive that.
+
+Reads what `python -m stages.reproduce --rows all` made of the profile: shards, both SyncNets, and the rows' figures
+from the profile's own seed. Writes `out/<profile>/seeds/`: a folder for each seed, and `seeds.md`. What is there
+already is not made again, so a call that was stopped goes on; remove a seed's folder to have it anew.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+from avcat.errors import InputError
+from avcat.files import atomic_path
+from avcat.report.paired import BASE
+from avcat.report.seeds import seeded, seeds_table
+from avcat.report.table import to_markdown
+from stages._main import run_stage
+from stages._params import load, trained_methods
+from stages.evaluate import score
+from stages.train import settings, train
+
+ABLATIONS = ("rn-only", "without-rn", "without-sync")
+
+
+def work(rows: Sequence[str], seeds: Sequence[int]) -> None:
+    """Trains and scores what is missing; writes and prints the table."""
+    own = load()
+    if own.train.optimiser.seed in seeds:
+        raise InputError(f"--seeds {own.train.optimiser.seed}: the profile's own seed, whose figures are there")
+    if unknown := sorted(set(rows) - set(trained_methods())):
+        raise InputError(f"--rows: no row is called {unknown[0]!r}, there are {', '.join(trained_methods())}")
+    for seed in seeds:
+        for row in dict.fromkeys((BASE, *rows)):
+            _row(row, seed)
+    out = own.out / "seeds"
+    found = seeded([own.out / "evaluate", *(out / str(seed) / "evaluate" for seed in seeds)])
+    text = to_markdown(seeds_table(found, [own.train.optimiser.seed, *seeds]))
+    with atomic_path(out / "seeds.md") as part:
+        part.write_text(text)
+    print(text)
+
+
+def _row(row: str, seed: int) -> None:
+    """One row of one seed, from training to figures, as far as they are not there."""
+    params, config = settings(row)
+    name, folder = f"{row}-seed{seed}", f"seeds/{seed}"
+    model = params.out / folder / "train" / row / "model.pt"
+    if not model.exists():
+        config = replace(config, optimiser=replace(config.optimiser, seed=seed))
+        train(row, params, config, name, f"{folder}/train/{row}")
+    for corpus in params.data.corpora:
+        scored = f"{folder}/evaluate/{row}/{corpus}"
+        if not (params.out / scored / "metrics.json").exists():
+            score(row, corpus, params, model, name, scored)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", required=True, help="beside the profile's own")
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        default=ABLATIONS,
+        help="compared with the full model (default: " + ", ".join(ABLATIONS) + ")",
+    )
+    arguments = parser.parse_args()
+    return run_stage(lambda: work(arguments.rows, list(dict.fromkeys(arguments.seeds))))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Rows from several seeds: what all seeds agree on is marked, what one seed alone says is not."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from avcat.errors import InputError
+from avcat.report.paired import FIGURES
+from avcat.report.seeds import Seeded, seeded, seeds_table
+from avcat.report.table import to_markdown
+
+SPEAKERS = 8
+NAMES = [figure for _, figure, _ in FIGURES]
+
+
+def result(folder: Path, method: str, **figures: float) -> None:
+    """An evaluation of one clip a speaker; a figure that is not named is not measured."""
+    folder = folder / method / "synth-words"
+    folder.mkdir(parents=True)
+    nothing = {"mean": None, "low": None, "high": None, "n": 0, "coverage": 0.0}
+    metrics = {
+        "method": method,
+        "corpus": "synth-words",
+        "clips": SPEAKERS,
+        "failed": 0,
+        "judge": "judge",
+        "opening_of_ceiling": None,
+        "reasons": {},
+        "unmeasured": {"lpips": "no backbone"},
+        "figures": dict.fromkeys(NAMES, nothing),
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    spread = [0.001 * clip for clip in range(SPEAKERS)]
+    columns = {name: [figures.get(name, float("nan")) + more for more in spread] for name in NAMES}
+    clips = {"clip_id": [f"c{clip}" for clip in range(SPEAKERS)], "speaker": [f"s{clip}" for clip in range(SPEAKERS)]}
+    pq.write_table(pa.table({**clips, **columns}), folder / "clips.parquet")
+
+
+@pytest.fixture
+def seeds(tmp_path: Path) -> list[Path]:
+    """Without sync, SSIM is lower by 0.1 and 0.3; LMD by 0.2 in one seed and higher by 0.4 in the other."""
+    for seed, ssim, lmd in (("0", 0.1, -0.2), ("1", 0.3, 0.4)):
+        result(tmp_path / seed, "full", ssim=0.9, lmd=2.0)
+        result(tmp_path / seed, "without-sync", ssim=0.9 - ssim, lmd=2.0 + lmd)
+        result(tmp_path / seed, "ground-truth", ssim=1.0, lmd=0.0)
+    result(tmp_path / "0", "rn-only", ssim=0.5)
+    return [tmp_path / "0", tmp_path / "1"]
+
+
+def by_figure(found: list[Seeded]) -> dict[str, Seeded]:
+    return {each.figure: each for each in found if each.method == "without-sync"}
+
+
+def test_differences_are_means_over_seeds_and_hold_where_all_agree(seeds: list[Path]) -> None:
+    found = by_figure(seeded(seeds))
+    assert found["ssim"].difference.mean == pytest.approx(-0.2)
+    assert found["ssim"].of_each == pytest.approx((-0.1, -0.3))
+    assert found["ssim"].holds
+    assert found["lmd"].difference.mean == pytest.approx(0.1)
+    assert found["lmd"].p_adjusted < 0.05
+    assert not found["lmd"].holds
+
+
+def test_what_no_seed_measured_is_empty_with_its_reason(seeds: list[Path]) -> None:
+    found = by_figure(seeded(seeds))["lpips"]
+    assert found.difference.n == 0
+    assert not found.holds
+    assert found.empty == "no backbone"
+
+
+def test_only_rows_that_all_seeds_have_count(seeds: list[Path]) -> None:
+    assert {each.method for each in seeded(seeds)} == {"without-sync", "ground-truth"}
+    result(seeds[1], "rn-only", ssim=0.4)
+    assert {each.method for each in seeded(seeds)} == {"without-sync", "ground-truth", "rn-only"}
+
+
+def test_without_a_row_in_common_it_says_so(seeds: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no row that all seeds have"):
+        seeded([seeds[0], tmp_path / "nowhere"])
+
+
+def test_the_table_lists_each_seed(seeds: list[Path]) -> None:
+    text = to_markdown(seeds_table(seeded(seeds), [0, 7]))
+    assert "trained from 2 seeds (0, 7)" in text
+    assert "-0.200 * (-0.200 to -0.200; -0.100, -0.300)" in text
+    assert "+0.10 (+0.10 to +0.10; -0.20, +0.40)" in text
+    assert "no backbone" in text
