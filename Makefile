@@ -6,7 +6,7 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.12 python3.11; do $$p -c 
 	'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && command -v $$p; done))
 UV := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 
-.PHONY: help setup demo repro test slow lint format clean
+.PHONY: help setup demo repro model test slow lint format clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/  make \1\t/p' Makefile
@@ -23,7 +23,10 @@ $(READY): requirements.lock pyproject.toml
 demo: $(READY)  ## AV-CAT alone, shortly trained, and a dubbed clip
 	$(BIN)/python -m stages.reproduce --profile demo --rows full
 
-repro: $(READY)  ## every table there is, at a size for two CPU cores
+repro: $(READY)  ## every table and figure: AV-CAT, its ablations and its peers, each shortly trained
+	$(BIN)/python -m stages.reproduce --profile tables --rows all
+
+model: $(READY)  ## AV-CAT alone, trained for most of an hour: the best to dub with
 	$(BIN)/python -m stages.reproduce --profile tiny --rows full
 
 test: $(READY)  ## the tests, but the slow ones

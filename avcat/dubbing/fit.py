@@ -10,6 +10,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from torch import Tensor
+from torch.nn import Module
 
 from avcat.checkpoint import load_model, save_model
 from avcat.config import DiscriminatorConfig, LossWeights, OptimiserConfig, TrainConfig
@@ -96,14 +98,33 @@ def fit(
     parts = [
         part for clip in clips for part in stretches(Path(clip), file.inputs, size, detector, _CACHED_FRAMES, progress)
     ]
-    train, held_out = _divided(parts, size)
+    train, held_out = divided(parts, size)
     if not len(train):
         raise InputError(f"{', '.join(map(str, clips))}: shows no face for long enough, with sound, to learn from")
+    before = strip(network, held_out, device)  # type: ignore[arg-type]
+    done = fit_network(network, train, held_out, steps=steps, device=device, seed=seed, progress=progress)
+    after = strip(network, held_out, device)  # type: ignore[arg-type]
+    facts = {**file.facts, "fitted_steps": done.best_step, "fitted_l1_before": done.before, "fitted_l1": done.after}
+    with atomic_path(Path(out).with_suffix(".png")) as part:
+        cv2.imwrite(str(part), cv2.cvtColor(_three_rows(before, after, size), cv2.COLOR_RGB2BGR))
+    save_model(out, "avcat", network, network.config, file.inputs, facts)
+    return done
+
+
+def fit_network(
+    network: AVCAT,
+    train: PersonStore,
+    held_out: PersonStore,
+    *,
+    steps: int = STEPS,
+    device: str = "cpu",
+    seed: int = 0,
+    progress: Progress = lambda *_: None,
+) -> Fitted:
+    """Gives `network` the weights that draw `held_out` best while it learns from `train`."""
     task = AVCATTask(_settings(network, steps, seed), train, held_out, None, device)  # type: ignore[arg-type]
     task.start_from(network)
-    scores, best = [task.validate(0)[0]["l1"]], task.averaged.state_dict()
-    before = strip(network, held_out, device)  # type: ignore[arg-type]
-    best = {name: tensor.clone() for name, tensor in best.items()}
+    scores, best = [task.validate(0)[0]["l1"]], _copy(task.averaged)
     done = 0
     for number, batch in enumerate(task.batches(0, steps)):
         task.step(number, batch)
@@ -112,20 +133,19 @@ def fit(
         if done % VALIDATE_EVERY == 0 or done == steps:
             scores.append(task.validate(done)[0]["l1"])
             if scores[-1] == min(scores):
-                best = {name: tensor.clone() for name, tensor in task.averaged.state_dict().items()}
+                best = _copy(task.averaged)
             if len(scores) - 1 - int(np.argmin(scores)) >= PATIENCE:
                 break
-    best_step = min(steps, int(np.argmin(scores)) * VALIDATE_EVERY)
     network.load_state_dict(best)
-    facts = {**file.facts, "fitted_steps": best_step, "fitted_l1_before": scores[0], "fitted_l1": min(scores)}
-    after = strip(network, held_out, device)  # type: ignore[arg-type]
-    with atomic_path(Path(out).with_suffix(".png")) as part:
-        cv2.imwrite(str(part), cv2.cvtColor(_three_rows(before, after, network.config.image_size), cv2.COLOR_RGB2BGR))
-    save_model(out, "avcat", network, network.config, file.inputs, facts)
+    best_step = min(steps, int(np.argmin(scores)) * VALIDATE_EVERY)
     return Fitted(scores[0], min(scores), done, best_step, sum(train.lengths), sum(held_out.lengths))
 
 
-def _divided(stretches: Sequence[tuple[np.ndarray, np.ndarray]], image_size: int) -> tuple[PersonStore, PersonStore]:
+def _copy(network: Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def divided(stretches: Sequence[tuple[np.ndarray, np.ndarray]], image_size: int) -> tuple[PersonStore, PersonStore]:
     """What to train on and what to hold out: the end of each stretch that is long enough for both."""
     train, held_out = [], []
     for frames, mel in stretches:

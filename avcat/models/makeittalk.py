@@ -66,11 +66,13 @@ class Portrait(nn.Module):
     def __init__(self, *, width: int, depth: int, max_width: int) -> None:
         super().__init__()
         widths = [min(width * 2**i, max_width) for i in range(depth + 1)]
-        self.down = nn.ModuleList([nn.Sequential(ConvNormAct(6, widths[0], kernel=5), ResidualConv(widths[0]))])
+        self.down = nn.ModuleList(
+            [nn.Sequential(ConvNormAct(6, widths[0], kernel=5, groups=1), ResidualConv(widths[0], groups=1))]
+        )
         for narrow, wide in pairwise(widths):
-            self.down.append(nn.Sequential(ConvNormAct(narrow, wide, stride=2), ResidualConv(wide)))
+            self.down.append(nn.Sequential(ConvNormAct(narrow, wide, stride=2, groups=1), ResidualConv(wide, groups=1)))
         self.up = nn.ModuleList(
-            nn.Sequential(ConvNormAct(wide + narrow, narrow), ResidualConv(narrow))
+            nn.Sequential(ConvNormAct(wide + narrow, narrow, groups=1), ResidualConv(narrow, groups=1))
             for narrow, wide in zip(widths[-2::-1], widths[:0:-1], strict=True)
         )
         self.rgb = conv(widths[0], 3, 3, gain=0.3)

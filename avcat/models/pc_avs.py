@@ -39,9 +39,9 @@ class PictureEncoder(nn.Module):
         super().__init__()
         levels = halvings(image_size)
         widths = [min(width * 2**i, max_width) for i in range(levels + 1)]
-        layers: list[nn.Module] = [ConvNormAct(3, width, kernel=5)]
+        layers: list[nn.Module] = [ConvNormAct(3, width, kernel=5, groups=1)]
         for narrow, wide in pairwise(widths):
-            layers += [ConvNormAct(narrow, wide, stride=2), ResidualConv(wide)]
+            layers += [ConvNormAct(narrow, wide, stride=2, groups=1), ResidualConv(wide, groups=1)]
         self.layers = nn.Sequential(*layers)
         self.channels, self.side = widths[-1], image_size // 2**levels
 

@@ -63,22 +63,24 @@ class Wav2Lip(WholePicture):
         side = config.image_size // 2**levels
         widths = [min(config.width * 2**i, vector) for i in range(levels + 1)]
         self.audio = MelEncoder(config.width)
-        self.down = nn.ModuleList([ConvNormAct(6, widths[0], kernel=7)])
+        self.down = nn.ModuleList([ConvNormAct(6, widths[0], kernel=7, groups=1)])
         for i, (narrow, wide) in enumerate(pairwise(widths)):
-            same = (ResidualConv(wide) for _ in range(RESIDUALS[i] if i < len(RESIDUALS) else 1))
-            self.down.append(nn.Sequential(ConvNormAct(narrow, wide, stride=2), *same))
+            same = (ResidualConv(wide, groups=1) for _ in range(RESIDUALS[i] if i < len(RESIDUALS) else 1))
+            self.down.append(nn.Sequential(ConvNormAct(narrow, wide, stride=2, groups=1), *same))
         self.down.append(nn.Sequential(nn.Conv2d(widths[-1], vector, side), nn.ReLU()))
         self.start = ConvNormAct(vector, vector, kernel=1)
-        self.grow = nn.Sequential(nn.ConvTranspose2d(2 * vector, widths[-1], side), nn.ReLU(), ResidualConv(widths[-1]))
+        self.grow = nn.Sequential(
+            nn.ConvTranspose2d(2 * vector, widths[-1], side), nn.ReLU(), ResidualConv(widths[-1], groups=1)
+        )
         self.up = nn.ModuleList()
         inputs = widths[-1]
         for i, width in enumerate(reversed(widths[:-1])):
             outputs = (WIDER[i] if i < len(WIDER) else 4) * width
-            same = (ResidualConv(outputs) for _ in range(2))
-            self.up.append(nn.Sequential(ConvNormAct(inputs + widths[levels - i], outputs), *same))
+            same = (ResidualConv(outputs, groups=1) for _ in range(2))
+            self.up.append(nn.Sequential(ConvNormAct(inputs + widths[levels - i], outputs, groups=1), *same))
             inputs = outputs
         self.picture = nn.Sequential(
-            ConvNormAct(inputs + widths[0], 2 * config.width), nn.Conv2d(2 * config.width, 3, 1), nn.Tanh()
+            ConvNormAct(inputs + widths[0], 2 * config.width, groups=1), nn.Conv2d(2 * config.width, 3, 1), nn.Tanh()
         )
 
     def forward(self, frames: Tensor, reference: Reference, mels: Tensor) -> Redrawn:

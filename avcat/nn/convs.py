@@ -21,25 +21,32 @@ class ConvAct(nn.Sequential):
 
 
 class ConvNormAct(nn.Sequential):
-    """A convolution, GroupNorm and ReLU. GroupNorm, since its result does not depend on how a batch is spread."""
+    """A convolution, GroupNorm and ReLU. GroupNorm, since its result does not depend on how a batch is spread.
+
+    Each of the `groups` loses its own mean over the picture. What has to draw a picture takes one: in groups of few
+    channels the colours of what it saw would be lost.
+    """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int | tuple[int, int] = 3, stride: int | tuple[int, int] = 1
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int | tuple[int, int] = 3,
+        stride: int | tuple[int, int] = 1,
+        groups: int = 8,
     ) -> None:
         pad = kernel // 2 if isinstance(kernel, int) else (kernel[0] // 2, kernel[1] // 2)
-        groups = math.gcd(outputs, 8)
-        super().__init__(
-            nn.Conv2d(inputs, outputs, kernel, stride, pad, bias=False), nn.GroupNorm(groups, outputs), nn.ReLU()
-        )
+        norm = nn.GroupNorm(math.gcd(outputs, groups), outputs)
+        super().__init__(nn.Conv2d(inputs, outputs, kernel, stride, pad, bias=False), norm, nn.ReLU())
 
 
 class ResidualConv(nn.Module):
     """A 3 x 3 convolution and GroupNorm, added to what came in, then ReLU: Wav2Lip's block."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, groups: int = 8) -> None:
         super().__init__()
         self.change = nn.Sequential(
-            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.GroupNorm(math.gcd(width, 8), width)
+            nn.Conv2d(width, width, 3, padding=1, bias=False), nn.GroupNorm(math.gcd(width, groups), width)
         )
 
     def forward(self, x: Tensor) -> Tensor:

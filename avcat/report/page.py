@@ -19,7 +19,8 @@ figure { margin: 1rem 0; } figcaption { font-weight: 600; margin-bottom: .4rem; 
 table { border-collapse: collapse; width: 100%; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .55rem; text-align: right; white-space: nowrap; border-top: 1px solid var(--line); }
 th:first-child { text-align: left; position: sticky; left: 0; background: var(--ground); }
-thead th { border-top: 0; background: var(--band); } thead th:first-child { background: var(--band); }
+thead th { border-top: 0; background: var(--band); white-space: normal; vertical-align: bottom; }
+thead th:first-child { background: var(--band); }
 tr.group th { background: var(--band); color: var(--soft); font-weight: 600; }
 tr.paper td, tr.paper th { color: var(--paper); font-weight: 400; }
 td small { display: block; color: var(--soft); font-size: .72rem; }

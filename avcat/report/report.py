@@ -14,15 +14,32 @@ from avcat.errors import InputError
 from avcat.files import atomic_path
 from avcat.metrics.results import Result, read_results
 from avcat.report import curves, grid, page
+from avcat.report.agreement import agreement_table
 from avcat.report.paired import compared, paired_csv, paired_table
 from avcat.report.table import Table, to_html, to_latex, to_markdown
-from avcat.report.tables import ABLATIONS, METHODS, glance_table, mouth_table, syncnet_table, table1, table3, to_csv
+from avcat.report.tables import (
+    ABLATIONS,
+    IN_TABLE3,
+    METHODS,
+    glance_table,
+    in_order,
+    mouth_table,
+    syncnet_table,
+    table1,
+    table3,
+    to_csv,
+)
 
-LINE_ORDER = ("ground-truth", "copy-reference")  # of grids and openings; the trained methods follow
+TRUTH, COPY = "ground-truth", "copy-reference"  # first in grids and openings; the trained methods follow
 NOT_LEARNT = ("learning_rate", "gradient_norm")  # they are in MLflow; the page is about what was learnt
 SHIFTED = "right_at_"  # figures of `avcat.training.syncnet.judge`, + by how many frames
 GRIDS_PER_CORPUS, OPENINGS_PER_CORPUS = 2, 3
 DISTRIBUTIONS = (("SSIM", "ssim"), ("LMD (px)", "lmd"), ("r of the opening", "opening_correlation"))
+SYSTEMS, PARTS = "Systems, as in the paper's figure 4", "Ablation, as in the paper's figure 5"
+PAPERS_FIGURES = (
+    "The paper's figures 4 and 5 show people of LRW and VoxCeleb. They are not ours to copy, and other faces by other "
+    "trainings: nothing in them compares picture by picture."
+)
 INTRODUCTION = (
     "Self-reconstruction of test speakers that no training saw, with the first frame as reference. Rows in another "
     "colour are printed in the paper: other data, other faces, another SyncNet; they do not compare."
@@ -48,6 +65,8 @@ def write_report(
         tables["table3"] = table3(results)
     if differences := compared(results):
         tables["paired"] = paired_table(differences)
+        if (agreement := agreement_table(differences)).groups:
+            tables["agreement"] = agreement
         _write(folder / "paired.csv", paired_csv(differences))
     for name, table in tables.items():
         _write(folder / f"{name}.md", to_markdown(table))
@@ -60,15 +79,14 @@ def write_report(
 
 def _report(results: Sequence[Result], tables: Sequence[Table], trainings: Mapping[str, Path], folder: Path) -> str:
     grids = _grids(results)
-    for name, jpeg in grids.items():
+    for name, (_, jpeg) in grids.items():
         with atomic_path(folder / f"{name}.jpg") as part:
             part.write_bytes(jpeg)
     sections = [(table.caption, to_html(table)) for table in tables]
     sections.append(
         (
             "The same moments, method by method",
-            page.pictures([(name.replace("-", " "), jpeg) for name, jpeg in grids.items()])
-            or page.missing("no pictures"),
+            page.pictures(list(grids.values())) + page.missing(PAPERS_FIGURES if grids else "no pictures"),
         )
     )
     sections.append(("Clip by clip", page.curves(_distributions(results))))
@@ -80,15 +98,21 @@ def _report(results: Sequence[Result], tables: Sequence[Table], trainings: Mappi
     return page.page("AV-CAT: evaluation", INTRODUCTION, sections)
 
 
-def _grids(results: Sequence[Result]) -> dict[str, bytes]:
-    """`grid-<corpus>-<n>` -> JPEG of a clip that all methods of the corpus have a strip of."""
+def _grids(results: Sequence[Result]) -> dict[str, tuple[str, bytes]]:
+    """Name -> caption and JPEG of clips that all methods of the grid have a strip of."""
     found = {}
     for corpus in _corpora(results):
-        methods = _ordered(results, corpus)
-        common = set.intersection(*({path.name for path in result.strips} for result in methods))
-        for number, name in enumerate(sorted(common)[:GRIDS_PER_CORPUS], 1):
-            rows = [(_label(r), grid.read_strip(r.folder / "strips" / name)) for r in methods]
-            found[f"grid-{corpus}-{number}"] = grid.to_jpeg(grid.grid(rows))
+        ordered = _ordered(results, corpus)
+        systems = [result for result in ordered if result.method not in ABLATIONS]
+        parts = [result for result in ordered if result.method in (TRUTH, *IN_TABLE3)]
+        for name, what, methods in (("grid", SYSTEMS, systems), ("ablation", PARTS, parts)):
+            if name == "ablation" and not any(result.method in ABLATIONS for result in methods):
+                continue
+            common = set.intersection(*({path.name for path in result.strips} for result in methods))
+            for number, strip in enumerate(sorted(common)[:GRIDS_PER_CORPUS], 1):
+                rows = [(_label(r), grid.read_strip(r.folder / "strips" / strip)) for r in methods]
+                caption = f"{what}: {corpus}, clip {number}"
+                found[f"{name}-{corpus}-{number}"] = caption, grid.to_jpeg(grid.grid(rows))
     return found
 
 
@@ -96,7 +120,7 @@ def _openings(results: Sequence[Result]) -> list[tuple[str, str]]:
     """(description, SVG) of the first clips of each corpus, truth and methods."""
     found = []
     for corpus in _corpora(results):
-        methods = [result for result in _ordered(results, corpus) if result.method != "ground-truth"]
+        methods = [result for result in _ordered(results, corpus) if result.method != TRUTH]
         clips = [{row["clip_id"]: row for row in _clips(result)} for result in methods]
         common = sorted(set.intersection(*map(set, clips))) if clips else []
         for number, clip_id in enumerate(common[:OPENINGS_PER_CORPUS], 1):
@@ -111,7 +135,7 @@ def _distributions(results: Sequence[Result]) -> list[tuple[str, str]]:
     """(description, SVG) of what each clip scores, for each corpus and figure; the truth is where all are the best."""
     found = []
     for corpus in _corpora(results):
-        methods = [result for result in _ordered(results, corpus) if result.method != "ground-truth"]
+        methods = [result for result in _ordered(results, corpus) if result.method != TRUTH]
         rows = {_label(result): _clips(result) for result in methods}
         for heading, name in DISTRIBUTIONS:
             values = {label: [row[name] for row in clips if math.isfinite(row[name])] for label, clips in rows.items()}
@@ -187,10 +211,10 @@ def _corpora(results: Sequence[Result]) -> list[str]:
 
 
 def _ordered(results: Sequence[Result], corpus: str) -> list[Result]:
-    chosen = [result for result in results if result.corpus == corpus]
-    return sorted(
-        chosen, key=lambda r: (LINE_ORDER.index(r.method) if r.method in LINE_ORDER else len(LINE_ORDER), r.method)
-    )
+    """As in tables, but what bounds all others comes first."""
+    rows = in_order(results, corpus)
+    bounds = [result for method in (TRUTH, COPY) for result in rows if result.method == method]
+    return bounds + [result for result in rows if result not in bounds]
 
 
 def _label(result: Result) -> str:

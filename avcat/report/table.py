@@ -119,7 +119,7 @@ def to_html(table: Table) -> str:
         return html.escape(cell.text) + mark + interval
 
     parts = ['<div class="scroll"><table><thead><tr>']
-    parts += [f'<th scope="col">{html.escape(heading)}</th>' for heading in table.headings] + ["</tr></thead>"]
+    parts += [f'<th scope="col">{_heading(heading)}</th>' for heading in table.headings] + ["</tr></thead>"]
     for label, rows in table.groups:
         parts.append(f'<tbody><tr class="group"><th colspan="{len(table.headings)}">{html.escape(label)}</th></tr>')
         for row in rows:
@@ -133,3 +133,8 @@ def to_html(table: Table) -> str:
     ]
     parts += [f'<p class="note">{html.escape(note)}</p>' for note in table.notes]
     return "\n".join(parts)
+
+
+def _heading(text: str) -> str:
+    """Wraps between words, but not before the arrow that says which way is better."""
+    return html.escape(text).replace(" ↑", "&nbsp;↑").replace(" ↓", "&nbsp;↓")

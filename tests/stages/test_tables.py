@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from avcat.errors import InputError
 from avcat.metrics.clip import FIGURES
 from avcat.metrics.results import encode_strip, from_json, read_results, to_json
-from avcat.report import curves
+from avcat.report import curves, report
 from avcat.report.curves import learning_curves, read_curves
 from avcat.report.grid import grid, read_strip
 from avcat.report.report import write_report
@@ -180,6 +181,23 @@ def test_files_are_the_same_twice(evaluated: Path) -> None:
         *("table1.csv", "table1.md", "table1.tex"),
     ]
     assert all((a / name).read_bytes() == (b / name).read_bytes() for name in names)
+
+
+def test_ablations_have_grids_of_their_own(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = evaluated / "evaluate" / "without-sync" / "synth-words"
+    shutil.copytree(evaluated / "evaluate" / "full" / "synth-words", without)
+    metrics = json.loads((without / "metrics.json").read_text())
+    (without / "metrics.json").write_text(json.dumps(metrics | {"method": "without-sync"}))
+    drawn: list[list[str]] = []
+    monkeypatch.setattr(
+        report.grid, "grid", lambda rows: drawn.append([label for label, _ in rows]) or np.zeros((8, 8, 3), np.uint8)
+    )
+    names = {path.name for path in write(evaluated, "t").glob("*.jpg")}
+    assert names == {"grid-synth-words-1.jpg", "ablation-synth-words-1.jpg", "grid-synth-wild-1.jpg"}
+    systems, parts, _ = drawn
+    assert systems == ["Ground truth", "Copy the reference", "AV-CAT (ours)"]
+    assert parts == ["Ground truth", "w/o Sync", "AV-CAT (ours)"]
+    assert "Ablation, as in the paper&#x27;s figure 5: synth-words, clip 1" in (evaluated / "t/report.html").read_text()
 
 
 def test_csv_holds_every_figure_of_both_sources(evaluated: Path) -> None:

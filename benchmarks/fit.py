@@ -1,0 +1,132 @@
+"""What fitting to a person gains: `python -m benchmarks.fit FOLDER --model out/tiny/train/full/model.pt`.
+
+Of each video in the folder the first half is learnt from (`avcat fit`, which holds out the end of it to know when to
+stop), and the longest stretch of the second half redrawn, with its own sound, by the model as it was and as fitted.
+Printed for each: SSIM, LMD in px of the 256 px crop and the mouth opening's correlation with the truth, before and
+after; and how many clips gained. Nothing is asserted here.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from avcat.checkpoint import load_model
+from avcat.dubbing.fit import STEPS, divided, fit_network
+from avcat.dubbing.stretches import stretches
+from avcat.errors import InputError
+from avcat.face.landmarks import MediaPipeDetector
+from avcat.media.mel import COLUMNS_PER_FRAME, mel_windows
+from avcat.metrics.image import ssim
+from avcat.metrics.landmarks import lmd, opening_correlation
+from avcat.metrics.marks import Marker
+from avcat.models.avcat import AVCAT
+from avcat.redraw import Redrawer
+from benchmarks.compute import describe
+
+MOST_FRAMES = 1_500  # of a video: a minute
+Stretch = tuple[np.ndarray, np.ndarray]  # crops uint8 [T, S, S, 3], mels float32 [bands, 4 T]
+
+
+class Score(NamedTuple):
+    """How well a stretch was redrawn."""
+
+    ssim: float
+    lmd: float
+    correlation: float
+    opening: np.ndarray  # float64 [T], less its mean
+
+
+def main() -> None:
+    """Prints a line for each video as soon as it is known, and the sums."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="videos of one person each")
+    parser.add_argument("--model", type=Path, required=True, help="a model file of AV-CAT")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="videos whose names contain one of these (default: all)"
+    )
+    parser.add_argument("--steps", type=int, default=STEPS, help="at most (default: %(default)s)")
+    options = parser.parse_args()
+    print(describe("cpu"))
+    print("clip, frames learnt from / scored, steps (best), seconds: SSIM, LMD, r of the opening, before -> after")
+    pairs, truths = [], []
+    for path in sorted(options.folder.iterdir()):
+        if any(part in path.name for part in options.only):
+            truth, before, after = measure(path, options.model, options.steps)
+            truths.append(truth)
+            pairs.append((before, after))
+    befores, afters = zip(*pairs, strict=True)
+    better = [(after.ssim > before.ssim, after.lmd < before.lmd) for before, after in pairs]
+    ssims, lmds, both = (sum(each) for each in zip(*((a, b, a and b) for a, b in better), strict=True))
+    print(f"of {len(pairs)} clips SSIM is better on {ssims}, LMD on {lmds}, both on {both}")
+    true_openings = np.concatenate(truths)
+    for name, scores in (("before", befores), ("after", afters)):
+        pooled = opening_correlation(true_openings, np.concatenate([score.opening for score in scores]))
+        print(
+            f"{name}: r of all openings together {pooled:.3f}, mean of the clips' r "
+            f"{np.nanmean([score.correlation for score in scores]):.3f}"
+        )
+
+
+def measure(path: Path, model: Path, steps: int) -> tuple[np.ndarray, Score, Score]:
+    """Fits and scores one video; the true openings less their mean, and both scores."""
+    start_s, detector = time.perf_counter(), MediaPipeDetector()
+    network, file = load_model(model, "avcat")
+    assert isinstance(network, AVCAT)
+    crop_size, size = file.inputs.crop_size, network.config.image_size
+    parts = list(stretches(path, file.inputs, crop_size, detector, MOST_FRAMES))
+    first, second = halves(parts)
+    train, held_out = divided([(smaller(crops, size), mel) for crops, mel in first], size)
+    if not len(train):
+        raise InputError(f"{path}: its first half is too short")
+    scored = max(second, key=lambda part: len(part[0]))
+    truth = Marker(detector).find(scored[0])
+    before = score(Redrawer(network, file.inputs, device="cpu", batch_frames=8), scored, truth.mouth, truth.opening)
+    done = fit_network(network, train, held_out, steps=steps)
+    after = score(Redrawer(network, file.inputs, device="cpu", batch_frames=8), scored, truth.mouth, truth.opening)
+    print(
+        f"{path.name}, {done.frames + done.held_out} / {len(scored[0])}, {done.steps} ({done.best_step}), "
+        f"{time.perf_counter() - start_s:.0f} s: {before.ssim:.4f} -> {after.ssim:.4f}, "
+        f"{before.lmd:.2f} -> {after.lmd:.2f} px, {before.correlation:.2f} -> {after.correlation:.2f}",
+        flush=True,
+    )
+    return truth.opening[1:] - np.nanmean(truth.opening[1:]), before, after
+
+
+def halves(parts: Sequence[Stretch]) -> tuple[list[Stretch], list[Stretch]]:
+    """The first and the second half of all frames; a stretch that reaches over the middle is cut there."""
+    left, first, second = sum(len(crops) for crops, _ in parts) // 2, [], []
+    for crops, mel in parts:
+        cut = min(left, len(crops))
+        left -= cut
+        if cut:
+            first.append((crops[:cut], mel[:, : COLUMNS_PER_FRAME * cut]))
+        if cut < len(crops):
+            second.append((crops[cut:], mel[:, COLUMNS_PER_FRAME * cut :]))
+    return first, second
+
+
+def smaller(crops: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [T, S, S, 3] -> [T, size, size, 3], as `stretches` would have given them."""
+    return np.stack([cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in crops])
+
+
+def score(redrawer: Redrawer, stretch: Stretch, mouth: np.ndarray, opening: np.ndarray) -> Score:
+    """Redraws a stretch with its first frame as the reference, which is not scored."""
+    crops, mel = stretch
+    drawn = redrawer.redraw(crops, mel_windows(mel, np.arange(len(crops))), redrawer.encode_reference(crops[0]))
+    marks = Marker(MediaPipeDetector()).find(drawn)
+    return Score(
+        float(ssim(crops[1:], drawn[1:]).mean()),
+        float(np.nanmean(lmd(mouth[1:], marks.mouth[1:]))),
+        opening_correlation(opening[1:], marks.opening[1:]),
+        marks.opening[1:] - np.nanmean(marks.opening[1:]),
+    )
+
+
+if __name__ == "__main__":
+    main()
