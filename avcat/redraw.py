@@ -29,13 +29,18 @@ class Redrawer:
         batch_frames: int,
         precision: Precision = "fp32",
         compile: bool = False,
+        workers: int = 1,
     ) -> None:
-        """`precision`: of products and convolutions; `compile`: by torch, minutes at first, faster after."""
+        """`precision`: of products and convolutions; `compile`: by torch, minutes at first, faster after.
+
+        `workers`: threads that may call `redraw` at once, each of which computes alone.
+        """
         self.network, self.align, self.mel, self.crop_size = network, inputs.align, inputs.mel, inputs.crop_size
         if compile:
             network.compile()
         self.image_size = network.image_size
         self.device, self.batch_frames, self.precision = device, batch_frames, precision
+        self.workers = workers
         self._redrawn = network.redrawn_region(self.crop_size)
 
     @classmethod
@@ -55,8 +60,16 @@ class Redrawer:
             return cls._from_onnx(path, device, batch_frames, precision, compile)
         network, file = load_model(path, KINDS, device)
         assert isinstance(network, Generator)
-        batch_frames = batch_frames or (8 if torch.device(device).type == "cpu" else 32)
-        return cls(network, file.inputs, device=device, batch_frames=batch_frames, precision=precision, compile=compile)
+        on_cpu = torch.device(device).type == "cpu"
+        return cls(
+            network,
+            file.inputs,
+            device=device,
+            batch_frames=batch_frames or (8 if on_cpu else 32),
+            precision=precision,
+            compile=compile,
+            workers=torch.get_num_threads() if on_cpu and not compile else 1,
+        )
 
     @classmethod
     def _from_onnx(
@@ -68,6 +81,14 @@ class Redrawer:
 
         network, facts = load_onnx(path)
         return cls(network, facts.inputs, device=device, batch_frames=batch_frames or 8)
+
+    def start_worker(self) -> None:
+        """Called first by each of several `workers`.
+
+        A batch by one thread each: threads that share one wait for each other, and for whoever else uses a core.
+        """
+        if self.workers > 1:
+            torch.set_num_threads(1)  # of this thread, and of those to come
 
     @torch.inference_mode()
     def encode_reference(self, crop: np.ndarray) -> Reference:

@@ -65,6 +65,10 @@ class Painter:
 
     crop_size = image_size = 64
     batch_frames, align, mel = 32, ALIGN, MEL
+    workers = 1
+
+    def start_worker(self) -> None:
+        """Needs nothing."""
 
     def encode_reference(self, crop: np.ndarray) -> None:
         """Needs none."""

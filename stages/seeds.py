@@ -2,7 +2,7 @@
 
 Reads what `python -m stages.reproduce --rows all` made of the profile: shards, both SyncNets, and the rows' figures
 from the profile's own seed. Writes `out/<profile>/seeds/`: a folder for each seed, and `seeds.md`. What is there
-already is not made again, so a call that was stopped goes on; remove a seed's folder to have it anew.
+already, made with the same settings from the same data and SyncNets, is not made again: a call that was stopped goes on.
 """
 
 import argparse
@@ -15,8 +15,9 @@ from avcat.files import atomic_path
 from avcat.report.paired import BASE
 from avcat.report.seeds import seeded, seeds_table
 from avcat.report.table import to_markdown
+from pipelines.state import file_hash, fingerprint, is_done, mark_done
 from stages._main import run_stage
-from stages._params import load, trained_methods
+from stages._params import Params, load, trained_methods
 from stages.evaluate import score
 from stages.train import settings, train
 
@@ -30,8 +31,13 @@ def work(rows: Sequence[str], seeds: Sequence[int]) -> None:
         raise InputError(f"--seeds {own.train.optimiser.seed}: the profile's own seed, whose figures are there")
     if unknown := sorted(set(rows) - set(trained_methods())):
         raise InputError(f"--rows: no row is called {unknown[0]!r}, there are {', '.join(trained_methods())}")
+    rows = list(dict.fromkeys((BASE, *rows)))
+    for row in rows:
+        for corpus in own.data.corpora:
+            if not (figures := own.out / "evaluate" / row / corpus / "metrics.json").exists():
+                raise InputError(f"{figures}: not there; python -m stages.reproduce --rows all makes it")
     for seed in seeds:
-        for row in dict.fromkeys((BASE, *rows)):
+        for row in rows:
             _row(row, seed)
     out = own.out / "seeds"
     found = seeded([own.out / "evaluate", *(out / str(seed) / "evaluate" for seed in seeds)])
@@ -45,14 +51,26 @@ def _row(row: str, seed: int) -> None:
     """One row of one seed, from training to figures, as far as they are not there."""
     params, config = settings(row)
     name, folder = f"{row}-seed{seed}", f"seeds/{seed}"
-    model = params.out / folder / "train" / row / "model.pt"
-    if not model.exists():
-        config = replace(config, optimiser=replace(config.optimiser, seed=seed))
+    config = replace(config, optimiser=replace(config.optimiser, seed=seed))
+    model, mark = params.out / folder / "train" / row / "model.pt", params.state / folder / f"{row}.trained"
+    made_from = fingerprint(config, _data(params))
+    if not is_done(mark, made_from, model):
         train(row, params, config, name, f"{folder}/train/{row}")
+        mark_done(mark, made_from)
     for corpus in params.data.corpora:
         scored = f"{folder}/evaluate/{row}/{corpus}"
-        if not (params.out / scored / "metrics.json").exists():
+        mark = params.state / folder / f"{row}-{corpus}.scored"
+        made_from = fingerprint(file_hash(model), params.evaluate, _data(params))
+        if not is_done(mark, made_from, params.out / scored / "metrics.json"):
             score(row, corpus, params, model, name, scored)
+            mark_done(mark, made_from)
+
+
+def _data(params: Params) -> list[str]:
+    """What tells other shards and other SyncNets."""
+    networks = [params.out / name / "model.pt" for name in ("syncnet", "evaluator")]
+    indices = sorted((params.out / "shards").rglob("*.parquet"))
+    return [file_hash(path) for path in (*networks, *indices)]
 
 
 def main() -> int:

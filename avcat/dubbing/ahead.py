@@ -1,12 +1,15 @@
-"""Work done ahead: an iterator that runs in a thread of its own while its consumer is busy with what came before."""
+"""Work done ahead: iterators that run in threads of their own while their consumer is busy with what came before."""
 
 import contextlib
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
+Done = TypeVar("Done")
 
 _PATIENCE_S = 0.1  # how soon a thread notices that nobody wants its items any more
 
@@ -60,3 +63,25 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
             worker.join()
 
     return take()
+
+
+def side_by_side(
+    work: Callable[[T], Done], items: Iterable[T], workers: int, start: Callable[[], None] | None = None
+) -> Generator[Done, None, None]:
+    """`work` of each item, in the order of the items, in `workers` threads; each calls `start` first.
+
+    The items themselves are made here, one more than there are threads. What `work` or `items` raises is raised here,
+    at its place; what is in hand is ended before that, and where the consumer stops early.
+    """
+    waiting: deque[Future[Done]] = deque()
+    with ThreadPoolExecutor(workers, "side-by-side", start) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from avcat.config import AlignConfig, MelConfig
-from avcat.dubbing.ahead import ahead
+from avcat.dubbing.ahead import ahead, side_by_side
 from avcat.dubbing.detail import Detail
 from avcat.dubbing.paste import match_colour, paste
 from avcat.dubbing.portrait import Portrait, Which, chosen, portrait
@@ -41,7 +41,7 @@ Progress = Callable[[str, int, int], None]  # what is done, how many frames of i
 _ROUNDING = 1e-6  # of a tick
 _CRF, _PRESET = 17, "veryfast"  # a third of the time of x264's default, at the cost of larger files, not of pictures
 _REFERENCES = 8  # that are kept at once
-_AHEAD = 2  # batches that each step may be ahead of the next
+_AHEAD = 1  # batches that each step may be ahead of the next
 _BATCH_BYTES = 64 * 2**20  # of frames: what bounds the batches of large pictures
 _DECODED_AHEAD = 8  # frames
 _CUT_THRESHOLD = 27.0  # PySceneDetect's default
@@ -59,6 +59,10 @@ class CropRedrawer(Protocol):
     align: AlignConfig
     mel: MelConfig
     batch_frames: int
+    workers: int  # threads that may redraw at once
+
+    def start_worker(self) -> None:
+        """Called by each of them before anything else."""
 
     def encode_reference(self, crop: np.ndarray) -> Any:
         """uint8 [S, S, 3] -> what all frames that refer to it share."""
@@ -129,12 +133,21 @@ class _Cutting(NamedTuple):
     crop: np.ndarray  # uint8 [S, S, 3]
 
 
+class _Heard(NamedTuple):
+    """One person's crops of a batch, with all that redraws them."""
+
+    crops: np.ndarray  # uint8 [N, S, S, 3]
+    windows: np.ndarray  # float32 [N, 80, 20] of mels
+    reference: Any
+
+
 class _Batch(NamedTuple):
     """Some frames on their way."""
 
     shown: list[Shown]
     images: list[np.ndarray]
     cuttings: list[_Cutting]
+    heard: list[_Heard]  # by person, in the order of the cuttings; empty before they are heard
     drawn: list[np.ndarray]  # uint8 [S, S, 3] for each cutting; empty before they are redrawn
 
 
@@ -251,9 +264,10 @@ class Dubber:
         return seen
 
     def _frames(self, clip: _Clip) -> Generator[DubbedFrame, None, None]:
-        """The second pass: cut, redrawn and pasted in three threads."""
-        cut, details = ahead(self._cut(clip), _AHEAD), [Detail() for _ in clip.people]
-        with closing(cut), closing(ahead(self._redraw(clip, cut), _AHEAD)) as batches:
+        """The second pass: cut, redrawn and pasted side by side, in the order of the frames."""
+        heard, details = ahead(self._hear(clip), _AHEAD), [Detail() for _ in clip.people]
+        drawn = side_by_side(self._redraw, heard, self._redrawer.workers, self._redrawer.start_worker)
+        with closing(heard), closing(ahead(drawn, _AHEAD)) as batches:
             for batch in batches:
                 yield from self._paste(clip, batch, details)
 
@@ -270,14 +284,15 @@ class Dubber:
                 for n, frame in enumerate(shown)
                 if (row := voiced.face.at(frame.source)) is not None and _shows(voiced.face, row, clip.settings)
             ]
-            yield _Batch(shown, images, cuttings, [])
+            yield _Batch(shown, images, cuttings, [], [])
 
-    def _redraw(self, clip: _Clip, batches: Iterator[_Batch]) -> Iterator[_Batch]:
+    def _hear(self, clip: _Clip) -> Iterator[_Batch]:
+        """Batches with the sound of each crop, and the reference of each person."""
         references: dict[int, Any] = {}
-        for batch in batches:
+        for batch in self._cut(clip):
             shown_s = np.array([float(shown.pts * clip.info.time_base) for shown in batch.shown])
             windows: dict[int, np.ndarray] = {}
-            drawn: list[np.ndarray] = []
+            heard: list[_Heard] = []
             for person, cuttings in _by_person(batch.cuttings):
                 speech = clip.people[person].speech
                 if id(speech) not in windows:
@@ -287,9 +302,13 @@ class Dubber:
                     if len(references) > _REFERENCES:  # of earlier shots
                         references.pop(next(iter(references)))
                 crops = np.stack([cutting.crop for cutting in cuttings])
-                heard = windows[id(speech)][[cutting.frame for cutting in cuttings]]
-                drawn += list(self._redrawer.redraw(crops, heard, references[person]))
-            yield batch._replace(drawn=drawn)
+                at = [cutting.frame for cutting in cuttings]
+                heard.append(_Heard(crops, windows[id(speech)][at], references[person]))
+            yield batch._replace(heard=heard)
+
+    def _redraw(self, batch: _Batch) -> _Batch:
+        drawn = [crop for heard in batch.heard for crop in self._redrawer.redraw(*heard)]
+        return batch._replace(heard=[], drawn=drawn)
 
     def _reference(self, clip: _Clip, face: Portrait) -> Any:
         """Of the person's first frame, or the one nearest to the time that the settings name."""

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import median_filter, minimum_filter1d
 
+from avcat.dubbing.ahead import side_by_side
 from avcat.face.align import smooth, warp
 from avcat.face.hands import HandFinder
 from avcat.face.landmarks import Face, FaceDetector
@@ -42,10 +43,12 @@ class Looking:
 
     def __init__(self, detector: FaceDetector, hands: HandFinder) -> None:
         self._detector, self._hands = detector, hands
+        self._wait = 0  # frames before hands are looked for again
 
     def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
         """The faces in each picture of one clip, with `look` and, where hands were looked for, `hand`."""
         self._hands.forget()
+        self._wait = 0
         taken: deque[np.ndarray] = deque()  # the other one may take some pictures ahead
 
         def kept() -> Iterator[np.ndarray]:
@@ -53,16 +56,18 @@ class Looking:
                 taken.append(image)
                 yield image
 
-        wait = 0
-        for faces in self._detector.follow(kept()):
-            image = taken.popleft()
-            faces = [replace(face, look=look(image, face)) for face in faces]
-            if faces and wait == 0:
-                hands = self._hands(image)
-                faces = [replace(face, hand=behind(hands, face)) for face in faces]
-                wait = 1 if any(_is_near(hand, face) for hand in hands for face in faces) else _HAND_EVERY
-            wait = max(0, wait - 1)
-            yield faces
+        found = ((taken.popleft(), faces) for faces in self._detector.follow(kept()))
+        return side_by_side(self._looked_at, found, workers=1)  # so in order, while the next faces are being found
+
+    def _looked_at(self, found: tuple[np.ndarray, list[Face]]) -> list[Face]:
+        image, faces = found
+        faces = [replace(face, look=look(image, face)) for face in faces]
+        if faces and self._wait == 0:
+            hands = self._hands(image)
+            faces = [replace(face, hand=behind(hands, face)) for face in faces]
+            self._wait = 1 if any(_is_near(hand, face) for hand in hands for face in faces) else _HAND_EVERY
+        self._wait = max(0, self._wait - 1)
+        return faces
 
 
 def behind(hands: Sequence[np.ndarray], face: Face) -> float:

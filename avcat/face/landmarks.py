@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ _MAX_SIDE = 1280  # larger pictures are shrunk first: as steady, and several tim
 _CHATTER = re.compile(
     rb"XNNPACK delegate|absl::InitializeLog|inference_feedback_manager|landmark_projection_calculator"
 )
+
+_STDERR = threading.RLock()  # who else holds it would take our file for stderr, and leave it there
 
 
 @dataclass(frozen=True)
@@ -133,8 +136,8 @@ def _face(points: np.ndarray) -> Face:
 def without_chatter() -> Iterator[None]:
     """Keeps MediaPipe's start-up lines, which no setting silences, off stderr; all other lines pass, late."""
     sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    with _STDERR, tempfile.TemporaryFile() as held:
+        kept = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
             yield

@@ -27,6 +27,7 @@ FIGURES = (
     ("LSE-C, official ↑", "lse_c", 2),
     ("LSE-D, official ↓", "lse_d", 2),
 )
+DECIMALS = {figure: decimals for _, figure, decimals in FIGURES}
 NOTES = (
     "The row's figure less the full model's, mean over the clips that both count, with a 95 % bootstrap interval over "
     "speakers. * : more than chance. The test draws the sign of each speaker's differences; p values are raised for "
@@ -101,8 +102,7 @@ def _clip_cell(found: Sequence[Compared], one: Compared) -> Cell:
 
 
 def _cell(each: Compared) -> Cell:
-    decimals = next(decimals for _, figure, decimals in FIGURES if figure == each.figure)
-    return difference_cell(each.difference, decimals, each.p_adjusted < LEVEL, each.empty)
+    return difference_cell(each.difference, DECIMALS[each.figure], each.p_adjusted < LEVEL, each.empty)
 
 
 def paired_csv(found: Sequence[Compared]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from avcat.errors import InputError
 from avcat.metrics.paired import LEVEL, Difference, adjusted, compare
 from avcat.metrics.results import Result, read_results
-from avcat.report.paired import BASE, FIGURES, clips_of
+from avcat.report.paired import BASE, DECIMALS, FIGURES, clips_of
 from avcat.report.table import Cell, Row, Table
 from avcat.report.tables import METHODS, difference_cell, in_order, reason_why_empty
 
@@ -103,7 +103,7 @@ def seeds_table(found: Sequence[Seeded], seeds: Sequence[int]) -> Table:
 
 
 def _cell(each: Seeded) -> Cell:
-    decimals = next(decimals for _, figure, decimals in FIGURES if figure == each.figure)
+    decimals = DECIMALS[each.figure]
     cell = difference_cell(each.difference, decimals, each.holds, each.empty)
     if not cell.interval:
         return cell

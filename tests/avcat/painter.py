@@ -14,12 +14,17 @@ from avcat.media.video import decode
 class Painter:
     """Looks like `avcat.redraw.Redrawer`, and keeps what it was given."""
 
+    workers = 1  # so that what it keeps is in order
+
     def __init__(self, crop_size: int = 64, batch_frames: int = 7) -> None:
         self.crop_size, self.batch_frames, self.align, self.mel = crop_size, batch_frames, ALIGN, MEL
         self.image_size = crop_size
         self.references: list[np.ndarray] = []
         self.crops: list[np.ndarray] = []
         self.windows: list[np.ndarray] = []
+
+    def start_worker(self) -> None:
+        pass
 
     def encode_reference(self, crop: np.ndarray) -> int:
         assert crop.shape == (self.crop_size, self.crop_size, 3)

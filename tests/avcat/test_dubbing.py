@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import threading
 from fractions import Fraction
 from pathlib import Path
 
@@ -93,6 +94,21 @@ def test_each_frame_hears_the_sound_at_its_own_time(tmp_path: Path, video: Path,
     assert len(painter.references) == 1
     np.testing.assert_array_equal(painter.references[0], painter.crops[0])
     np.testing.assert_array_equal(painter.crops[25], painter.crops[23])  # forth and back: 24 is not shown twice
+
+
+def test_threads_that_redraw_at_once_change_nothing(tmp_path: Path, video: Path, detector: MediaPipeDetector) -> None:
+    class Two(Painter):
+        workers = 2
+
+        def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int) -> np.ndarray:
+            together.wait()  # passed by two at once only: there are eight batches
+            return super().redraw(crops, mel_windows, reference)
+
+    together, audio = threading.Barrier(2, timeout=10), speech(tmp_path / "a.wav", 0.96)
+    one, two = (list(Dubber(kind(batch_frames=3), detector).frames(video, audio)) for kind in (Painter, Two))
+    assert len(one) == 24
+    for a, b in zip(one, two, strict=True):
+        np.testing.assert_array_equal(a.image, b.image)
 
 
 def test_an_uneven_frame_rate_is_kept(tmp_path: Path, detector: MediaPipeDetector) -> None:

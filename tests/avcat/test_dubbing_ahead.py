@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from avcat.dubbing.ahead import ahead
+from avcat.dubbing.ahead import ahead, side_by_side
 
 
 def alive() -> int:
-    return sum(thread.name == "ahead" for thread in threading.enumerate())
+    return sum(thread.name.startswith(("ahead", "side-by-side")) for thread in threading.enumerate())
 
 
 def test_the_same_items_in_order() -> None:
@@ -63,4 +63,48 @@ def test_closing_closes_what_it_reads_from() -> None:
     assert next(chain) == 0
     chain.close()
     assert closed == ["ahead"]
+    assert alive() == 0
+
+
+def test_work_side_by_side_comes_back_in_order() -> None:
+    both = threading.Barrier(2, timeout=5)  # passed by two at once only
+    started = []
+
+    def work(n: int) -> int:
+        both.wait()
+        time.sleep(0.01 * (n % 2))
+        return n * n
+
+    done = side_by_side(work, range(20), 2, lambda: started.append(threading.current_thread().name))
+    assert list(done) == [n * n for n in range(20)]
+    assert len(set(started)) == 2
+    assert alive() == 0
+
+
+def test_one_worker_works_in_order() -> None:
+    seen: list[int] = []
+    assert list(side_by_side(seen.append, range(50), 1)) == [None] * 50
+    assert seen == list(range(50))
+
+
+def test_items_are_taken_no_further_ahead_than_one_more_than_threads() -> None:
+    taken = []
+
+    def items() -> Iterator[int]:
+        for n in range(50):
+            taken.append(n)
+            yield n
+
+    done = side_by_side(lambda n: n, items(), 2)
+    assert next(done) == 0
+    assert taken == [0, 1, 2]
+    done.close()
+    assert alive() == 0
+
+
+def test_what_fails_side_by_side_is_raised_at_its_place() -> None:
+    done = side_by_side(lambda n: 6 // n, iter([3, 2, 0, 1]), 2)
+    assert [next(done), next(done)] == [2, 3]
+    with pytest.raises(ZeroDivisionError):
+        next(done)
     assert alive() == 0

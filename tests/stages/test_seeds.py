@@ -1,10 +1,13 @@
 """Other seeds: what cannot be compared is refused before anything is trained."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stages import seeds
+from stages._params import load
 
 
 @pytest.fixture(autouse=True)
@@ -29,3 +32,11 @@ def test_the_profiles_own_seed_is_there_already(
 
 def test_rows_that_nobody_knows(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no row is called 'rn'" in called(monkeypatch, capsys, "--seeds", "1", "--rows", "rn")
+
+
+def test_rows_without_figures_of_the_own_seed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(seeds, "load", lambda: replace(load(), out=tmp_path))
+    told = called(monkeypatch, capsys, "--seeds", "1")
+    assert "full/synth-words/metrics.json: not there; python -m stages.reproduce --rows all makes it" in told
