@@ -2,7 +2,8 @@
 
 Reads what `python -m stages.reproduce --rows all` made of the profile: shards, both SyncNets, and the rows' figures
 from the profile's own seed. Writes `out/<profile>/seeds/`: a folder for each seed, and `seeds.md`. What is there
-already, made with the same settings from the same data and SyncNets, is not made again: a call that was stopped goes on.
+already, made with the same settings from the same data and SyncNets, is not made again, so a call that was stopped
+goes on.
 """
 
 import argparse
