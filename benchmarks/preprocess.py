@@ -10,20 +10,18 @@ import os
 import resource
 import shutil
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow as pa
 
 from avcat.config import CorpusConfig, DataConfig, InputConfig, SourceConfig, SpeakersConfig
 from avcat.data import schema
 from avcat.synth.corpus import plan, render
+from benchmarks.memory import peak_memory
 from pipelines.cluster import connect, cpu_count
 from pipelines.corpora import Source
 from pipelines.manifest import build_manifest
@@ -35,7 +33,6 @@ from stages._params import Params, load
 
 RENDERED = 40
 PLANNED = 500_000
-SAMPLE_S = 1.0
 
 
 def main() -> None:
@@ -141,37 +138,6 @@ def report(
         f"one worker {alone:.1f} s, kernels {alone_cpu:.1f} s: x {(alone - start_s) / (wall - start_s):.2f}",
         flush=True,
     )
-
-
-def peak_memory(call: Callable[[], Any]) -> float:
-    """The most bytes that this process and all below it held together, shared pages counted once."""
-    with sampled() as samples:
-        call()
-    return max(samples)
-
-
-@contextmanager
-def sampled() -> Iterator[list[float]]:
-    """Memory of the family, every second."""
-    samples, done = [0.0], threading.Event()
-
-    def sample() -> None:
-        while not done.wait(SAMPLE_S):
-            used = 0.0
-            for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-                try:
-                    used += process.memory_full_info().pss
-                except psutil.Error:
-                    continue
-            samples.append(used)
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
-        yield samples
-    finally:
-        done.set()
-        thread.join()
 
 
 def planning(data: DataConfig) -> None:

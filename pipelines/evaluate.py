@@ -98,7 +98,13 @@ class Evaluation:
         return {clip_id: np.hstack(list(decode_strip(png))) for clip_id, png in self.strips.items()}
 
     def write(self, folder: Path) -> None:
-        """Writes `clips.parquet`, `strips/<clip_id>.png` and, last, `metrics.json`; deterministic bytes."""
+        """Writes `clips.parquet`, `strips/<clip_id>.png` and, last, `metrics.json`; deterministic bytes.
+
+        What an earlier evaluation left in the folder goes.
+        """
+        (folder / "metrics.json").unlink(missing_ok=True)
+        for strip in folder.glob("strips/*.png"):
+            strip.unlink()
         (folder / "strips").mkdir(parents=True, exist_ok=True)
         for clip_id, png in self.strips.items():
             with atomic_path(folder / "strips" / f"{clip_id}.png") as part:
@@ -258,7 +264,7 @@ def corpus_metrics(
         "corpus": corpus,
         "clips": len(rows),
         "failed": sum(row["status"] != "ok" for row in rows),
-        "reasons": dict(sorted(Counter(row["reason"] for row in rows if row["status"] == "rejected").items())),
+        "reasons": dict(sorted(Counter(row["reason"] for row in rows if row["status"] != "ok").items())),
         "frames": sum(row["frames"] for row in rows),
         "speakers": len(set(speakers)),
         "judge": judge,

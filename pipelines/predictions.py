@@ -22,7 +22,7 @@ from avcat.media.video import decode_at
 from pipelines.corpora import media_below
 from pipelines.outcome import Rejected
 
-MISSING, AMBIGUOUS = "no file for it", "another source has the same name"
+MISSING, AMBIGUOUS, DOUBLED = "no file for it", "another source has the same name", "several files have its name"
 TOO_SHORT, OTHER_SHAPE = "too short", "another shape than its source"
 UNREADABLE = "cannot be read as a video"
 SAME_SHAPE = 0.02  # by how much the sides may differ from the source's shape: codecs want even numbers
@@ -38,7 +38,9 @@ class Predictions:
             raise InputError(f"{folder}: no such folder, or no video in it")
         stems = Counter(path.stem for path in files)
         self._files = {path.stem: path for path in files if stems[path.stem] == 1}
-        self._files |= {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}
+        places = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
+        self._files |= {place: path for place, path in zip(places, files, strict=True) if places.count(place) == 1}
+        self._doubled = {stem for stem, count in stems.items() if count > 1}
         # Several clips of one long video share its names; two videos of one name do not.
         sources = {(row["corpus"], row["path"]) for row in clips}
         self._sources = Counter(name for source in sources for name in _names(*source))
@@ -46,7 +48,7 @@ class Predictions:
     def find(self, row: Mapping[str, Any]) -> tuple[Path, float]:
         """The file of a clip, a row of the manifest, and the second of it at which the clip begins.
 
-        Raises Rejected, with one of two reasons, where there is none.
+        Raises Rejected, with one of three reasons, where there is none.
         """
         if row["clip_id"] in self._files:
             return self._files[row["clip_id"]], 0.0
@@ -54,7 +56,10 @@ class Predictions:
         for name in found:
             if self._sources[name] == 1:
                 return self._files[name], row["start_s"]
-        raise Rejected(AMBIGUOUS if found else MISSING)
+        if found:
+            raise Rejected(AMBIGUOUS)
+        stems = {row["clip_id"], PurePosixPath(row["path"]).stem}
+        raise Rejected(DOUBLED if stems & self._doubled else MISSING)
 
 
 def _names(corpus: str, path: str) -> tuple[str, ...]:

@@ -126,6 +126,12 @@ def trained_methods() -> list[str]:
     return [*tree["variants"], *tree["reference"]["baselines"]]
 
 
+def rows_in_force() -> list[str]:
+    """Those that `rows` asks for, variants and baselines."""
+    rows = _read(ROOT / FILE)["rows"]
+    return [*rows["variants"], *rows["baselines"]]
+
+
 def _shared(train: Mapping[str, Any], name: str) -> dict[str, Any]:
     """What the settings of the baseline `name` have in common with AV-CAT's training: it need not say it again."""
     own = get_type_hints(config.BaselinesConfig).get(name)

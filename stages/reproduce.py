@@ -26,7 +26,7 @@ from stages._main import run_stage
 from stages._params import FILE, ROOT, check, load
 
 PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
-ROWS_LINE = re.compile(r"^rows: *(\{.*?\})", re.MULTILINE)
+ROWS_LINE = re.compile(r"^rows: *(\{.*?\})", re.MULTILINE | re.DOTALL)  # DVC, which rewrites the file, wraps it
 GRACE_S = 8  # for a stage to end when asked
 # Training takes and gives back maps of megabytes all the time, and huge pages make their first touch cheap. How much
 # it gains on a machine, `benchmarks.train` tells with and without (docs/lab-notes.md).

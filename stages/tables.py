@@ -4,9 +4,10 @@ import argparse
 import sys
 
 from avcat.report.report import write_report
+from avcat.report.tables import METHODS
 from avcat.study.table import table2
 from stages._main import run_stage
-from stages._params import load
+from stages._params import load, rows_in_force, trained_methods
 from stages._track import tracked
 
 
@@ -15,9 +16,11 @@ def work() -> None:
     params = load()
     evaluations, tables = params.out / "evaluate", params.out / "tables"
     trainings = {"SyncNet": params.out / "syncnet", "evaluator SyncNet": params.out / "evaluator"}
-    trainings |= {f"AV-CAT {folder.name}": folder for folder in sorted((params.out / "train").glob("*/"))}
+    rows = rows_in_force()
+    trainings |= {METHODS[row]: params.out / "train" / row for row in METHODS if row in rows}
+    others = [row for row in trained_methods() if row not in rows]  # left by an earlier run, with whatever settings
     with tracked("tables", {"profile": params.profile}) as run:
-        results = write_report(tables, evaluations, trainings, table2(params.out / "study"))
+        results = write_report(tables, evaluations, trainings, table2(params.out / "study"), without=others)
         print((tables / "table1.md").read_text())
         print((tables / "mouth.md").read_text())
         of_ceiling = {f"{r.method}.{r.corpus}.opening_of_ceiling": r.opening_of_ceiling for r in results}

@@ -1,20 +1,29 @@
 """Whether rows stand to the full model as they do in the paper, figure by figure, said plainly."""
 
+import math
 from collections.abc import Sequence
 
-from avcat.metrics.paired import LEVEL
+from avcat.metrics.paired import FEWEST_SPEAKERS, LEVEL
 from avcat.report.paired import BASE, Compared
 from avcat.report.paper import COUNTERPART, TABLE1, TABLE3, PaperRow
 from avcat.report.table import EMPTY, Cell, Row, Table
 from avcat.report.tables import METHODS
 
-FIGURES = (("SSIM", "ssim"), ("PSNR", "psnr"), ("LMD", "lmd"), ("Sync_conf", "sync_confidence"))
+# heading, our figure, the paper's; the paper's PSNR fits the uint8 one
+FIGURES = (
+    ("SSIM", "ssim", "ssim"),
+    ("PSNR uint8", "psnr_uint8_legacy", "psnr"),
+    ("LMD", "lmd", "lmd"),
+    ("Sync_conf, evaluator", "sync_confidence", "sync_confidence"),
+    ("Sync_conf, official", "lse_c", "sync_confidence"),
+)
 SAME, OPPOSITE, WITHIN, EQUAL = "as there", "the other way", "within chance", "no difference there"
+UNTESTED = f"fewer than {FEWEST_SPEAKERS} speakers: not tested"
 NOTES = (
     f'"{SAME}": the row is on the same side of the full model as in the paper, beyond chance (the test of the table '
     f'above). "{OPPOSITE}": on the other side, beyond chance. "{WITHIN}": ours is too small a difference to say. '
     "Systems against the paper's Table 1, on the set that a corpus stands for; ablations against Table 3, on VoxCeleb. "
-    "Sync_conf: ours is the evaluator SyncNet's, the paper's the official one's.",
+    "The paper's Sync_conf is the official SyncNet's.",
 )
 
 
@@ -26,11 +35,16 @@ def agreement_table(found: Sequence[Compared]) -> Table:
         rows = []
         for method, (row, full) in _printed(corpus).items():
             if any(key[0] == method for key in ours):
-                cells = [_cell(ours[method, name], getattr(row, name) - getattr(full, name)) for _, name in FIGURES]
+                cells = [
+                    _cell(ours[method, figure], getattr(row, printed) - getattr(full, printed))
+                    for _, figure, printed in FIGURES
+                ]
                 rows.append(Row([Cell(METHODS[method]), *cells], "ours"))
         if rows:
             groups.append((corpus, rows))
-    return Table("Does the order agree with the paper's?", ["Method", *(name for name, _ in FIGURES)], groups, NOTES)
+    return Table(
+        "Does the order agree with the paper's?", ["Method", *(heading for heading, _, _ in FIGURES)], groups, NOTES
+    )
 
 
 def _printed(corpus: str) -> dict[str, tuple[PaperRow, PaperRow]]:
@@ -49,6 +63,8 @@ def _cell(ours: Compared, papers: float) -> Cell:
         return Cell(EMPTY, note=ours.empty)
     if papers == 0:
         return Cell(EQUAL)
+    if math.isnan(ours.p_adjusted):
+        return Cell(EMPTY, note=UNTESTED)
     if not ours.p_adjusted < LEVEL:
         return Cell(WITHIN)
     return Cell(SAME if (ours.difference.mean > 0) == (papers > 0) else OPPOSITE)

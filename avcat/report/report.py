@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,22 +47,28 @@ INTRODUCTION = (
 
 
 def write_report(
-    folder: Path, evaluations: Path, trainings: Mapping[str, Path], table2: Table | None = None
+    folder: Path,
+    evaluations: Path,
+    trainings: Mapping[str, Path],
+    table2: Table | None = None,
+    without: Collection[str] = (),
 ) -> list[Result]:
     """Writes all tables and `report.html` into `folder`; returns the results they were made of.
 
-    `evaluations` holds `<method>/<corpus>/metrics.json`; `trainings` maps names to folders with `curves.csv` and
-    `metrics.json`, which may be missing; `table2` is the user study's. Files depend on what is read alone: the same
-    inputs, the same bytes. Raises InputError where there is no evaluation.
+    `evaluations` holds `<method>/<corpus>/metrics.json`, of which methods in `without` are left out; `trainings` maps
+    names to folders with `curves.csv` and `metrics.json`, which may be missing; `table2` is the user study's. Files
+    depend on what is read alone: the same inputs, the same bytes. Raises InputError where there is no evaluation.
     """
-    results = read_results(evaluations)
+    results = [result for result in read_results(evaluations) if result.method not in without]
     if not results:
         raise InputError(f"{evaluations}: no evaluation here")
-    tables = {"table1": table1(results), "mouth": mouth_table(results), "syncnet": syncnet_table(_figures(trainings))}
+    known = _figures(trainings)
+    told = _closed_gates(known)
+    tables = {"table1": table1(results, told), "mouth": mouth_table(results), "syncnet": syncnet_table(known)}
     if table2 is not None:
         tables["table2"] = table2
     if any(result.method in ABLATIONS for result in results):
-        tables["table3"] = table3(results)
+        tables["table3"] = table3(results, told)
     if differences := compared(results):
         tables["paired"] = paired_table(differences)
         if (agreement := agreement_table(differences)).groups:
@@ -98,8 +104,21 @@ def _report(results: Sequence[Result], tables: Sequence[Table], trainings: Mappi
     return page.page("AV-CAT: evaluation", INTRODUCTION, sections)
 
 
+def _closed_gates(figures: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
+    """What the tables' readers have to know of trainings whose sync loss never counted."""
+    closed = [name for name, values in figures.items() if values.get("in_step") == 0]
+    if not closed:
+        return ()
+    return (
+        f"{', '.join(closed)}: trained without the sync loss, as its gate, which held-out mouths open, stayed shut.",
+    )
+
+
 def _grids(results: Sequence[Result]) -> dict[str, tuple[str, bytes]]:
-    """Name -> caption and JPEG of clips that all methods of the grid have a strip of."""
+    """Name -> caption and JPEG of clips that all methods of the grid have a strip of.
+
+    A row of others' videos that shows none of the truth's clips is left out, and the caption says so.
+    """
     found = {}
     for corpus in _corpora(results):
         ordered = _ordered(results, corpus)
@@ -108,10 +127,15 @@ def _grids(results: Sequence[Result]) -> dict[str, tuple[str, bytes]]:
         for name, what, methods in (("grid", SYSTEMS, systems), ("ablation", PARTS, parts)):
             if name == "ablation" and not any(result.method in ABLATIONS for result in methods):
                 continue
-            common = set.intersection(*({path.name for path in result.strips} for result in methods))
+            strips = {result.method: {path.name for path in result.strips} for result in methods}
+            wanted = strips.get(TRUTH, set.union(*strips.values()))
+            unseen = [result for result in methods if not strips[result.method] & wanted]
+            methods = [result for result in methods if result not in unseen]
+            common = set.intersection(*(strips[result.method] for result in methods)) if methods else set()
+            missing = "".join(f"; none of {_label(result)}, which has no picture of these clips" for result in unseen)
             for number, strip in enumerate(sorted(common)[:GRIDS_PER_CORPUS], 1):
                 rows = [(_label(r), grid.read_strip(r.folder / "strips" / strip)) for r in methods]
-                caption = f"{what}: {corpus}, clip {number}"
+                caption = f"{what}: {corpus}, clip {number}{missing}"
                 found[f"{name}-{corpus}-{number}"] = caption, grid.to_jpeg(grid.grid(rows))
     return found
 

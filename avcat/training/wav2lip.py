@@ -63,10 +63,9 @@ class Wav2LipTask(GeneratorTask):
         return sync_bce_loss(self.expert, composite.unflatten(0, (-1, WINDOW_FRAMES)), mels[:, MIDDLE])
 
     def step(self, number: int, batch: Batch) -> dict[str, float]:
-        figures = super().step(number, batch)
-        # The first rank alone validates; this is how the others hear that the gate has opened.
+        # The first rank alone validates; this is how the others hear that the gate has opened, before it counts.
         self.in_step = average({"in_step": float(self.in_step)})["in_step"] > 0
-        return figures
+        return super().step(number, batch)
 
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """As `GeneratorTask.validate`; opens the gate of the sync loss where the held-out one is low enough."""

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from small_training import make_store, make_task
 from avcat.errors import InputError
 from avcat.training.loop import SPEED, Loggers, checkpoints, run
 from avcat.training.ranks import Ranks, average, average_gradients, gather, ranks
+from avcat.training.wav2lip import Wav2LipTask
 
 WORLD = 2
 
@@ -45,6 +47,10 @@ def train(kind: str, folder: Path, steps_done: Path) -> None:
     """
     rows: dict[int, dict[str, float]] = {}
     task = make_task(kind, make_store(folder / "shards"), muon=False)
+    if isinstance(task, Wav2LipTask):
+        task.config = replace(
+            task.config, sync_gate=9.0
+        )  # which any mouth passes: the first rank's validation opens it
     state = folder / f"state-{ranks().world}"
     run(task, task.config.optimiser, state, Loggers(rows.__setitem__, lambda *_: None), fingerprint="")
     torch.save({"rows": rows, "weights": task.averaged.state_dict()}, steps_done / f"{ranks().world}-{ranks().rank}.pt")

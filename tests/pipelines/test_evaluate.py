@@ -131,10 +131,14 @@ def test_a_broken_clip_is_a_row_with_its_reason(evaluation: Evaluation) -> None:
     assert [row["status"] for row in rows] == ["ok"] * 4 + ["failed"]
     assert "broken frame" in rows[4]["reason"]
     assert evaluation.metrics["failed"] == 1
+    assert evaluation.metrics["reasons"] == {rows[4]["reason"]: 1}
     assert evaluation.metrics["figures"]["ssim"]["coverage"] == 0.8
 
 
 def test_what_is_written_is_read_back(evaluation: Evaluation, tmp_path: Path) -> None:
+    old = tmp_path / "b" / "copy-reference" / "synth-words" / "strips" / "of-an-earlier-evaluation.png"
+    old.parent.mkdir(parents=True)
+    old.touch()
     for folder in "ab":
         evaluation.write(tmp_path / folder / "copy-reference" / "synth-words")
     assert contents(tmp_path / "a") == contents(tmp_path / "b")

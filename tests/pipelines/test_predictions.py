@@ -14,7 +14,16 @@ from avcat.errors import InputError
 from avcat.face.align import alignment, warp
 from pipelines.evaluate import Job, Scorer
 from pipelines.outcome import Failed, Rejected, failed
-from pipelines.predictions import AMBIGUOUS, MISSING, OTHER_SHAPE, TOO_SHORT, UNREADABLE, Predictions, read_crops
+from pipelines.predictions import (
+    AMBIGUOUS,
+    DOUBLED,
+    MISSING,
+    OTHER_SHAPE,
+    TOO_SHORT,
+    UNREADABLE,
+    Predictions,
+    read_crops,
+)
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "avcat"))
 from drawn import talking, write_video
@@ -44,7 +53,19 @@ def test_whose_a_file_is(tmp_path: Path) -> None:
         row("dd", "s3/long.mkv", start_s=4),
     ]
     rows += [row("ee", "s3/long.mkv", start_s=8), row("ff", "s4/six.mp4"), row("gg", "s1/one.mp4", corpus="other")]
-    touch(tmp_path, "aa.mp4", "s2/two.webm", "two.mp4", "long.mp4", "notes.txt", "mine/s1/one.mp4", "one.mp4")
+    rows += [row("hh", "s5/eight.mp4")]
+    touch(
+        tmp_path,
+        "x/eight.mp4",
+        "y/eight.mp4",
+        "aa.mp4",
+        "s2/two.webm",
+        "two.mp4",
+        "long.mp4",
+        "notes.txt",
+        "mine/s1/one.mp4",
+        "one.mp4",
+    )
     found = Predictions(tmp_path, rows)
     names = {}
     for each in rows:
@@ -61,6 +82,7 @@ def test_whose_a_file_is(tmp_path: Path) -> None:
         "ee": ("long.mp4", 8),
         "ff": (MISSING, None),
         "gg": (AMBIGUOUS, None),  # one.mp4 may be either corpus's
+        "hh": (DOUBLED, None),  # nobody knows which of the two
     }
     with pytest.raises(InputError, match="no such folder, or no video in it"):
         Predictions(tmp_path / "nowhere", rows)

@@ -1,0 +1,41 @@
+"""How much memory a process and all below it hold together, sampled while something runs."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psutil
+
+SAMPLE_S = 1.0
+
+
+def peak_memory(call: Callable[[], Any]) -> float:
+    """The most bytes that this process and all below it held together, shared pages counted once."""
+    with sampled() as samples:
+        call()
+    return max(samples)
+
+
+@contextmanager
+def sampled() -> Iterator[list[float]]:
+    """Memory of the family, every second."""
+    samples, done = [0.0], threading.Event()
+
+    def sample() -> None:
+        while not done.wait(SAMPLE_S):
+            used = 0.0
+            for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
+                try:
+                    used += process.memory_full_info().pss
+                except psutil.Error:
+                    continue
+            samples.append(used)
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        done.set()
+        thread.join()
