@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from stages.reproduce import set_rows
+
 ROOT = Path(__file__).parents[1]
 FILES = ("avcat", "pipelines", "stages", "pyproject.toml", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore")
 STAGES = 17
@@ -22,6 +24,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in FILES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
+    set_rows("full", folder / "params.yaml")  # whatever was last made here
     (folder / ".dvc").mkdir()
     for name in ("config", ".gitignore"):
         shutil.copy(ROOT / ".dvc" / name, folder / ".dvc" / name)

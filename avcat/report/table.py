@@ -82,11 +82,14 @@ def _pipes(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def to_latex(table: Table) -> str:
-    """A `table` environment for booktabs; the intervals are left to the CSV."""
+    """A `table` environment for booktabs."""
     reasons = table.cell_notes()
 
     def text(cell: Cell) -> str:
-        return _tex(cell.text) + (f"\\textsuperscript{{{reasons.index(cell.note) + 1}}}" if cell.note else "")
+        interval = f" {{\\scriptsize ({_tex(cell.interval)})}}" if cell.interval else ""
+        return (
+            _tex(cell.text) + interval + (f"\\textsuperscript{{{reasons.index(cell.note) + 1}}}" if cell.note else "")
+        )
 
     width = len(table.headings)
     lines = [

@@ -226,7 +226,10 @@ def _row(result: Result, figures: Sequence[tuple[str, str, int]]) -> Row:
             note=f"clips of {result.method} that could not be used: {left_out}" if left_out else "",
         ),
     ]
-    cells += [_figure(result.figures[name], decimals, reason_why_empty(result, name)) for _, name, decimals in figures]
+    cells += [
+        _figure(result.figures[name], decimals, reason_why_empty(result, name), result.clips - result.failed)
+        for _, name, decimals in figures
+    ]
     return Row(cells, "ours")
 
 
@@ -258,12 +261,15 @@ def _paper_row(row: PaperRow) -> Row:
     return Row([Cell(row.method), Cell(EMPTY, note=NOT_SAID), *figures, Cell(EMPTY, note=NOT_SAID)], "paper")
 
 
-def _figure(summary: Summary, decimals: int, reason: str) -> Cell:
+def _figure(summary: Summary, decimals: int, reason: str, clips: int) -> Cell:
+    """Mean and interval, and of how many clips where that is not the row's N."""
     cell = _number(summary.mean, decimals, reason)
-    low, high = (f"{value:.{decimals}f}" for value in (summary.low, summary.high))
-    if cell.note or not math.isfinite(summary.mean) or low == high:
+    if cell.note:
         return cell
-    return Cell(cell.text, interval=f"{low} to {high}")
+    low, high = (f"{value:.{decimals}f}" for value in (summary.low, summary.high))
+    said = [] if low == high or not math.isfinite(summary.mean) else [f"{low} to {high}"]
+    said += [] if summary.n == clips else [f"N {summary.n}"]
+    return Cell(cell.text, interval="; ".join(said))
 
 
 def _number(value: float, decimals: int, reason: str) -> Cell:

@@ -137,6 +137,38 @@ def test_table1_tells_ours_from_the_papers(evaluated: Path) -> None:
     assert lrw["Ground truth"] == ["1.000", "n/a", "100.00", "n/a", "0.00", "n/a", "6.5", "n/a"]
 
 
+def test_a_figure_of_fewer_clips_than_its_row_says_of_how_many(evaluated: Path) -> None:
+    path = evaluated / "evaluate" / "full" / "synth-words" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["figures"]["psnr"]["n"] = 5
+    path.write_text(json.dumps(metrics))
+    assert table1(read_results(evaluated / "evaluate")).groups[0][1][0].cells[3].interval == "0.40 to 0.70; N 5"
+
+
+def test_rows_that_were_not_asked_for_stay_out(evaluated: Path) -> None:
+    left = write_report(evaluated / "t", evaluated / "evaluate", {}, without=["full"])
+    assert {result.method for result in left} == {"ground-truth", "copy-reference"}
+    assert "AV-CAT (ours)" not in (evaluated / "t" / "table1.md").read_text()
+
+
+def test_a_gate_that_stayed_shut_is_told(evaluated: Path) -> None:
+    for name, gate in (("shut", 0.0), ("open", 1.0)):
+        (evaluated / name).mkdir()
+        (evaluated / name / "metrics.json").write_text(json.dumps({"in_step": gate}))
+    write_report(evaluated / "t", evaluated / "evaluate", {name: evaluated / name for name in ("shut", "open")})
+    text = (evaluated / "t" / "table1.md").read_text()
+    assert "shut: trained without the sync loss" in text
+    assert "open: trained" not in text
+
+
+def test_a_row_without_pictures_of_these_clips_leaves_the_grids_to_the_others(evaluated: Path) -> None:
+    theirs = evaluated / "evaluate" / "full" / "synth-words" / "strips" / "a1.png"
+    theirs.unlink()
+    folder = write(evaluated, "t")
+    assert (folder / "grid-synth-words-1.jpg").exists()
+    assert "none of AV-CAT (ours), which has no picture of these clips" in (folder / "report.html").read_text()
+
+
 def test_table_2_says_that_nobody_has_rated_yet(evaluated: Path) -> None:
     write_report(evaluated / "t", evaluated / "evaluate", {}, table2(evaluated / "study"))
     text = (evaluated / "t" / "table2.md").read_text()
@@ -291,6 +323,7 @@ def test_latex_is_escaped_and_balanced() -> None:
     assert r"\caption{A \& B}" in text
     assert r"Method & x\_1 $\uparrow$ \\" in text
     assert r"50 \% <data>" in text
+    assert r"m|n & 1.0 {\scriptsize (0.9 to 1.1)} \\" in text
     begun, ended = re.findall(r"\\begin{(\w+)}", text), re.findall(r"\\end{(\w+)}", text)
     assert begun == ended[::-1] == ["table", "tabular"]
 
