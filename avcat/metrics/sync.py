@@ -31,7 +31,7 @@ def sync_scores(
 
     A shift may ask for sound before the clip or after it. `leave_out` averages each shift over the windows that have
     sound. `zeros` compares with zero vectors there, as the official tool does: that moves the median and so inflates
-    the confidence of short clips. Shifts without any window are left out in both. Needs one window of each at least.
+    the confidence of short clips. Needs one window of each at least.
     """
     assert len(face) > 0, "no face windows"
     assert len(audio) > 0, "no audio windows"
@@ -46,13 +46,11 @@ def sync_scores(
 
 
 def _mean_distance(face: Embeddings, audio: Embeddings, shift: int, outside: Literal["leave_out", "zeros"]) -> float:
-    """Mean L2 distance of face window i to audio window i + shift; NaN where no window has sound."""
+    """Mean L2 distance of face window i to audio window i + shift; NaN where windows are left out and none is left."""
     position = np.arange(len(face)) + shift
     inside = (position >= 0) & (position < len(audio))
-    if not inside.any():
-        return float("nan")
     if outside == "leave_out":
-        return float(np.linalg.norm(face[inside] - audio[position[inside]], axis=1).mean())
+        return float(np.linalg.norm(face[inside] - audio[position[inside]], axis=1).mean()) if inside.any() else np.nan
     padded = np.where(inside[:, None], audio[np.clip(position, 0, len(audio) - 1)], 0)
     return float(np.linalg.norm(face - padded, axis=1).mean())
 

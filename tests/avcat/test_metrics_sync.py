@@ -55,3 +55,11 @@ def test_shifts_without_sound_are_left_out() -> None:
     score = sync_scores(face, face, max_shift=15)
     assert score.offset == 0
     assert np.isfinite(score.confidence)
+    assert np.isfinite(score.distances).sum() == 7
+
+
+def test_the_official_tool_compares_with_zeros_even_where_there_is_no_sound_at_all() -> None:
+    face = unit((4, 8))
+    score = sync_scores(face, face, max_shift=15, outside="zeros")
+    assert score.distances[:12] == pytest.approx([1.0] * 12)  # the length of every window's embedding
+    assert score.distances[-12:] == pytest.approx([1.0] * 12)
