@@ -113,8 +113,8 @@ def scale_of(matrix: np.ndarray) -> float:
 
 def invert(matrix: np.ndarray) -> np.ndarray:
     """float64 [2, 3]: from crop pixels back to source pixels."""
-    linear = np.linalg.inv(matrix[:, :2])
-    return np.concatenate([linear, -linear @ matrix[:, 2:]], axis=1)
+    # not numpy's, whose linear algebra wakes threads that then keep a core busy with waiting
+    return np.asarray(cv2.invertAffineTransform(matrix))
 
 
 def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
