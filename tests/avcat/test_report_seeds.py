@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from avcat.errors import InputError
+from avcat.metrics.clip import FIGURES as EVERYTHING
 from avcat.report.paired import FIGURES
 from avcat.report.seeds import Seeded, seeded, seeds_table
 from avcat.report.table import to_markdown
@@ -30,7 +31,7 @@ def result(folder: Path, method: str, **figures: float) -> None:
         "opening_of_ceiling": None,
         "reasons": {},
         "unmeasured": {"lpips": "no backbone"},
-        "figures": dict.fromkeys(NAMES, nothing),
+        "figures": dict.fromkeys(EVERYTHING, nothing),
     }
     (folder / "metrics.json").write_text(json.dumps(metrics))
     spread = [0.001 * clip for clip in range(SPEAKERS)]

@@ -37,6 +37,7 @@ def test_rows_that_nobody_knows(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 def test_rows_without_figures_of_the_own_seed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(seeds, "load", lambda: replace(load(), out=tmp_path))
+    nowhere = replace(load(), runtime=replace(load().runtime, storage=str(tmp_path)))
+    monkeypatch.setattr(seeds, "load", lambda: nowhere)
     told = called(monkeypatch, capsys, "--seeds", "1")
     assert "full/synth-words/metrics.json: not there; python -m stages.reproduce --rows all makes it" in told
