@@ -43,8 +43,9 @@ class Seeded:
 
 
 def _beyond_seeds(means: Sequence[float]) -> bool:
-    """Whether seeds' mean differences are away from 0 by Student's t test. What a training learns by chance moves all
-    speakers alike, so a test over speakers does not see it.
+    """Whether seeds' mean differences are away from 0, by Student's t test.
+
+    What a training learns by chance moves all speakers alike, so a test over speakers does not see it.
     """
     if len(means) < FEWEST_SEEDS or not np.isfinite(means).all():
         return False

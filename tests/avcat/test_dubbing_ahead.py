@@ -13,6 +13,13 @@ def alive() -> int:
     return sum(thread.name.startswith(("ahead", "side-by-side")) for thread in threading.enumerate())
 
 
+def noted(made: list[int]) -> Iterator[int]:
+    """Fifty numbers, each noted when it is made."""
+    for n in range(50):
+        made.append(n)
+        yield n
+
+
 def test_the_same_items_in_order() -> None:
     assert list(ahead(iter(range(100)), 3)) == list(range(100))
     assert list(ahead(iter(()), 1)) == []
@@ -20,14 +27,8 @@ def test_the_same_items_in_order() -> None:
 
 
 def test_it_works_ahead_but_no_further_than_told() -> None:
-    made = []
-
-    def items() -> Iterator[int]:
-        for n in range(50):
-            made.append(n)
-            yield n
-
-    taken = ahead(items(), 4)
+    made: list[int] = []
+    taken = ahead(noted(made), 4)
     assert next(taken) == 0
     deadline = time.monotonic() + 5
     while len(made) < 6 and time.monotonic() < deadline:  # one taken, four waiting, one in hand
@@ -88,16 +89,10 @@ def test_one_worker_works_in_order() -> None:
 
 
 def test_items_are_taken_no_further_ahead_than_one_more_than_threads() -> None:
-    taken = []
-
-    def items() -> Iterator[int]:
-        for n in range(50):
-            taken.append(n)
-            yield n
-
-    done = side_by_side(lambda n: n, items(), 2)
+    made: list[int] = []
+    done = side_by_side(lambda n: n, noted(made), 2)
     assert next(done) == 0
-    assert taken == [0, 1, 2]
+    assert made == [0, 1, 2]
     done.close()
     assert alive() == 0
 
