@@ -478,7 +478,8 @@ class Wav2LipTraining(GeneratorTraining):
     model: Wav2LipConfig
     discriminator_width: int  # of the quality discriminator; published: 32
     weights: Wav2LipWeights
-    sync_gate: float  # the sync loss counts once its held-out value is below this; published: 0.75, the same cosine
+    sync_gate: float | None  # the sync loss counts once its held-out value is below this (published: 0.75, the same
+    # cosine as 0.31 here); null: from the first step
 
 
 @dataclass(frozen=True)

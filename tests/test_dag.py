@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -88,6 +89,33 @@ def test_another_profile_invalidates_nothing(project: Path) -> None:
     (project / "params.yaml").write_text(text.replace("wild_seconds: [3.0, 3.2]", "wild_seconds: [3.0, 3.3]"))
     assert "corpus:" in call(project, "dvc", "status").stdout
     (project / "params.yaml").write_text(text)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_rows_are_made_and_changed_alone(project: Path) -> None:
+    text = (project / "params.yaml").read_text()
+    rows = "rows: {variants: [full, without-sync], baselines: [wav2lip]}"
+    (project / "params.yaml").write_text(text.replace("rows: {variants: [full], baselines: []}", rows))
+    more = call(project, "stages.reproduce", "--profile", "test")
+    assert more.returncode == 0
+    scored = [f"{corpus}'" for corpus in ("synth-words", "synth-wild")]
+    assert sorted(re.findall(r"Running stage ('.+'):", more.stdout)) == sorted(
+        [
+            *("'train@without-sync'", "'train-baseline@wav2lip'", "'tables'"),
+            *(f"'evaluate@without-sync-{corpus}" for corpus in scored),
+            *(f"'evaluate-baseline@wav2lip-{corpus}" for corpus in scored),
+        ]
+    )
+    table = (project / "out" / "test" / "tables" / "table3.md").read_text()
+    assert "| w/o Sync " in table
+    assert "| AV-CAT (ours) " in table
+    assert "| Wav2Lip " in (project / "out" / "test" / "tables" / "table1.md").read_text()
+    text = (project / "params.yaml").read_text()
+    changed = text.replace("train: {weights: {sync: 0.0}}", "train: {weights: {sync: 0.01}}")
+    assert changed != text
+    (project / "params.yaml").write_text(changed)
+    assert list(json.loads(call(project, "dvc", "status", "--json").stdout)) == ["train@without-sync"]
 
 
 def test_a_mistake_is_one_line_and_starts_nothing(project: Path) -> None:

@@ -26,8 +26,9 @@ from avcat.report.tables import (
     mouth_table,
     syncnet_table,
     table1,
+    table1_csv,
     table3,
-    to_csv,
+    table3_csv,
 )
 
 TRUTH, COPY = "ground-truth", "copy-reference"  # first in grids and openings; the trained methods follow
@@ -69,6 +70,7 @@ def write_report(
         tables["table2"] = table2
     if any(result.method in ABLATIONS for result in results):
         tables["table3"] = table3(results, told)
+        _write(folder / "table3.csv", table3_csv(results))
     if differences := compared(results):
         tables["paired"] = paired_table(differences)
         if (agreement := agreement_table(differences)).groups:
@@ -77,7 +79,7 @@ def write_report(
     for name, table in tables.items():
         _write(folder / f"{name}.md", to_markdown(table))
         _write(folder / f"{name}.tex", to_latex(table))
-    _write(folder / "table1.csv", to_csv(results))
+    _write(folder / "table1.csv", table1_csv(results))
     _write(folder / "glance.md", to_markdown(glance_table(results)))
     _write(folder / "report.html", _report(results, list(tables.values()), trainings, folder))
     return results

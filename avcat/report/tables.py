@@ -186,8 +186,19 @@ def syncnet_table(trainings: Mapping[str, Mapping[str, float]]) -> Table:
     )
 
 
-def to_csv(results: Sequence[Result]) -> str:
-    """Every figure there is, one a line: source, data, method, figure, mean, low, high, n, coverage."""
+def table1_csv(results: Sequence[Result]) -> str:
+    """The rows of Table 1 with every figure there is, and the paper's; see `_csv`."""
+    data = dict.fromkeys(COUNTERPART[r.corpus] for r in results if r.corpus in COUNTERPART)
+    return _csv([r for r in results if r.method not in ABLATIONS], {name: TABLE1[name] for name in data})
+
+
+def table3_csv(results: Sequence[Result]) -> str:
+    """The rows of Table 3 with every figure there is, and the paper's; see `_csv`."""
+    return _csv([r for r in results if r.method in IN_TABLE3], {"VoxCeleb": tuple(TABLE3.values())})
+
+
+def _csv(results: Sequence[Result], papers: Mapping[str, Sequence[PaperRow]]) -> str:
+    """One figure a line: source, data, method, figure, mean, low, high, n, coverage."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["source", "data", "method", "figure", "mean", "low", "high", "n", "coverage"])
@@ -195,8 +206,8 @@ def to_csv(results: Sequence[Result]) -> str:
         for name, s in result.figures.items():
             values = [_plain(value) for value in (s.mean, s.low, s.high)]
             writer.writerow(["ours", result.corpus, result.method, name, *values, s.n, _plain(s.coverage)])
-    for data in dict.fromkeys(COUNTERPART[r.corpus] for r in results if r.corpus in COUNTERPART):
-        for row in TABLE1[data]:
+    for data, rows in papers.items():
+        for row in rows:
             printed = {
                 "ssim": row.ssim,
                 "psnr_as_printed": row.psnr,

@@ -39,7 +39,7 @@ class Wav2LipTask(GeneratorTask):
         discriminator = QualityDiscriminator(image_size=config.model.image_size, width=config.discriminator_width)
         super().__init__(config, network, discriminator, train=train, held_out=held_out, expert=expert, device=device)
         self.pixels = PixelLoss(1 - self.generator.mask, config.weights.l1_mouth)
-        self.in_step = False  # whether the sync loss counts
+        self.in_step = config.sync_gate is None  # whether the sync loss counts
         self.start()
 
     def weights(self, number: int) -> dict[str, float]:
@@ -70,7 +70,8 @@ class Wav2LipTask(GeneratorTask):
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """As `GeneratorTask.validate`; opens the gate of the sync loss where the held-out one is low enough."""
         figures, pictures = super().validate(number)
-        self.in_step = self.in_step or figures["sync"] < self.config.sync_gate
+        gate = self.config.sync_gate
+        self.in_step = self.in_step or (gate is not None and figures["sync"] < gate)
         return figures | {"in_step": float(self.in_step)}, pictures
 
     def state(self) -> dict[str, Any]:

@@ -87,6 +87,13 @@ def test_the_gate_of_wav2lip_s_sync_loss_opens_and_is_kept(store: ClipStore) -> 
     assert again.in_step
 
 
+def test_wav2lip_without_a_gate_hears_its_expert_from_the_first_step(store: ClipStore) -> None:
+    config = dataclasses.replace(WAV2LIP, sync_gate=None)
+    task = Wav2LipTask(config, store, store, SyncNet(SYNC.model), "cpu")
+    assert task.weights(0)["sync"] == 0.03
+    assert task.validate(1)[0]["in_step"] == 1
+
+
 def test_wav2lip_needs_frames_that_follow_one_another(store: ClipStore) -> None:
     with pytest.raises(InputError, match=r"train\.consecutive"):
         Wav2LipTask(dataclasses.replace(WAV2LIP, consecutive=False), store, store, SyncNet(SYNC.model), "cpu")

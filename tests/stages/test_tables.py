@@ -230,6 +230,12 @@ def test_ablations_have_grids_of_their_own(evaluated: Path, monkeypatch: pytest.
     assert systems == ["Ground truth", "Copy the reference", "AV-CAT (ours)"]
     assert parts == ["Ground truth", "w/o Sync", "AV-CAT (ours)"]
     assert "Ablation, as in the paper&#x27;s figure 5: synth-words, clip 1" in (evaluated / "t/report.html").read_text()
+    methods = {
+        number: {row["method"] for row in csv.DictReader((evaluated / f"t/table{number}.csv").open())}
+        for number in (1, 3)
+    }
+    assert {"w/o Sync", "Full Model", "without-sync", "full"} <= methods[3]
+    assert not {"w/o Sync", "without-sync"} & methods[1]
 
 
 def test_csv_holds_every_figure_of_both_sources(evaluated: Path) -> None:
