@@ -456,6 +456,7 @@ class TrainConfig(GeneratorTraining):
     model: ModelConfig
     discriminator: DiscriminatorConfig
     weights: LossWeights
+    sync_form: Literal["cosine", "bce"]  # 1 - cosine, or -log of a match as Wav2Lip has it
     gan_start_step: int
     vgg_weights: str  # imagenet, random, or a path
     vgg_layer_weights: tuple[float, float, float, float, float]

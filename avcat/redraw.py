@@ -97,15 +97,20 @@ class Redrawer:
             return self.network.encode_reference(to_network(crop[None], self.image_size, self.device))
 
     @torch.inference_mode()
-    def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: Reference) -> np.ndarray:
-        """Crops `uint8 [N, S, S, 3]`, windows `float32 [N, 80, 20]` -> crops, new in the redrawn region only."""
+    def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: Reference | None) -> np.ndarray:
+        """Crops `uint8 [N, S, S, 3]`, windows `float32 [N, 80, 20]` -> crops, new in the redrawn region only.
+
+        Without a reference each crop is its own, as the paper allows when testing (section 3.1): the network sees the
+        mouth that it is to replace.
+        """
         out = crops.copy()
         for start in range(0, len(crops), self.batch_frames):
             part = slice(start, start + self.batch_frames)
             mels = torch.from_numpy(np.ascontiguousarray(mel_windows[part])).to(self.device)
             with autocast(self.precision, self.device):
                 images = to_network(crops[part], self.image_size, self.device)
-                prediction = self.network(images, reference, mels).prediction
+                shared = reference or self.network.encode_reference(images)
+                prediction = self.network(images, shared, mels).prediction
             out[part][:, self._redrawn] = to_crops(prediction, self.crop_size)[:, self._redrawn]
         return out
 

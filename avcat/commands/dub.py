@@ -22,7 +22,7 @@ from avcat.errors import InputError
 from avcat.media.timeline import FITS
 
 if TYPE_CHECKING:
-    from avcat.dubbing.dubber import DubSummary
+    from avcat.dubbing.dubber import DubSummary, ReferenceFrame
     from avcat.dubbing.portrait import Which
     from avcat.nn.precision import Precision
 
@@ -86,11 +86,11 @@ def _add_faces(dub: argparse.ArgumentParser) -> None:
     )
     dub.add_argument(
         "--reference",
-        metavar="first|SECONDS",
+        metavar="first|SECONDS|same",
         type=_reference,
-        default=None,
-        help="the frame that shows the network the person: the first one with a face (default), or the one nearest to "
-        "this time",
+        default="first",
+        help="the frame that shows the network the person: the first one with a face (default), the one nearest to "
+        "this time, or for each frame itself, which keeps more of the picture and lets the old mouth shine through",
     )
 
 
@@ -158,15 +158,15 @@ def _add_arithmetic(dub: argparse.ArgumentParser) -> None:
     )
 
 
-def _reference(text: str) -> float | None:
-    if text == "first":
-        return None
+def _reference(text: str) -> "ReferenceFrame":
+    if text in ("first", "same"):
+        return text  # type: ignore[return-value]
     try:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither `first` nor a time in seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither `first`, `same` nor a time in seconds")
     return seconds
 
 
@@ -229,7 +229,7 @@ def _run(arguments: argparse.Namespace) -> None:
         faces=arguments.face,
         voices=voices,
         fit=arguments.fit,
-        reference_s=arguments.reference,
+        reference=arguments.reference,
         offset_s=arguments.offset,
         fade_hidden=arguments.fade_hidden,
         sharpen=arguments.sharpen,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -68,7 +68,13 @@ class CropRedrawer(Protocol):
         """uint8 [S, S, 3] -> what all frames that refer to it share."""
 
     def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: Any) -> np.ndarray:
-        """uint8 [N, S, S, 3] and float32 [N, 80, 20] -> uint8 [N, S, S, 3], new in the redrawn region."""
+        """uint8 [N, S, S, 3] and float32 [N, 80, 20] -> uint8 [N, S, S, 3], new in the redrawn region.
+
+        Without a reference (None) each crop is its own.
+        """
+
+
+ReferenceFrame = float | Literal["first", "same"]  # the one nearest to a time in s; same: each frame its own
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class DubSettings:
     faces: Which = "largest"  # whose mouths the sound moves
     voices: Mapping[Which, Path] = field(default_factory=dict)  # instead: for each of these faces a sound of its own
     fit: Fit = "pingpong"  # what is shown where the sound lasts longer than the video
-    reference_s: float | None = None  # the frame that shows the network who it draws is near this; None: the first
+    reference: ReferenceFrame = "first"  # what shows the network who it draws
     offset_s: float = 0.0  # by how much mouths move later than the sound
     fade_hidden: bool = True  # leaves mouths as they are while something hides them
     sharpen: bool = True  # gives faces larger than the network's pictures the detail of their source, within bounds
@@ -138,7 +144,7 @@ class _Heard(NamedTuple):
 
     crops: np.ndarray  # uint8 [N, S, S, 3]
     windows: np.ndarray  # float32 [N, 80, 20] of mels
-    reference: Any
+    reference: Any  # None: each crop is its own
 
 
 class _Batch(NamedTuple):
@@ -226,8 +232,8 @@ class Dubber:
         """The first pass. Cheap checks come first, so that a bad input is told before the work."""
         info = probe(video)
         _refuse(info)
-        if settings.reference_s is not None and settings.reference_s > info.duration_s:
-            raise InputError(f"{video}: no reference at {settings.reference_s:g} s, it lasts {info.duration_s:.2f} s")
+        if not isinstance(settings.reference, str) and settings.reference > info.duration_s:
+            raise InputError(f"{video}: no reference at {settings.reference:g} s, it lasts {info.duration_s:.2f} s")
         heard = Speech(audio, self._redrawer.mel)
         speeches = {which: Speech(path, self._redrawer.mel) for which, path in settings.voices.items()}
         seen = self._find(info, heard.duration_s, settings, progress)
@@ -297,13 +303,13 @@ class Dubber:
                 speech = clip.people[person].speech
                 if id(speech) not in windows:
                     windows[id(speech)] = speech.windows(shown_s - clip.settings.offset_s)
-                if person not in references:
+                if person not in references and clip.settings.reference != "same":
                     references[person] = self._reference(clip, clip.people[person].face)
                     if len(references) > _REFERENCES:  # of earlier shots
                         references.pop(next(iter(references)))
                 crops = np.stack([cutting.crop for cutting in cuttings])
                 at = [cutting.frame for cutting in cuttings]
-                heard.append(_Heard(crops, windows[id(speech)][at], references[person]))
+                heard.append(_Heard(crops, windows[id(speech)][at], references.get(person)))
             yield batch._replace(heard=heard)
 
     def _redraw(self, batch: _Batch) -> _Batch:
@@ -312,10 +318,10 @@ class Dubber:
 
     def _reference(self, clip: _Clip, face: Portrait) -> Any:
         """Of the person's first frame, or the one nearest to the time that the settings name."""
-        rows, wanted_s = np.flatnonzero(face.found), clip.settings.reference_s
+        rows, wanted = np.flatnonzero(face.found), clip.settings.reference
         if clip.settings.fade_hidden and (face.visible >= _HIDDEN).any():
             rows = rows[face.visible[rows] >= _HIDDEN]
-        off = rows if wanted_s is None else np.abs(clip.times_s[face.first + rows] - wanted_s)
+        off = rows if isinstance(wanted, str) else np.abs(clip.times_s[face.first + rows] - wanted)
         row = int(rows[off.argmin()])
         image = FrameReader(clip.info.path, clip.times_s)[face.first + row]
         return self._redrawer.encode_reference(self._crop(image, face.matrices[row]))

@@ -182,6 +182,7 @@ def _settings(network: AVCAT, steps: int, seed: int) -> TrainConfig:
         accumulate=1,
         discriminator_learning_rate=0.0,
         weights=LossWeights(l1=1.0, l1_mouth=_L1_MOUTH, edges=_EDGES, gan=0.0, vgg=0.0, sync=0.0, intermediate=1.0),
+        sync_form="cosine",
         gan_form="hinge",
         gan_start_step=0,
         vgg_weights="random",

@@ -29,7 +29,7 @@ def cosine_bce_loss(faces: Tensor, sounds: Tensor) -> Tensor:
 
 
 def sync_loss(expert: SyncNet, frames: Tensor, mels: Tensor) -> Tensor:
-    """Equation 9: 1 - cosine of five predicted frames `[B, 5, 3, S, S]` and their sound `[B, 80, 20]`, averaged.
+    """Equation 9 as 1 - cosine of five predicted frames `[B, 5, 3, S, S]` and their sound `[B, 80, 20]`, averaged.
 
     Gradients flow through the expert to the frames; the sound's embedding is a constant.
     """
@@ -46,3 +46,6 @@ def sync_loss_by_window(expert: SyncNet, frames: Tensor, mels: Tensor) -> Tensor
 def sync_bce_loss(expert: SyncNet, frames: Tensor, mels: Tensor) -> Tensor:
     """Wav2Lip's expert loss, -log of a match in 0..1, here (1 + cosine) / 2 as in `cosine_bce_loss`. As `sync_loss`."""
     return -(1 - sync_loss_by_window(expert, frames, mels) / 2).clamp_min(1e-6).log().mean()
+
+
+SYNC_LOSSES = {"cosine": sync_loss, "bce": sync_bce_loss}  # equation 9 does not say which; `train.sync_form`

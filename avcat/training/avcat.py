@@ -9,7 +9,7 @@ from avcat.data.windows import ClipStore
 from avcat.errors import InputError
 from avcat.losses.gan import generator_loss
 from avcat.losses.pixel import PixelLoss
-from avcat.losses.sync import sync_loss
+from avcat.losses.sync import SYNC_LOSSES
 from avcat.losses.vgg import VGGLoss
 from avcat.models.avcat import AVCAT
 from avcat.models.build import build_avcat
@@ -86,4 +86,5 @@ class AVCATTask(GeneratorTask):
 
     def _sync(self, composite: Tensor, mels: Tensor) -> Tensor:
         assert self.expert is not None, "the sync loss needs an expert"
-        return sync_loss(self.expert, composite.unflatten(0, (-1, WINDOW_FRAMES)), mels[:, MIDDLE])
+        loss = SYNC_LOSSES[self.config.sync_form]
+        return loss(self.expert, composite.unflatten(0, (-1, WINDOW_FRAMES)), mels[:, MIDDLE])

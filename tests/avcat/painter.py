@@ -31,8 +31,8 @@ class Painter:
         self.references.append(crop)
         return len(self.references)
 
-    def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int) -> np.ndarray:
-        assert 1 <= reference <= len(self.references)
+    def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int | None) -> np.ndarray:
+        assert reference is None or 1 <= reference <= len(self.references)
         assert mel_windows.shape == (len(crops), 80, 20)
         assert len(crops) <= self.batch_frames
         self.crops.extend(crops)
@@ -45,7 +45,7 @@ class Painter:
 class Keeper(Painter):
     """Gives the crops back as they were: the frame then changes by the resampling alone."""
 
-    def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int) -> np.ndarray:
+    def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int | None) -> np.ndarray:
         super().redraw(crops, mel_windows, reference)
         return crops
 

@@ -95,6 +95,7 @@ TRAIN = TrainConfig(
     accumulate=1,
     discriminator_learning_rate=1e-3,
     weights=LossWeights(l1=1.0, l1_mouth=4.0, edges=1.0, gan=0.01, vgg=0.1, sync=0.01, intermediate=1.0),
+    sync_form="cosine",
     gan_form="log",
     gan_start_step=1,
     vgg_weights="random",

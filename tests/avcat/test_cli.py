@@ -178,7 +178,7 @@ def test_interrupting_leaves_nothing(
     ask: Callable[[], None],
 ) -> None:
     class Interrupted(Painter):
-        def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int) -> np.ndarray:
+        def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int | None) -> np.ndarray:
             ask()
             return super().redraw(crops, mel_windows, reference)
 

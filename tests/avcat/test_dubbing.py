@@ -100,7 +100,7 @@ def test_threads_that_redraw_at_once_change_nothing(tmp_path: Path, video: Path,
     class Two(Painter):
         workers = 2
 
-        def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int) -> np.ndarray:
+        def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int | None) -> np.ndarray:
             together.wait()  # passed by two at once only: there are eight batches
             return super().redraw(crops, mel_windows, reference)
 
@@ -147,8 +147,12 @@ def test_frames_without_a_face_pass_through(tmp_path: Path, detector: MediaPipeD
 def test_the_reference_can_be_chosen(tmp_path: Path, video: Path, detector: MediaPipeDetector) -> None:
     painter = Painter()
     audio = speech(tmp_path / "a.wav", 1.0)
-    list(Dubber(painter, detector).frames(video, audio, DubSettings(reference_s=0.37)))
+    list(Dubber(painter, detector).frames(video, audio, DubSettings(reference=0.37)))
     np.testing.assert_array_equal(painter.references[0], painter.crops[9])
+    alone = Painter()
+    list(Dubber(alone, detector).frames(video, audio, DubSettings(reference="same")))
+    assert not alone.references
+    assert len(alone.crops) == len(painter.crops)
 
 
 def test_freeze_and_error(tmp_path: Path, video: Path, detector: MediaPipeDetector) -> None:
@@ -187,7 +191,7 @@ def test_bad_inputs_are_told_and_leave_nothing(tmp_path: Path, video: Path, dete
 
 def test_a_failure_half_way_leaves_nothing(tmp_path: Path, video: Path, detector: MediaPipeDetector) -> None:
     class Broken(Painter):
-        def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int) -> np.ndarray:
+        def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int | None) -> np.ndarray:
             if len(self.crops) > 8:
                 raise RuntimeError("boom")
             return super().redraw(crops, mel_windows, reference)

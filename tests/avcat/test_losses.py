@@ -4,12 +4,13 @@ import math
 
 import pytest
 import torch
+from torchvision.models import vgg19
 
 from avcat.config import AudioEncoderConfig, SyncNetConfig
 from avcat.errors import InputError
 from avcat.losses.gan import discriminator_loss, feature_loss, generator_loss
 from avcat.losses.sync import contrastive_loss, cosine_bce_loss, sync_bce_loss, sync_loss
-from avcat.losses.vgg import VGGLoss, gram
+from avcat.losses.vgg import RELU_1_1_TO_5_1, VGGLoss, gram
 from avcat.models.syncnet import SyncNet
 
 
@@ -106,6 +107,17 @@ def test_vgg_first_layer_by_hand() -> None:
         return conv(((x + 1) / 2 - mean.view(3, 1, 1)) / spread.view(3, 1, 1)).relu()
 
     torch.testing.assert_close(loss(a, b), (activations(a) - activations(b)).abs().mean())
+
+
+def test_vgg_s_five_layers_are_the_first_activations_after_each_halving() -> None:
+    names, block, number = {}, 1, 0
+    for at, module in enumerate(vgg19(weights=None).features):
+        if isinstance(module, torch.nn.MaxPool2d):
+            block, number = block + 1, 0
+        elif isinstance(module, torch.nn.ReLU):
+            number += 1
+            names[at] = f"relu{block}_{number}"
+    assert [names[at] for at in RELU_1_1_TO_5_1] == [f"relu{block}_1" for block in range(1, 6)]
 
 
 def test_missing_vgg_weights_name_the_file(tmp_path) -> None:

@@ -15,6 +15,7 @@ from avcat.models.discriminator import Discriminator
 from avcat.models.refinement import Refinement
 from avcat.nn.attention import Windows
 from avcat.nn.blocks import Block
+from avcat.nn.convs import ModulatedConv2d
 
 BACKBONE = BackboneConfig(
     dim=16,
@@ -158,6 +159,24 @@ def test_ablations_run(change: dict[str, Any]) -> None:
     redrawn = network(frames, network.encode_reference(reference), mels)
     assert redrawn.prediction.shape == frames.shape
     assert (redrawn.intermediate is None) == ("backbone" in change)
+
+
+def test_the_refinement_gets_the_frame_with_the_first_picture_in_its_mask(small: AVCAT) -> None:
+    """Section 3.3: M I + (1 - M) I^p, and nothing else of the frame."""
+    given: list[torch.Tensor] = []
+    assert small.refinement is not None
+    small.refinement.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0]))
+    frames, reference, mels = inputs()
+    intermediate = small(frames, small.encode_reference(reference), mels).intermediate
+    kept = small.mask.bool().expand_as(frames)
+    assert torch.equal(given[0][kept], frames[kept])
+    assert torch.equal(given[0][~kept], intermediate[~kept])
+
+
+def test_every_convolution_of_the_refinement_is_modulated(small: AVCAT) -> None:
+    assert small.refinement is not None
+    kinds = {type(module) for module in small.refinement.modules() if hasattr(module, "stride")}
+    assert kinds == {ModulatedConv2d}
 
 
 def test_a_refinement_alone_has_to_see_the_reference() -> None:

@@ -1,14 +1,16 @@
 """Equation 6 against a loop over its indices."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
 from avcat.nn.convs import ModulatedConv2d
 
 
-def test_modulation_equals_equation_6_written_out() -> None:
+@pytest.mark.parametrize("gain", [1.0, 1.5])
+def test_modulation_equals_equation_6_written_out_times_a_gain(gain: float) -> None:
     torch.manual_seed(0)
-    conv = ModulatedConv2d(3, 4, 3, style_dim=5)
+    conv = ModulatedConv2d(3, 4, 3, style_dim=5, gain=gain)
     torch.nn.init.normal_(conv.style.weight)
     torch.nn.init.normal_(conv.bias)
     x, f_a = torch.randn(2, 3, 6, 6), torch.randn(2, 5)
@@ -19,7 +21,7 @@ def test_modulation_equals_equation_6_written_out() -> None:
         for n in range(4):
             energy = sum((s[m] * conv.weight[n, m]).square().sum() for m in range(3))
             for m in range(3):
-                weight[n, m] = s[m] * conv.weight[n, m] / torch.sqrt(energy + 1e-8)
+                weight[n, m] = gain * s[m] * conv.weight[n, m] / torch.sqrt(energy + 1e-8)
         expected.append(F.conv2d(x[b : b + 1], weight, conv.bias, padding=1))
     torch.testing.assert_close(conv(x, f_a), torch.cat(expected), atol=1e-5, rtol=1e-5)
 

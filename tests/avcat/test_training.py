@@ -13,6 +13,7 @@ from avcat.checkpoint import VERSION, load_model, read_facts, save_model
 from avcat.config import LossWeights, OptimiserConfig
 from avcat.data.windows import ClipStore
 from avcat.errors import InputError
+from avcat.losses.sync import SYNC_LOSSES
 from avcat.media.mel import mel_windows, shifted
 from avcat.models.syncnet import SyncNet
 from avcat.redraw import Redrawer
@@ -271,6 +272,66 @@ def test_a_batch_that_cannot_be_cut_so_is_refused(store: ClipStore) -> None:
         AVCATTask(dataclasses.replace(TRAIN, accumulate=3), store, store, SyncNet(SYNC.model), "cpu")
 
 
+def test_the_sync_loss_needs_frames_that_follow_one_another(store: ClipStore) -> None:
+    with pytest.raises(InputError, match=r"train\.consecutive"):
+        AVCATTask(dataclasses.replace(TRAIN, consecutive=False), store, store, SyncNet(SYNC.model), "cpu")
+
+
+def test_the_sync_loss_judges_five_frames_in_order_by_the_sound_of_the_middle_one(
+    store: ClipStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def sync(_expert: SyncNet, frames: torch.Tensor, mels: torch.Tensor) -> torch.Tensor:
+        judged.append((frames.detach(), mels))
+        return frames.mean()
+
+    monkeypatch.setitem(SYNC_LOSSES, "cosine", sync)
+    task = make_task("avcat", store)
+    batch = task.sampler.batch(0)
+    task.step(0, batch)
+    frames, mels = judged[0]
+    assert frames.shape[:2] == (OPTIMISER.batch_clips, 5)
+    torch.testing.assert_close(mels.cpu(), torch.from_numpy(batch.mels[:, 2]))
+
+
+@pytest.mark.parametrize("form", ["cosine", "bce"])
+def test_the_total_is_equation_10_and_what_we_add(form: str, store: ClipStore) -> None:
+    config = dataclasses.replace(TRAIN, sync_form=form, gan_start_step=0)
+    task = AVCATTask(config, store, store, SyncNet(SYNC.model), "cpu")
+    figures = task.step(0, task.sampler.batch(0))
+    w = config.weights
+    pixels = [
+        figures[f"{first}l1"] * w.l1 + figures[f"{first}edges"] * w.edges + figures[f"{first}vgg"] * w.vgg
+        for first in ("", "intermediate_")
+    ]
+    expected = pixels[0] + w.intermediate * pixels[1] + w.gan * figures["gan"] + w.sync * figures["sync"]
+    assert figures["total"] == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": {"backbone": None}},
+        {"model": {"refinement": None}},
+        {"weights": {"sync": 0.0}},
+    ],
+    ids=["RN only", "w/o RN", "w/o Sync"],
+)
+def test_ablations_train(change: dict[str, dict[str, object]], store: ClipStore) -> None:
+    config = dataclasses.replace(
+        TRAIN, **{key: dataclasses.replace(getattr(TRAIN, key), **value) for key, value in change.items()}
+    )
+    task = AVCATTask(config, store, store, SyncNet(SYNC.model), "cpu")
+    before = [parameter.detach().clone() for parameter in task.generator.parameters() if parameter.requires_grad]
+    for number in range(2):  # at step 0 the learning rate of the warm-up may be next to nothing
+        figures = task.step(number, task.sampler.batch(number))
+    assert math.isfinite(figures["total"])
+    assert ("intermediate_l1" in figures) == ("weights" in change)
+    after = [parameter for parameter in task.generator.parameters() if parameter.requires_grad]
+    assert np.mean([not torch.equal(a, b) for a, b in zip(before, after, strict=True)]) > 0.95
+
+
 def test_av_cat_learns_to_open_the_mouth(store: ClipStore, tmp_path: Path) -> None:
     optimiser = dataclasses.replace(
         OPTIMISER, steps=100, batch_clips=4, learning_rate=3e-3, warmup_steps=10, validate_every=100
@@ -394,6 +455,10 @@ def test_a_redrawer_changes_the_masked_region_alone(model_file: Path) -> None:
     assert not changed[:, :, :4].any()
     assert not changed[:, :, 60:].any()
     assert changed[:, 32:, 4:60].mean() > 0.9
+    own = [redrawer.redraw(crops[n : n + 1], windows[n : n + 1], redrawer.encode_reference(crops[n])) for n in range(5)]
+    each_its_own = redrawer.redraw(crops, windows, None).astype(int)
+    assert np.abs(each_its_own - np.concatenate(own)).max() <= 1
+    assert np.abs(each_its_own[1:] - out[1:]).max() > 1
     smooth = np.full((1, 64, 64, 3), 77, np.uint8)
     assert np.abs(redrawer.degrade(smooth).astype(int) - 77).max() <= 1
 

@@ -112,5 +112,8 @@ def test_one_step_of_training_with_every_loss(params: Params) -> None:
     assert {"gan", "vgg", "sync", "intermediate_vgg", "discriminator"} <= figures.keys()
     assert all(map(math.isfinite, figures.values())), figures
     assert figures["gradient_norm"] > 0
+    # Equation 10, and the VGG loss of the backbone's picture, which is ours
+    terms = figures["gan"] + figures["vgg"] + 1e-4 * figures["sync"] + figures["intermediate_vgg"]
+    assert figures["total"] == pytest.approx(terms, rel=1e-3)
     moved = [not torch.equal(a, b) for a, b in zip(before, task.generator.parameters(), strict=True)]
     assert np.mean(moved) > 0.99

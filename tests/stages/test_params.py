@@ -68,6 +68,24 @@ def test_the_paper_is_the_reference() -> None:
     assert (weights.l1, weights.gan, weights.vgg, weights.sync) == (0.0, 1.0, 1.0, 1e-4)
 
 
+def test_nothing_of_the_small_profiles_is_in_the_paper_s() -> None:
+    """What helps where data and time are short, and the paper does not have."""
+    params = load("paper")
+    train, backbone, refinement = params.train, params.train.model.backbone, params.train.model.refinement
+    assert backbone is not None
+    assert refinement is not None
+    assert not any((backbone.skips, backbone.position_bias, backbone.mutual_shares_projection, refinement.reference))
+    assert (backbone.encoder_stride, backbone.stage_strides) == (2, (2, 2, 2, -2, -2))
+    assert backbone.audio_stages == (3, 4, 5)
+    assert (train.weights.edges, train.weights.l1_mouth, train.sync_form, train.gan_form) == (0.0, 1.0, "bce", "log")
+    assert train.vgg_weights == "imagenet"
+    assert set(train.vgg_layer_weights) == {1.0}
+    assert train.consecutive
+    assert not any((train.audio_from_syncnet, train.audio_frozen, train.optimiser.muon))
+    assert (params.align.left_eye, params.align.right_eye) == ((0.37, 0.31), (0.63, 0.31))
+    assert params.align.mouth_height is None
+
+
 def test_precedence(tmp_path: Path) -> None:
     tree = changed("reference", "train", "optimiser", "steps", value=1)
     tree["reference"]["train"]["optimiser"]["warmup_steps"] = 1
