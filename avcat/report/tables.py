@@ -66,6 +66,7 @@ LIKE_FOR_LIKE = (
     "docs/baselines.md lists what differs."
 )
 TABLE1_NOTES = (
+    "All of ours are trained on the same data; the paper does not say by whom its peers were. "
     "Ours: self-reconstruction with the first frame as reference, which is not scored; means over clips with a 95 % "
     "bootstrap interval over speakers; composited 256 px crops before H.264.",
     "Ours and the paper's figures come from other data, other faces and another SyncNet: they do not compare. The "
