@@ -22,14 +22,18 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns its exit code: 0, 1 where `verify` finds no mark, 2 for bad input, 130 interrupted."""
     arguments = _parser().parse_args(argv)
     for asked in (signal.SIGTERM, signal.SIGHUP):  # to end, it cleans up as on Ctrl-C
-        signal.signal(asked, signal.default_int_handler)
+        if signal.getsignal(asked) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(asked, signal.default_int_handler)
     try:
         return arguments.run(arguments) or 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a share that went away
+        print(f"error: {error.filename or 'files'}: {error.strerror or error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
+        print("interrupted; no file is left half-written", file=sys.stderr)
         return 130
 
 

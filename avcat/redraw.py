@@ -1,6 +1,7 @@
 """A trained model as dubbing and evaluation use it: crops and sounds in, crops with redrawn mouths out."""
 
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from avcat.checks import ONNX_SUFFIX
 from avcat.config import InputConfig
 from avcat.errors import InputError
 from avcat.models.generator import Generator, Reference
-from avcat.nn.precision import Precision, autocast
+from avcat.nn.precision import Precision, autocast, quickest
 
 KINDS = ("avcat", "wav2lip", "pc-avs")  # of model files that redraw frame by frame
 
@@ -49,14 +50,18 @@ class Redrawer:
         path: str | Path,
         device: str = "cpu",
         batch_frames: int | None = None,
-        precision: Precision = "fp32",
+        precision: Precision | Literal["auto"] = "fp32",
         compile: bool = False,
     ) -> "Redrawer":
         """Loads a model file of one of `KINDS`, or what `avcat export` made of it, which runs in fp32 on a processor.
 
-        By default a batch has 8 frames on a processor, else 32. Raises InputError where the file cannot be used.
+        By default a batch has 8 frames on a processor, else 32; precision "auto" is what the device is quickest in.
+        Raises InputError where the file cannot be used.
         """
-        if Path(path).suffix == ONNX_SUFFIX:
+        is_onnx = Path(path).suffix == ONNX_SUFFIX
+        if precision == "auto":
+            precision = "fp32" if is_onnx else quickest(device)
+        if is_onnx:
             return cls._from_onnx(path, device, batch_frames, precision, compile)
         network, file = load_model(path, KINDS, device)
         assert isinstance(network, Generator)

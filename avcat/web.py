@@ -6,6 +6,7 @@ or the server ends.
 """
 
 import os
+import re
 import signal
 import tempfile
 import threading
@@ -103,7 +104,7 @@ class Studio:
 
     def _check_length(self, what: str, seconds: float) -> None:
         if seconds > self._limits.seconds:
-            raise InputError(f"the {what} lasts {seconds:.0f} s; at most {self._limits.seconds:.0f} s are taken here")
+            raise InputError(f"the {what} lasts {seconds:.1f} s; at most {self._limits.seconds:g} s are taken here")
 
 
 def numbered_faces(image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
@@ -142,7 +143,7 @@ def page(studio: Studio, limits: Limits) -> "gr.Blocks":
     def look(video: str | None) -> tuple[Any, Any]:
         if video is None:
             return gr.update(value=None, visible=False), gr.update(choices=[LARGEST], value=LARGEST)
-        with _told(gr, video):
+        with _told(gr):
             picture, count = studio.faces(Path(video))
         if not count:
             gr.Warning(f"No face in the first {_LOOKED_AT_S:.0f} seconds of the video.")
@@ -168,7 +169,7 @@ def page(studio: Studio, limits: Limits) -> "gr.Blocks":
         def tell(what: str, done: int, total: int) -> None:
             progress((done, total), desc=what.capitalize(), unit="frames")
 
-        with tempfile.TemporaryDirectory(dir=tempfile.gettempdir()) as folder, _told(gr, video, sound):
+        with tempfile.TemporaryDirectory(dir=tempfile.gettempdir()) as folder, _told(gr):
             out = Path(folder, "dubbed.mp4")
             said = studio.dub(Path(video), Path(sound), which_face(face), out, tell)
             # Gradio takes a copy of the file while this waits.
@@ -306,14 +307,13 @@ def private_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _told(gr: Any, *given: str) -> Iterator[None]:
+def _told(gr: Any) -> Iterator[None]:
     """What a visitor can mend is shown; where files lie on the server is not."""
     try:
         yield
     except InputError as error:
-        text = str(error)
-        for path in given:
-            text = text.replace(path, Path(path).name)
+        private = Path(os.environ["GRADIO_TEMP_DIR"]).parent
+        text = re.sub(rf"{re.escape(str(private))}\S*/", "", str(error))
         raise gr.Error(text, print_exception=False) from error
 
 

@@ -5,9 +5,9 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from avcat.checks import ONNX_SUFFIX, check_device, check_output, model_path
+from avcat.checks import check_device, check_output, model_path
 from avcat.commands.options import (
     Bars,
     Commands,
@@ -24,7 +24,6 @@ from avcat.media.timeline import FITS
 if TYPE_CHECKING:
     from avcat.dubbing.dubber import DubSummary, ReferenceFrame
     from avcat.dubbing.portrait import Which
-    from avcat.nn.precision import Precision
 
 EXAMPLES = """\
 examples:
@@ -72,9 +71,8 @@ def _add_faces(dub: argparse.ArgumentParser) -> None:
         "--face",
         metavar="largest|left|right|N|all",
         type=_face,
-        default="largest",
-        help="whose mouth is redrawn: the largest face (default), the first from the left or right, the Nth from the "
-        "left, or everybody's",
+        help="whose mouth is redrawn, shot by shot: the largest face (default), the first from the left or right, the "
+        "Nth from the left, or everybody's (of four faces at most)",
     )
     dub.add_argument(
         "--voice",
@@ -207,6 +205,8 @@ def _run(arguments: argparse.Namespace) -> None:
     voices = _voices(arguments.voice)
     for sound in (arguments.audio, *voices.values()):
         sound_rate(sound)
+    if voices and arguments.face is not None:
+        raise InputError("--face: has no say where --voice names the faces; give one or the other")
     check_output(arguments.output, (arguments.video, arguments.audio, model, *voices.values()), ".mp4", "an MP4 file")
     check_device(arguments.device)
     credentials = credentials_of(arguments)
@@ -222,11 +222,11 @@ def _run(arguments: argparse.Namespace) -> None:
         model,
         arguments.device,
         batch_frames=arguments.batch,
-        precision=_precision(arguments.precision, arguments.device, model),
+        precision=arguments.precision,
         compile=arguments.compile,
     )
     settings = DubSettings(
-        faces=arguments.face,
+        faces=arguments.face or "largest",
         voices=voices,
         fit=arguments.fit,
         reference=arguments.reference,
@@ -238,14 +238,6 @@ def _run(arguments: argparse.Namespace) -> None:
     with signing(arguments.output, credentials) as out, Bars(quiet=arguments.quiet) as bars:
         summary = dubber.dub(arguments.video, arguments.audio, out, settings, progress=bars.update)
     _tell(summary, arguments, time.monotonic() - started)
-
-
-def _precision(wanted: "Precision | Literal['auto']", device: str, model: Path) -> "Precision":
-    from avcat.nn.precision import quickest
-
-    if wanted != "auto":
-        return wanted
-    return "fp32" if model.suffix == ONNX_SUFFIX else quickest(device)  # ONNX models know nothing else
 
 
 def _voices(given: "list[tuple[Which, Path]]") -> "dict[Which, Path]":

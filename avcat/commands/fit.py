@@ -13,8 +13,8 @@ def add(commands: Commands) -> None:
         "fit",
         help="fit a model to one person, so that their own face is drawn right",
         description="Trains a model further on clips of one person, with their sound; the end of each clip is held out "
-        "to see when to stop. Writes a model that `avcat dub` takes, and beside it a strip of held-out moments, three "
-        "rows each: truth, before, after.",
+        "to see when to stop. Writes a model that `avcat dub` takes, and beside it (OUT-strip.png) a strip of held-out "
+        "moments, three rows each: truth, before, after. Of all clips together the first ten minutes count.",
     )
     fit.add_argument("clips", metavar="CLIP", type=Path, nargs="+", help="a video of the person speaking; some seconds")
     fit.add_argument("-o", "--output", metavar="OUT.pt", type=Path, required=True, help="the model file to write")
@@ -36,9 +36,10 @@ def _run(arguments: argparse.Namespace) -> None:
     check_output(arguments.output, (*arguments.clips, model), ".pt", "a model file")
     check_device(arguments.device)
 
-    from avcat.dubbing.fit import fit  # slow to import
+    from avcat.dubbing.fit import fit, strip_of  # slow to import
     from avcat.face.landmarks import MediaPipeDetector
 
+    check_output(strip_of(arguments.output), tuple(arguments.clips), ".png", "a strip of pictures")
     with Bars(quiet=arguments.quiet) as bars:
         done = fit(
             arguments.clips,

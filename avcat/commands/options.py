@@ -42,7 +42,7 @@ def add_device(command: argparse.ArgumentParser, what: str = "the network runs")
 
 def add_quiet(command: argparse.ArgumentParser) -> None:
     """`--quiet`."""
-    command.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    command.add_argument("-q", "--quiet", action="store_true", help="print errors and warnings only")
 
 
 def add_credentials(command: argparse.ArgumentParser) -> None:
@@ -69,7 +69,7 @@ def credentials_of(arguments: argparse.Namespace) -> "Credentials | None":
 
 
 class Bars:
-    """A progress bar for each thing that is being done, with frames a second."""
+    """A progress bar for each thing that is being done, with frames (of "fit": steps) a second."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
@@ -80,10 +80,11 @@ class Bars:
         return self
 
     def update(self, what: str, done: int, total: int) -> None:
-        """So many frames are done of `what`; another `what` than before begins a bar of its own."""
+        """So many of `total` are done of `what`; another `what` than before begins a bar of its own."""
         if what != self._what:
             self.__exit__()
-            self._bar = tqdm(total=total, desc=what, unit="frame", disable=self._quiet, smoothing=0.1)
+            unit = "step" if what == "fit" else "frame"
+            self._bar = tqdm(total=total, desc=what, unit=unit, disable=self._quiet, smoothing=0.1)
             self._what = what
         assert self._bar is not None
         self._bar.total = total

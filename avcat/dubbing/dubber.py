@@ -18,10 +18,11 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from avcat.config import AlignConfig, MelConfig
+from avcat.data.schema import FPS
 from avcat.dubbing.ahead import ahead, side_by_side
 from avcat.dubbing.detail import Detail
 from avcat.dubbing.paste import match_colour, paste
-from avcat.dubbing.portrait import Portrait, Which, chosen, portrait
+from avcat.dubbing.portrait import Cast, Portrait, Which, called, chosen, portrait
 from avcat.dubbing.region import face_mask, soft_redraw_mask
 from avcat.dubbing.speech import Speech
 from avcat.dubbing.visible import Looking, ranges
@@ -44,10 +45,10 @@ _REFERENCES = 8  # that are kept at once
 _AHEAD = 1  # batches that each step may be ahead of the next
 _BATCH_BYTES = 64 * 2**20  # of frames: what bounds the batches of large pictures
 _DECODED_AHEAD = 8  # frames
-_CUT_THRESHOLD = 27.0  # PySceneDetect's default
 _SILENT_DB = -60.0
 _HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 _MAX_FACES = 4
+_HEARD_S = 0.5 / FPS  # how long before a frame's middle the grid frame begins whose sound it hears
 _HIDDEN = 0.5  # of visibility: less is told as hidden
 
 
@@ -126,8 +127,17 @@ class _Clip:
     info: VideoInfo
     times_s: np.ndarray  # float64 [T] of the source's frames
     people: list[_Voiced]
+    cast: Cast  # of the people's faces
     shown: list[Shown]
     settings: DubSettings
+    warnings: tuple[str, ...]
+
+    def faces(self, frame: int) -> Iterator[tuple[int, Portrait, int]]:
+        """The faces in a frame of the source: the person's number, their portrait and the row of it."""
+        for person in self.cast.at(frame):
+            face = self.people[person].face
+            if (row := face.at(frame)) is not None:
+                yield person, face, row
 
 
 class _Cutting(NamedTuple):
@@ -172,12 +182,13 @@ class Dubber:
     def from_checkpoint(cls, path: str | Path, device: str = "cpu", **options: Any) -> "Dubber":
         """With a model file of kind `avcat` and Face Mesh; `options` as for `avcat.redraw.Redrawer.from_checkpoint`.
 
-        Raises InputError where the file cannot be used.
+        But precision is "auto" by default. Raises InputError where the file cannot be used.
         """
         from avcat.face.landmarks import MediaPipeDetector
         from avcat.redraw import Redrawer  # torch; whoever brings another redrawer does without
 
-        return cls(Redrawer.from_checkpoint(path, device, **options), MediaPipeDetector(max_faces=_MAX_FACES))
+        redrawer = Redrawer.from_checkpoint(path, device, **{"precision": "auto", **options})
+        return cls(redrawer, MediaPipeDetector(max_faces=_MAX_FACES))
 
     def dub(
         self,
@@ -216,8 +227,7 @@ class Dubber:
                 progress("redraw", done, len(clip.shown))
         last = clip.shown[-1]
         duration_s = float((last.pts + last.duration) * info.time_base)
-        hidden, warnings = tuple(_hidden(clip)), tuple(_warnings(clip))
-        return DubSummary(len(clip.shown), redrawn, len(clip.people), duration_s, hidden, warnings)
+        return DubSummary(len(clip.shown), redrawn, len(clip.people), duration_s, tuple(_hidden(clip)), clip.warnings)
 
     def frames(
         self,
@@ -237,21 +247,48 @@ class Dubber:
         heard = Speech(audio, self._redrawer.mel)
         speeches = {which: Speech(path, self._redrawer.mel) for which, path in settings.voices.items()}
         seen = self._find(info, heard.duration_s, settings, progress)
-        people = [
-            _Voiced(portrait(person, seen.times_s, self._redrawer.align, self._redrawer.crop_size), speech)
-            for which, speech in (speeches or {settings.faces: heard}).items()
-            for person in chosen(seen, which)
-        ]
-        if not people:
-            which = "no face" if not seen.people else "no such face"
-            raise InputError(f"{video}: {which} in any of its {seen.times_s.size} frames")
+        people, warnings = self._voiced(info, seen, speeches or {settings.faces: heard})
+        if all(voiced.speech.loudness_db < _SILENT_DB for voiced in people):
+            warnings.append("the sound is silent, so the mouths rest")
         pts = np.rint(seen.times_s / float(info.time_base)).astype(np.int64)
         total = math.ceil(heard.duration_s / info.time_base - _ROUNDING)
         try:
             shown = fit_to(pts, _last_duration(info, int(pts[-1])), total, settings.fit)
         except InputError as error:
             raise InputError(f"{video}: {error}") from None
-        return _Clip(info, seen.times_s, people, shown, settings)
+        cast = Cast([voiced.face for voiced in people])
+        return _Clip(info, seen.times_s, people, cast, shown, settings, tuple(warnings))
+
+    def _voiced(
+        self, info: VideoInfo, seen: Sightings, speeches: Mapping[Which, Speech]
+    ) -> tuple[list[_Voiced], list[str]]:
+        """Each chosen person with their sound, and what to tell the user. Raises InputError where nobody is chosen."""
+        people: list[_Voiced] = []
+        warnings: list[str] = []
+        speakers: dict[int, Which] = {}  # by the person's id
+        for which, speech in speeches.items():
+            found = chosen(seen, which)
+            if not found:
+                what = "no face" if not seen.people else f"no face that is {called(which)}"
+                raise InputError(f"{info.path}: {what} in any of its {seen.times_s.size} frames")
+            for person in found:
+                first = speakers.setdefault(id(person), which)
+                if first != which:
+                    start, end = (seen.times_s[person.frames[n]] for n in (0, -1))
+                    warnings.append(
+                        f"from {start:.2f} to {end:.2f} s one face is both {called(first)} and {called(which)}; "
+                        "it speaks with the first one's sound"
+                    )
+                    continue
+                face = portrait(
+                    person,
+                    seen.times_s,
+                    self._redrawer.align,
+                    self._redrawer.crop_size,
+                    float(info.pixel_aspect),
+                )
+                people.append(_Voiced(face, speech))
+        return people, warnings
 
     def _find(self, info: VideoInfo, duration_s: float, settings: DubSettings, progress: Progress) -> Sightings:
         """Everybody in all frames that will be shown."""
@@ -264,7 +301,7 @@ class Dubber:
                 yield frame.time_s, frame.image
                 progress("find faces", frame.index + 1, max(expected, frame.index + 1))
 
-        seen = find_people(images(), detector, CutFinder(_CUT_THRESHOLD))
+        seen = find_people(images(), detector, CutFinder())
         if not seen.times_s.size:
             raise InputError(f"{info.path}: shows no frame before the sound has ended")
         return seen
@@ -285,18 +322,19 @@ class Dubber:
             shown = clip.shown[start : start + size]
             images = [reader[frame.source] for frame in shown]
             cuttings = [
-                _Cutting(n, person, row, self._crop(images[n], voiced.face.matrices[row]))
-                for person, voiced in enumerate(clip.people)
+                _Cutting(n, person, row, self._crop(images[n], face.matrices[row]))
                 for n, frame in enumerate(shown)
-                if (row := voiced.face.at(frame.source)) is not None and _shows(voiced.face, row, clip.settings)
+                for person, face, row in clip.faces(frame.source)
+                if _shows(face, row, clip.settings)
             ]
-            yield _Batch(shown, images, cuttings, [], [])
+            yield _Batch(shown, images, sorted(cuttings, key=lambda cutting: cutting.person), [], [])
 
     def _hear(self, clip: _Clip) -> Iterator[_Batch]:
         """Batches with the sound of each crop, and the reference of each person."""
         references: dict[int, Any] = {}
         for batch in self._cut(clip):
-            shown_s = np.array([float(shown.pts * clip.info.time_base) for shown in batch.shown])
+            tick = clip.info.time_base
+            shown_s = np.array([float((shown.pts + shown.duration / 2) * tick) for shown in batch.shown]) - _HEARD_S
             windows: dict[int, np.ndarray] = {}
             heard: list[_Heard] = []
             for person, cuttings in _by_person(batch.cuttings):
@@ -357,8 +395,7 @@ def _hidden(clip: _Clip) -> list[tuple[float, float]]:
     """Where the result leaves a mouth as it was because it is hidden."""
     if not clip.settings.fade_hidden:
         return []
-    rows = [[(voiced.face, voiced.face.at(shown.source)) for voiced in clip.people] for shown in clip.shown]
-    hidden = [any(row is not None and face.visible[row] < _HIDDEN for face, row in faces) for faces in rows]
+    hidden = [any(face.visible[row] < _HIDDEN for _, face, row in clip.faces(shown.source)) for shown in clip.shown]
     tick = float(clip.info.time_base)
     starts = [shown.pts * tick for shown in clip.shown]
     return ranges(hidden, starts, [(shown.pts + shown.duration) * tick for shown in clip.shown])
@@ -377,11 +414,6 @@ def _refuse(info: VideoInfo) -> None:
         raise InputError(f"{info.path}: is interlaced; deinterlace it first")
     if info.has_alpha:
         raise InputError(f"{info.path}: has an alpha channel, which the result could not keep; remove it first")
-
-
-def _warnings(clip: _Clip) -> Iterator[str]:
-    if all(voiced.speech.loudness_db < _SILENT_DB for voiced in clip.people):
-        yield "the sound is silent, so the mouths rest"
 
 
 def _last_duration(info: VideoInfo, last_pts: int) -> int:

@@ -87,17 +87,20 @@ def fit(
     seed: int = 0,
     progress: Progress = lambda *_: None,
 ) -> Fitted:
-    """Writes `out`, a model file as `avcat dub` takes it, and beside it a strip (`.png`) of held-out moments.
+    """Writes `out`, a model file as `avcat dub` takes it, and beside it a strip of held-out moments (`strip_of`).
 
-    The strip has three rows for each of some stretches: the truth, what `model` drew, what `out` draws. The same inputs
-    give the same weights. Raises InputError where an input cannot be used or shows the face for too short.
+    Of all clips together ten minutes count, the first ones. The strip has three rows for each of some stretches: the
+    truth, what `model` drew, what `out` draws. The same inputs give the same weights. Raises InputError where an input
+    cannot be used or shows the face for too short.
     """
     network, file = load_model(model, "avcat", device)
     assert isinstance(network, AVCAT)
     size = network.config.image_size
-    parts = [
-        part for clip in clips for part in stretches(Path(clip), file.inputs, size, detector, _CACHED_FRAMES, progress)
-    ]
+    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    for clip in clips:
+        left = _CACHED_FRAMES - sum(len(frames) for frames, _ in parts)
+        if left > 0:
+            parts += stretches(Path(clip), file.inputs, size, detector, left, progress)
     train, held_out = divided(parts, size)
     if not len(train):
         raise InputError(f"{', '.join(map(str, clips))}: shows no face for long enough, with sound, to learn from")
@@ -105,10 +108,15 @@ def fit(
     done = fit_network(network, train, held_out, steps=steps, device=device, seed=seed, progress=progress)
     after = strip(network, held_out, device)  # type: ignore[arg-type]
     facts = {**file.facts, "fitted_steps": done.best_step, "fitted_l1_before": done.before, "fitted_l1": done.after}
-    with atomic_path(Path(out).with_suffix(".png")) as part:
-        cv2.imwrite(str(part), cv2.cvtColor(_three_rows(before, after, size), cv2.COLOR_RGB2BGR))
     save_model(out, "avcat", network, network.config, file.inputs, facts)
+    with atomic_path(strip_of(out)) as png:
+        cv2.imwrite(str(png), cv2.cvtColor(_three_rows(before, after, size), cv2.COLOR_RGB2BGR))
     return done
+
+
+def strip_of(out: str | Path) -> Path:
+    """Where the strip of a fitted model lies: `person.pt` has `person-strip.png`."""
+    return Path(out).with_name(f"{Path(out).stem}-strip.png")
 
 
 def fit_network(

@@ -1,9 +1,10 @@
 """Whose mouths are redrawn, and where each of their faces lies: chosen shot by shot, and aligned person by person."""
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from avcat.face.track import Person, Sightings
 Which = Literal["largest", "all"] | int
 
 _BRIEF_FRAMES = 5  # whoever was seen for less has no place in the row: often it was no face
+_MISSED_FRAMES = 2  # in a row: a detector that lost a face for so long, which otherwise would flash its own mouth
 _OUTLINE_SIGMA_S = 0.1  # the outline's jitter would be seen along a cheek; the jaw moves slower than this
 
 # Where a detector tells no outline: an ellipse that holds most faces. How far below the eyes its middle lies, and its
@@ -31,7 +33,8 @@ class Portrait:
     """One person's face, from the first frame that shows it to the last."""
 
     first: int  # the number of that frame in the video
-    found: np.ndarray  # bool [n]
+    found: np.ndarray  # bool [n]: by the detector
+    there: np.ndarray  # bool [n]: found, or missed for a frame or two between others
     matrices: np.ndarray  # float64 [n, 2, 3], from the picture to the crop
     outlines: np.ndarray  # float32 [n, N, 2] of the face in pixels of the crop
     eyes: np.ndarray  # float64 [2, 2]: where they lie in the crop, in the median
@@ -40,7 +43,29 @@ class Portrait:
     def at(self, frame: int) -> int | None:
         """The row of a frame of the video, None where it does not show the face."""
         row = frame - self.first
-        return row if 0 <= row < self.found.size and self.found[row] else None
+        return row if 0 <= row < self.there.size and self.there[row] else None
+
+
+class Cast:
+    """Whose first and last appearance a frame lies between: few of all, in a film of many shots."""
+
+    def __init__(self, faces: Sequence[Portrait]) -> None:
+        spans = [(face.first, face.first + face.found.size) for face in faces]
+        self._changes = sorted({frame for span in spans for frame in span})
+        self._people = [
+            tuple(number for number, (first, end) in enumerate(spans) if first <= frame < end)
+            for frame in self._changes
+        ]
+
+    def at(self, frame: int) -> tuple[int, ...]:
+        """Their numbers, rising."""
+        place = bisect_right(self._changes, frame) - 1
+        return self._people[place] if place >= 0 else ()
+
+
+def called(which: Which) -> str:
+    """As people say it."""
+    return {1: "left", -1: "right"}.get(which, f"number {which}") if isinstance(which, int) else which
 
 
 def chosen(seen: Sightings, which: Which) -> list[Person]:
@@ -65,14 +90,15 @@ def _chosen_of_shot(people: Sequence[Person], which: Which) -> list[Person]:
 
 
 def _place(person: Person, people: Sequence[Person], *, from_right: bool) -> int:
-    """Place in the row of the faces that a frame shows, counted from 1; of all frames that where the row is longest."""
+    """Place in the row of the faces that a frame shows, counted from 1: the usual one where the row is longest."""
     others = [dict(zip(p.frames, p.faces, strict=True)) for p in people if p is not person]
     places = []
     for frame, face in zip(person.frames, person.faces, strict=True):
         xs = [_middle(other[frame]) for other in others if frame in other]
         before = sum(x > _middle(face) if from_right else x < _middle(face) for x in xs)
         places.append((len(xs), 1 + before))
-    return max(places)[1]
+    longest = max(length for length, _ in places)
+    return Counter(place for length, place in places if length == longest).most_common(1)[0][0]
 
 
 def _middle(face: Face) -> float:
@@ -84,8 +110,13 @@ def _apart(a: Person, b: Person) -> bool:
     return a.frames[-1] < b.frames[0] or b.frames[-1] < a.frames[0]
 
 
-def portrait(person: Person, times_s: np.ndarray, config: AlignConfig, size: int) -> Portrait:
-    """Crops of side `size` for one person; `times_s` float64 [T] of all frames of the video."""
+def portrait(
+    person: Person, times_s: np.ndarray, config: AlignConfig, size: int, pixel_aspect: float = 1.0
+) -> Portrait:
+    """Crops of side `size` for one person; `times_s` float64 [T] of all frames of the video.
+
+    `pixel_aspect`: width over height of its pixels.
+    """
     first, count = person.frames[0], person.frames[-1] - person.frames[0] + 1
     rows = np.array(person.frames) - first
     found = np.zeros(count, bool)
@@ -93,20 +124,34 @@ def portrait(person: Person, times_s: np.ndarray, config: AlignConfig, size: int
     eyes, mouths = np.full((count, 2, 2), np.nan, np.float32), np.full((count, 20, 2), np.nan, np.float32)
     eyes[rows] = [face.eyes for face in person.faces]
     mouths[rows] = [face.mouth for face in person.faces]
-    matrices = alignment(eyes, times_s[first : first + count], config, size, mouths)
-    visible = np.zeros(count, np.float32)
-    visible[rows] = visibility(person.faces, times_s[first + rows])
-    outlines = _outlines(person.faces, rows, times_s[first + rows], matrices)
+    times_s = times_s[first : first + count]
+    matrices = alignment(eyes, times_s, config, size, mouths, pixel_aspect)
+    visible = _between(visibility(person.faces, times_s[rows])[:, None], rows, times_s)[:, 0]
+    outlines = _between(_outlines(person.faces, times_s[rows], matrices[rows]), rows, times_s)
     in_crop = np.median([transform_points(matrices[row], eyes[row]) for row in rows], axis=0)
-    return Portrait(first, found, matrices, outlines, in_crop, visible)
+    return Portrait(first, found, _there(found), matrices, outlines.reshape(count, -1, 2), in_crop, visible)
 
 
-def _outlines(faces: Sequence[Face], rows: np.ndarray, times_s: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+def _there(found: np.ndarray) -> np.ndarray:
+    """bool [n]: `found`, and gaps in it that are too short to be more than a face missed."""
+    there = found.copy()
+    rows = np.flatnonzero(found)
+    for before, after in pairwise(rows):
+        if after - before <= _MISSED_FRAMES + 1:
+            there[before:after] = True
+    return there
+
+
+def _between(values: np.ndarray, rows: np.ndarray, times_s: np.ndarray) -> np.ndarray:
+    """float32 [n, D] of all times, on straight lines between the values [N, D] of some rows."""
+    return np.stack([np.interp(times_s, times_s[rows], column) for column in values.T], axis=1).astype(np.float32)
+
+
+def _outlines(faces: Sequence[Face], times_s: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """float64 [N, 72] in pixels of the crop, of as many faces, times and matrices."""
     ovals = [_ellipse(face.eyes) if face.oval is None else face.oval for face in faces]
-    in_crop = [transform_points(matrices[row], oval).ravel() for row, oval in zip(rows, ovals, strict=True)]
-    outlines = np.full((len(matrices), _POINTS, 2), np.nan, np.float32)
-    outlines[rows] = smooth(np.array(in_crop), times_s, _OUTLINE_SIGMA_S, follow_trend=False).reshape(len(rows), -1, 2)
-    return outlines
+    in_crop = [transform_points(matrix, oval).ravel() for matrix, oval in zip(matrices, ovals, strict=True)]
+    return smooth(np.array(in_crop), times_s, _OUTLINE_SIGMA_S, follow_trend=False)
 
 
 def _ellipse(eyes: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ from avcat.face.landmarks import FaceDetector
 from avcat.face.track import find_people
 from avcat.media.audio import load_audio
 from avcat.media.mel import COLUMNS_PER_FRAME, mel_spectrogram
-from avcat.media.video import decode_at
+from avcat.media.shots import CutFinder
+from avcat.media.video import decode_at, probe
 
 Progress = Callable[[str, int, int], None]
 _MAX_GAP = 5  # frames without the face, over which the crop goes on
@@ -42,9 +43,10 @@ def stretches(
             progress("find faces", index + 1, max(count, index + 1))
             yield index / FPS, image
 
-    seen = find_people(images(), detector)
+    seen = find_people(images(), detector, CutFinder())
+    aspect = float(probe(path).pixel_aspect)
     for person in chosen(seen, "largest"):
-        face = portrait(person, seen.times_s, inputs.align, inputs.crop_size)
+        face = portrait(person, seen.times_s, inputs.align, inputs.crop_size, aspect)
         for start, stop in without_long_gaps(face.found):
             first = face.first + start
             crops = np.empty((stop - start, image_size, image_size, 3), np.uint8)

@@ -35,6 +35,7 @@ _NEAR = 1.0  # sizes of a face: a hand nearer than this to its mouth
 _PROFILE = (0.06, 0.12)  # the narrower side of the face beside the mouth over the wider one: hidden, seen
 _UNUSUAL = 0.4  # of all frames: where more look foreign, nobody knows which are the usual ones
 _FEW = 50  # fewer frames tell no usual look
+_AT_ONCE = 1024  # frames whose looks are compared at once
 _BRIEF_S, _EARLY_S, _SIGMA_S = 0.1, 0.08, 0.06  # shorter doubts are none; how soon before a doubt the fade begins
 
 
@@ -145,16 +146,24 @@ def foreignness(faces: Sequence[Face]) -> np.ndarray:
     """
     if len(faces) < _FEW or any(face.look is None for face in faces):
         return np.zeros(len(faces))
-    looks = np.stack([face.look for face in faces if face.look is not None]).astype(np.float32)
-    usual = np.median(looks, axis=0)
-    light = np.median(looks[:, _UPPER, :, 0] - usual[_UPPER, :, 0], axis=(1, 2))
-    looks[..., 0] -= light[:, None, None]
-    off = np.min([_distance(looks, np.roll(usual, (y, x), (0, 1))) for y in (-1, 0, 1) for x in (-1, 0, 1)], axis=0)
+    looks = np.stack([face.look for face in faces if face.look is not None])
+    usual = np.median(looks, axis=0).astype(np.float32)
+    # in parts, as distances to nine places take many times the memory of the looks
+    off = np.concatenate([_off(looks[n : n + _AT_ONCE], usual) for n in range(0, len(looks), _AT_ONCE)])
     foreign = off > np.maximum(_FOREIGN, _SPREADS * np.median(off, axis=0))
     lower = foreign[(slice(None), *_LOWER)].mean(axis=(1, 2))
     upper = foreign[:, _UPPER, _LOWER[1]].mean(axis=(1, 2))
     share = np.clip(lower - upper, 0, 1)
     return share if (share > _COVERED[0]).mean() < _UNUSUAL else np.zeros(len(faces))
+
+
+def _off(looks: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """float32 [N, 16, 16]: how unlike `usual` each cell of some looks is, where that fits best within a cell."""
+    looks = looks.astype(np.float32)
+    light = np.median(looks[:, _UPPER, :, 0] - usual[_UPPER, :, 0], axis=(1, 2))
+    looks[..., 0] -= light[:, None, None]
+    around = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+    return np.min([_distance(looks, np.roll(usual, step, (0, 1))) for step in around], axis=0).astype(np.float32)
 
 
 def _distance(looks: np.ndarray, usual: np.ndarray) -> np.ndarray:

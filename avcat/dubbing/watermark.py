@@ -59,7 +59,6 @@ _STILL_S = 0.2  # sigma of the mean that is taken off: slower changes are the fa
 _QUIET = 1.0  # levels: noise below this is as good as none
 _OUTLIER = 1.5  # deviations: what is more counts for little more
 _WINDOW_S, _LEAST_S = 10.0, 1.0  # that are judged on their own, and that are worth it
-_CUT_THRESHOLD = 27.0  # PySceneDetect's default
 _NOTHING = 1e-9
 _RADEMACHER = 3.18  # of Bentkus and Dzindzalieta
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
@@ -104,27 +103,29 @@ def verify(path: str | Path, detector: FaceDetector) -> Verdict:
 
     Raises InputError where the file cannot be read, or shows no face for long enough.
     """
-    probe(path)
+    aspect = float(probe(path).pixel_aspect)
     timed = ((frame.time_s, frame.image) for frame in ahead(decode(path), 2))
-    seen = find_people(timed, detector, CutFinder(_CUT_THRESHOLD))
+    seen = find_people(timed, detector, CutFinder())
     found: list[Verdict] = []
     for person in seen.people:
         if seen.times_s[person.frames[-1]] - seen.times_s[person.frames[0]] >= _LEAST_S:
             reader = FrameReader(path, seen.times_s)
             images = (reader[frame] for frame in person.frames)
-            found.append(find(images, np.array([face.eyes for face in person.faces]), seen.times_s[person.frames]))
+            eyes = np.array([face.eyes for face in person.faces])
+            found.append(find(images, eyes, seen.times_s[person.frames], aspect))
     if not found:
         raise InputError(f"{path}: no face that is seen for {_LEAST_S:g} s or longer, so there is nothing to verify")
     best = min(found, key=lambda verdict: verdict.false_alarm)
     return replace(best, false_alarm=min(1.0, len(found) * best.false_alarm), faces=len(found))
 
 
-def find(images: Iterator[np.ndarray], eyes: np.ndarray, times_s: np.ndarray) -> Verdict:
+def find(images: Iterator[np.ndarray], eyes: np.ndarray, times_s: np.ndarray, pixel_aspect: float = 1.0) -> Verdict:
     """Looks for the mark in one face.
 
-    images: uint8 [height, width, 3] RGB of T frames. eyes: float32 [T, 2, 2] in their pixels. times_s: float64 [T].
+    images: uint8 [height, width, 3] RGB of T frames. eyes: float32 [T, 2, 2] in their pixels, which are `pixel_aspect`
+    times as wide as high. times_s: float64 [T].
     """
-    matrices = alignment(eyes, times_s, _ALIGN, COLUMNS * _FINE)
+    matrices = alignment(eyes, times_s, _ALIGN, COLUMNS * _FINE, pixel_aspect=pixel_aspect)
     cells = (
         warp(image, matrix, COLUMNS * _FINE)[: ROWS * _FINE] @ _GREY
         for image, matrix in zip(images, matrices, strict=True)

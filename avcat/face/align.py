@@ -20,9 +20,17 @@ def eye_targets(config: AlignConfig, size: int) -> np.ndarray:
 
 
 def alignment(
-    eyes: np.ndarray, times_s: np.ndarray, config: AlignConfig, size: int, mouths: np.ndarray | None = None
+    eyes: np.ndarray,
+    times_s: np.ndarray,
+    config: AlignConfig,
+    size: int,
+    mouths: np.ndarray | None = None,
+    pixel_aspect: float = 1.0,
 ) -> np.ndarray:
     """float64 [T, 2, 3]: for each frame the similarity to a crop of side `size`, from points in source pixels.
+
+    Where those are not square, `pixel_aspect` (width over height) widens the picture first, so that faces are as they
+    are shown.
 
     These are eyes [T, 2, 2] and, where `mouth_height` is set, mouths [T, 20, 2], which move the whole clip alike.
     The eyes' midpoint and angle follow the head, smoothed over `position_sigma_s`; their distance, which shrinks when a
@@ -30,7 +38,8 @@ def alignment(
     points NaN where there is no face: there a straight line from neighbour to neighbour stands for the eyes. At least
     one frame must have a face.
     """
-    left, right = _bridged(eyes, times_s).transpose(1, 0, 2)
+    to_square = np.array([pixel_aspect, 1.0])
+    left, right = (_bridged(eyes, times_s) * to_square).transpose(1, 0, 2)
     middle = smooth((left + right) / 2, times_s, config.position_sigma_s, follow_trend=True)
     across = smooth(right - left, times_s, config.position_sigma_s, follow_trend=True)
     distance = np.linalg.norm(right - left, axis=1, keepdims=True)
@@ -45,8 +54,8 @@ def alignment(
     shift = (target_left + target_right) / 2 - np.einsum("tij,tj->ti", linear, middle)
     if config.mouth_height is not None:
         assert mouths is not None, "mouth_height needs mouths"
-        shift[:, 1] += config.mouth_height * size - 0.5 - _height(mouths, linear, shift)
-    return np.concatenate([linear, shift[:, :, None]], axis=2)
+        shift[:, 1] += config.mouth_height * size - 0.5 - _height(mouths * to_square, linear, shift)
+    return np.concatenate([linear * to_square, shift[:, :, None]], axis=2)
 
 
 def _height(mouths: np.ndarray, linear: np.ndarray, shift: np.ndarray) -> float:

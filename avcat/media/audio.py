@@ -17,7 +17,7 @@ from avcat.media.video import audio_stream, container_start_s, decoded, open_med
 _MARGIN_S = 1.0  # of sound on both sides of a part, so that it is resampled like the middle of the whole
 _PREROLL_S = 2  # decoders of compressed sound need a few frames before what they get right
 _LONGEST_HOLE_S = 3600.0
-_GAP_S = 0.1  # holes in the time stamps longer than this are silence; shorter ones are rounding
+_GAP_S = 0.01  # holes in the time stamps longer than this are lost packets; shorter ones are rounding
 
 
 def load_audio(

@@ -1,6 +1,7 @@
 """Any frame of a video by its number: cheap walks forwards and backwards, in memory that the length does not raise."""
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from avcat.media.video import Frame, decode
 
 _HELD_BYTES = 128 * 2**20  # of frames decoded ahead of a walk backwards
 _HELD_FRAMES = 64
+_WALKED_OVER = 64  # frames that are skipped by decoding them; more, by seeking
 
 
 class FrameReader:
@@ -20,7 +22,7 @@ class FrameReader:
         self._path, self._times_s = path, times_s
         self._held: dict[int, np.ndarray] = {}
         self._ahead: Iterator[Frame] = iter(())
-        self._next = -1  # number of the frame that `_ahead` gives next
+        self._next = -_WALKED_OVER  # number of the frame that `_ahead` gives next
 
     def __getitem__(self, number: int) -> np.ndarray:
         """uint8 [height, width, 3] RGB; not to be written to."""
@@ -32,17 +34,27 @@ class FrameReader:
         return self._held[number]
 
     def _read(self, number: int) -> np.ndarray:
-        if number != self._next:
-            self._ahead = decode(self._path, start_s=self._times_s[number])
+        if not 0 <= number - self._next < _WALKED_OVER:
+            self._ahead, self._next = self._from(number), number
+        frame = next(islice(self._ahead, number - self._next, None), None)
         self._next = number + 1
-        frame = next(self._ahead, None)
         if frame is None:
-            raise InputError(f"{self._path}: its frame at {self._times_s[number]:.3f} s cannot be read a second time")
+            raise self._lost(number)
         return frame.image
 
     def _hold_up_to(self, number: int) -> None:
         frame_bytes = self._held[number + 1].nbytes
         first = max(0, number + 1 - min(_HELD_FRAMES, max(1, _HELD_BYTES // frame_bytes)))
         self._held.clear()
-        stretch = decode(self._path, self._times_s[first], self._times_s[number + 1])
-        self._held = {first + frame.index: frame.image for frame in stretch}
+        stretch = islice(self._from(first), number + 1 - first)
+        self._held = {first + n: frame.image for n, frame in enumerate(stretch)}
+        if number not in self._held:
+            raise self._lost(number)
+
+    def _from(self, number: int) -> Iterator[Frame]:
+        """The frames from one on; those before it that are shown at the same time are left out."""
+        at_s = self._times_s[number]
+        return islice(decode(self._path, start_s=at_s), number - int(np.searchsorted(self._times_s, at_s)), None)
+
+    def _lost(self, number: int) -> InputError:
+        return InputError(f"{self._path}: its frame at {self._times_s[number]:.3f} s cannot be read a second time")

@@ -6,13 +6,14 @@ import numpy as np
 
 from avcat.media.video import decode
 
+_THRESHOLD = 27.0  # PySceneDetect's default
 _SIDE = 256  # pictures are shrunk to about this: as good for cuts, and faster
 
 
 class CutFinder:
     """Tells for each picture of a video, in order, whether it begins a new shot."""
 
-    def __init__(self, threshold: float) -> None:
+    def __init__(self, threshold: float = _THRESHOLD) -> None:
         from scenedetect import ContentDetector, FrameTimecode  # slow to import
 
         # It would hold a cut back to see whether another follows; a shot too short is for the filters to drop.

@@ -21,6 +21,7 @@ Samples = tuple[np.ndarray, int]  # float32 [n] or [channels, n] in -1..1, and i
 Packets = Iterator[tuple[float, av.Packet]]  # each with its time in seconds, rising
 
 _MP4_CODECS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "mp3float", "mp2float", "opus", "libopus"})
+_MPEG_LEAST_RATE = 16_000  # of MP2 and MP3 in MP4, which knows no MPEG-2.5
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
 _OTHER_RATE = 48_000  # for sounds at a rate that AAC has not
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
@@ -57,7 +58,8 @@ def _audio_stream(container: av.container.InputContainer, path: Path) -> AudioSt
 
 
 def _copies(stream: AudioStream) -> bool:
-    return stream.codec_context.name in _MP4_CODECS
+    name = stream.codec_context.name
+    return name in _MP4_CODECS and not (name.startswith(("mp2", "mp3")) and stream.sample_rate < _MPEG_LEAST_RATE)
 
 
 def _aac_rate(rate: int) -> int:

@@ -25,19 +25,20 @@ def fit_to(pts: np.ndarray, last_duration: int, total: int, fit: Fit) -> list[Sh
 
     The source's own time stamps are kept while it lasts; a longer one is cut. A shorter one goes on as `fit` says:
     "pingpong" plays it back and forth, each frame as long as in the source and none twice at the turns; "freeze" stays
-    on the last frame, at the source's average rate; "error" raises InputError.
+    on the last frame, at the source's average rate; "error" does so for a frame, as sounds seldom end with one, and
+    raises InputError where that is not enough.
     """
     durations = np.maximum(np.append(np.diff(pts), last_duration), 1)
     end = int(pts[-1] + durations[-1])
-    if fit == "error" and end < total:
-        raise InputError(f"the video is shorter than the sound ({end / total:.0%} of it); --fit says what to do then")
     usual = max(1, round(float(np.mean(durations))))
+    if fit == "error" and end + usual < total:
+        raise InputError(f"the video is shorter than the sound ({end / total:.1%} of it); --fit says what to do then")
     shown = []
     at = int(pts[0])
     for position, source in enumerate(_order(len(pts), fit)):  # which never ends
         if at >= total:
             break
-        lasts = usual if fit == "freeze" and position >= len(pts) else int(durations[source])
+        lasts = usual if fit != "pingpong" and position >= len(pts) else int(durations[source])
         shown.append(Shown(source, at, min(lasts, total - at)))
         at += lasts
     return shown
@@ -45,7 +46,7 @@ def fit_to(pts: np.ndarray, last_duration: int, total: int, fit: Fit) -> list[Sh
 
 def _order(frames: int, fit: Fit) -> Iterator[int]:
     yield from range(frames)
-    if fit == "freeze":
+    if fit != "pingpong":
         yield from repeat(frames - 1)
     while True:
         yield from range(frames - 2, 0, -1)

@@ -57,7 +57,7 @@ class VideoInfo:
     start_s: float  # of the container, on the file's raw clock
     codec: str
     colour: Colour
-    pixel_aspect: Fraction  # width of a pixel over its height
+    pixel_aspect: Fraction  # width of a pixel over its height, of the upright picture
     interlaced: bool  # as its first frame says
     has_alpha: bool
     has_audio: bool
@@ -122,6 +122,7 @@ def probe(path: str | Path) -> VideoInfo:
             raise InputError(f"{path}: the video stream holds no frame")
         rotation = round(first.rotation / 90) % 4 * 90
         width, height = codec.width, codec.height
+        aspect = stream.sample_aspect_ratio or Fraction(1)
         return VideoInfo(
             path=Path(path),
             width=height if rotation % 180 else width,
@@ -134,9 +135,9 @@ def probe(path: str | Path) -> VideoInfo:
             start_s=container_start_s(container),
             codec=codec.name,
             colour=Colour(int(codec.colorspace), int(codec.color_primaries), int(codec.color_trc)),
-            pixel_aspect=stream.sample_aspect_ratio or Fraction(1),
+            pixel_aspect=1 / aspect if rotation % 180 else aspect,
             interlaced=first.interlaced_frame,
-            has_alpha=any(component.is_alpha for component in first.format.components),
+            has_alpha=_has_alpha(stream, first),
             has_audio=audio is not None,
             audio_codec=audio.codec_context.name if audio else None,
             audio_rate=audio.codec_context.sample_rate if audio else None,
@@ -169,11 +170,21 @@ def _video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     return streams[0]
 
 
+def _has_alpha(stream: VideoStream, first: av.VideoFrame) -> bool:
+    """WebM keeps alpha beside the picture, where only a tag tells of it, and FFmpeg's own decoders leave it out."""
+    beside = stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1"
+    return beside or any(component.is_alpha for component in first.format.components)
+
+
 def _duration_s(container: InputContainer, stream: VideoStream) -> float:
+    """As stated by the stream, or by the file; else, as browsers that record state neither, where its packets end."""
     if stream.duration is not None and stream.time_base is not None:
         raw_end = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
         return raw_end - container_start_s(container)
-    return (container.duration or 0) / av.time_base
+    if container.duration:
+        return container.duration / av.time_base
+    ends = (packet.pts + (packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None)
+    return float(max(ends, default=0) * (stream.time_base or 0)) - container_start_s(container)
 
 
 def decode(path: str | Path, start_s: float = 0.0, end_s: float | None = None) -> Iterator[Frame]:

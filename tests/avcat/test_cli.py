@@ -1,5 +1,7 @@
 """The command: what it says, and how it ends."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -116,7 +118,7 @@ def test_the_model_may_come_from_the_environment_and_quiet_is_quiet(
         ({"device": "cuda:77"}, "--device cuda:77: not usable here"),
         ({"device": "meta"}, "--device meta: not usable here"),
         ({"fit": "error"}, "shorter than the sound"),
-        ({"face": "2"}, "face.mp4: no such face in any of its 10 frames"),
+        ({"face": "2"}, "face.mp4: no face that is number 2 in any of its 10 frames"),
         ({"voice": "left=none.wav"}, "none.wav: no such file"),
         ({"reference": "9"}, "face.mp4: no reference at 9 s, it lasts 0.40 s"),
         ({"video": "two\nlines.mp4"}, r"two\nlines.mp4: no such file"),
@@ -189,6 +191,28 @@ def test_interrupting_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_hang_up_that_is_ignored_stays_so(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(["info", str(files / "sound.wav")]) == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert "sound" in capsys.readouterr().out
+
+
+def test_a_file_system_that_fails_is_one_line(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/share/model.pt")
+
+    monkeypatch.setattr("avcat.commands.info._run", full)
+    assert main(["info", str(files / "sound.wav")]) == 2
+    assert capsys.readouterr().err == "error: /share/model.pt: No space left on device\n"
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -239,3 +263,9 @@ def test_fp16_on_a_processor_is_refused(files: Path, capsys: pytest.CaptureFixtu
     assert main([*map(str, words), "--precision", "fp16"]) == 2
     assert capsys.readouterr().err == "error: --precision fp16: is for GPUs; on a processor take bf16 or fp32\n"
     assert not (files / "half.mp4").exists()
+
+
+def test_faces_are_named_once(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["dub", files / "face.mp4", files / "sound.wav", "-o", files / "no.mp4", "--model", files / "model.pt"]
+    assert main([*map(str, words), "--face", "left", "--voice", f"right={files / 'sound.wav'}"]) == 2
+    assert capsys.readouterr().err.startswith("error: --face: has no say where --voice names the faces")

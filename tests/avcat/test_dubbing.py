@@ -124,7 +124,7 @@ def test_an_uneven_frame_rate_is_kept(tmp_path: Path, detector: MediaPipeDetecto
     assert probe(out).time_base == TICKS_90K
     assert probe(out).duration_s == pytest.approx(2.0, abs=1e-3)
     mel = mel_spectrogram(load_audio(tmp_path / "a.wav"), MEL)
-    first = np.rint(wanted[3] / 900).astype(int) - 8
+    first = np.rint(((wanted[3] + wanted[4]) / 2 - 1800) / 900).astype(int) - 8  # the middle, less 0.02 s
     np.testing.assert_allclose(painter.windows[3], np.pad(mel, ((0, 0), (8, 0)))[:, first + 8 : first + 28], atol=1e-5)
 
 
@@ -225,6 +225,38 @@ def test_each_of_two_faces_has_its_own_sound(tmp_path: Path) -> None:
     assert len(painter.references) == 2
 
 
+def test_a_face_with_two_sounds_has_the_first_and_one_with_none_is_told(
+    tmp_path: Path, video: Path, detector: MediaPipeDetector
+) -> None:
+    """In a close-up of a dialogue the one face is both the first from the left and from the right."""
+    soundfile.write(tmp_path / "right.wav", tone(0.4, 16_000, 2000), 16_000)
+    voices: dict[Which, Path] = {1: speech(tmp_path / "left.wav", 0.4), -1: tmp_path / "right.wav"}
+    painter, out = Painter(), tmp_path / "out.mp4"
+    summary = Dubber(painter, detector).dub(video, tmp_path / "left.wav", out, DubSettings(voices=voices))
+    assert summary.people == 1
+    assert len(painter.crops) == summary.frames == 10
+    left = mel_spectrogram(load_audio(tmp_path / "left.wav"), MEL)
+    np.testing.assert_allclose(painter.windows, mel_windows(left, np.arange(10)), atol=1e-5)
+    (warning,) = summary.warnings
+    assert warning.startswith("from 0.00 to 0.36 s one face is both left and right")
+    for which, name in ((3, "number 3"), (-2, "number -2")):
+        with pytest.raises(InputError, match=f"no face that is {name} in any of its 10 frames"):
+            Dubber(painter, detector).frames(
+                video, tmp_path / "left.wav", DubSettings(voices={1: tmp_path / "left.wav", which: voices[-1]})
+            )
+
+
+@pytest.mark.parametrize("rate", [10, 25, 60])
+def test_a_frame_hears_the_sound_around_its_middle(tmp_path: Path, detector: MediaPipeDetector, rate: int) -> None:
+    video = write_video(tmp_path / "v.mp4", talking(rate), fps=rate)
+    audio, painter = speech(tmp_path / "a.wav", 1.0), Painter()
+    list(Dubber(painter, detector).frames(video, audio))
+    mel = np.pad(mel_spectrogram(load_audio(audio), MEL), ((0, 0), (16, 16)))
+    for t in (0, rate // 2):
+        middle = round(100 * (t + 0.5) / rate - 2) + 16  # of the 20 columns it is the eleventh that begins there
+        np.testing.assert_allclose(painter.windows[t], mel[:, middle - 8 : middle + 12], atol=1e-5)
+
+
 def test_at_a_cut_the_person_is_new(tmp_path: Path, detector: MediaPipeDetector) -> None:
     """Without it the crop would glide from one place to the other."""
     shots = [face_picture(), np.roll(face_picture()[:, :, ::-1], 40, axis=1)]
@@ -246,6 +278,7 @@ def test_mouths_may_move_later_than_the_sound(tmp_path: Path, video: Path, detec
 @pytest.mark.parametrize(
     ("options", "pix_fmt", "codec", "suffix", "reason"),
     [
+        ({"alpha_mode": "1"}, "yuv420p", "libvpx-vp9", "webm", "has an alpha channel"),
         ({"color_trc": "smpte2084"}, "yuv420p10le", "libx265", "mp4", "is HDR (PQ)"),
         ({"flags": "+ilme+ildct", "x264-params": "tff=1"}, "yuv420p", "libx264", "mp4", "is interlaced"),
         ({}, "rgba", "png", "mov", "has an alpha channel"),
@@ -262,8 +295,10 @@ def test_what_would_come_out_wrong_is_refused(
 ) -> None:
     video = tmp_path / f"v.{suffix}"
     with av.open(str(video), "w") as container:
+        tags = {"alpha_mode": options.pop("alpha_mode")} if "alpha_mode" in options else {}
         stream = container.add_stream(codec, rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = 320, 320, pix_fmt
+        stream.metadata.update(tags)
         if "color_trc" in options:
             stream.codec_context.color_trc = 16
         for image in talking(4):

@@ -38,7 +38,7 @@ def test_it_learns_and_keeps_the_best(files: Path, tmp_path: Path) -> None:
     assert file.facts["steps"] == 12
     assert file.facts["fitted_steps"] == done.best_step > 0
     assert file.inputs.crop_size == 64
-    strip = cv2.imread(str(tmp_path / "person.png"))
+    strip = cv2.imread(str(tmp_path / "person-strip.png"))
     assert strip.shape == (3 * 32, 8 * 32, 3)
     fit([files / "talk.mp4"], files / "model.pt", tmp_path / "again.pt", detector, steps=24)
     again, _ = load_model(tmp_path / "again.pt", "avcat")

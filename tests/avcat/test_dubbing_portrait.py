@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from drawn import ALIGN
 
-from avcat.dubbing.portrait import Which, chosen, portrait
+from avcat.dubbing.portrait import Cast, Which, chosen, portrait
 from avcat.face.landmarks import Face
 from avcat.face.track import Sightings, find_people
 
@@ -79,12 +79,54 @@ def test_a_portrait_by_hand() -> None:
     sightings = seen([], [face_at(100)], [], [face_at(104)], [])
     (person,) = chosen(sightings, "largest")
     face = portrait(person, sightings.times_s, ALIGN, 64)
-    assert [face.at(t) for t in range(5)] == [None, 0, None, 2, None]
+    assert [face.at(t) for t in range(5)] == [None, 0, 1, 2, None]
+    np.testing.assert_allclose(face.outlines[1], face.outlines[[0, 2]].mean(axis=0), atol=1e-4)
     for row, x in ((0, 100), (2, 104)):
         target = face.matrices[row] @ np.array([x + 25, 20, 1])
         assert target == pytest.approx([0.5 * 64 - 0.5, 0.31 * 64 - 0.5], abs=0.2)
         left, right = face.outlines[row, :, 0].min(), face.outlines[row, :, 0].max()
         assert right - left == pytest.approx(50 * 0.26 * 64 / 20, rel=0.02)
+
+
+@pytest.mark.parametrize(("missed", "bridged"), [(1, True), (2, True), (3, False)])
+def test_a_face_that_is_missed_for_a_frame_or_two_is_still_there(missed: int, bridged: bool) -> None:
+    sightings = seen([face_at(100)], *[[]] * missed, [face_at(100)])
+    face = portrait(sightings.people[0], sightings.times_s, ALIGN, 64)
+    assert [face.at(t) is not None for t in range(1, 1 + missed)] == [bridged] * missed
+    assert not face.found[1:-1].any()
+    assert np.isfinite(face.outlines).all()
+
+
+def test_who_crosses_the_other_for_a_moment_keeps_their_place() -> None:
+    crossed = [face_at(126, 40), face_at(104, 60)]  # seen in the middle of the walk, centres the other way round
+    faces = [[face_at(100, 40), face_at(110, 60)]] * 6 + [crossed] + [[face_at(100, 40), face_at(110, 60)]] * 6
+    sightings = seen(*faces)
+    assert len(sightings.people) == 2
+    assert [len(person.frames) for person in chosen(sightings, 1)] == [13]
+    assert [len(person.frames) for person in chosen(sightings, -1)] == [13]
+
+
+def test_wide_pixels_make_no_wide_face() -> None:
+    """A picture squeezed to three quarters of its width is cut as the one it was squeezed from."""
+    whole, squeezed = seen([face_at(100)]), seen([face_at(100)])
+    (face,) = squeezed.people[0].faces
+    face.eyes[:, 0] *= 0.75
+    assert face.oval is not None
+    face.oval[:, 0] *= 0.75
+    as_shown = portrait(whole.people[0], whole.times_s, ALIGN, 64)
+    stored = portrait(squeezed.people[0], squeezed.times_s, ALIGN, 64, 4 / 3)
+    np.testing.assert_allclose(stored.outlines, as_shown.outlines, atol=1e-3)
+    np.testing.assert_allclose(stored.eyes, as_shown.eyes, atol=1e-3)
+    np.testing.assert_allclose(stored.matrices[0] * [0.75, 1, 1], as_shown.matrices[0], atol=1e-4)
+
+
+def test_a_cast_knows_who_may_be_in_a_frame() -> None:
+    sightings = seen(*[[face_at(100)]] * 4, *[[]] * 30, *[[face_at(100)]] * 3, [face_at(100), face_at(300)])
+    faces = [portrait(person, sightings.times_s, ALIGN, 64) for person in sightings.people]
+    cast = Cast(faces)
+    every = [tuple(n for n, face in enumerate(faces) if face.at(t) is not None) for t in range(38)]
+    assert [cast.at(t) for t in range(38)] == every
+    assert cast.at(38) == cast.at(-1) == Cast([]).at(0) == ()
 
 
 def test_without_an_outline_there_is_an_ellipse() -> None:

@@ -52,6 +52,14 @@ def test_a_cup_before_the_mouth_hides_it(looking: Looking) -> None:
     assert np.abs(np.diff(list(seen.values()))).max() < 0.5  # it fades
 
 
+def test_looks_are_compared_in_parts_as_if_at_once(looking: Looking, monkeypatch: pytest.MonkeyPatch) -> None:
+    who, _ = person(looking, (covered(t, image) for t, image in enumerate(talking(75))))
+    whole = visible.foreignness(who.faces)
+    assert whole.max() > 0
+    monkeypatch.setattr(visible, "_AT_ONCE", 7)
+    np.testing.assert_array_equal(visible.foreignness(who.faces), whole)
+
+
 def test_speech_light_and_turns_hide_nothing(looking: Looking) -> None:
     def lit() -> Iterator[np.ndarray]:
         for t, image in enumerate(talking(75)):

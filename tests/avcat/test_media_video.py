@@ -143,6 +143,26 @@ def test_a_turned_video_is_read_upright(tmp_path: Path) -> None:
         assert red[1] < 80
 
 
+def test_a_turn_turns_pixels_too(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", numbered(3), pixel_aspect=Fraction(4, 3))
+    path.write_bytes(with_matrix(path.read_bytes(), (0, 1, -1, 0)))
+    assert (probe(path).rotation, probe(path).pixel_aspect) == (270, Fraction(3, 4))
+
+
+def test_a_recording_that_states_no_length_has_one(tmp_path: Path) -> None:
+    """As browsers write them."""
+    path = tmp_path / "live.webm"
+    with av.open(str(path), "w", format="webm", options={"live": "1"}) as container:
+        stream = container.add_stream("libvpx", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for image in numbered(30):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        assert container.duration is None
+    assert probe(path).duration_s == pytest.approx(1.2, abs=0.05)
+
+
 def with_matrix(data: bytes, matrix: tuple[int, int, int, int]) -> bytes:
     """An MP4 with the turning matrix of its track header replaced."""
     a, b, c, d = (value.to_bytes(2, "big", signed=True) + bytes(2) for value in matrix)

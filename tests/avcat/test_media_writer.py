@@ -125,6 +125,39 @@ def test_a_late_sound_stays_late(tmp_path: Path) -> None:
         assert np.flatnonzero(np.abs(heard) > 0.1)[0] == pytest.approx(np.flatnonzero(np.abs(wanted) > 0.1)[0], abs=16)
 
 
+@pytest.mark.parametrize(("name", "codec", "rate"), [("a.mp4", "aac", 16_000), ("a.mkv", "pcm_s16le", 16_000)])
+def test_lost_packets_are_silence_for_eyes_and_ears_alike(tmp_path: Path, name: str, codec: str, rate: int) -> None:
+    """One packet of 64 ms is missing: what comes after stays where it was, in what is heard and in the copy."""
+    noise = np.random.default_rng(0).standard_normal(2 * rate)
+    sound = np.convolve(noise, np.ones(8) / 30, "same").astype(np.float32)
+    path = tmp_path / name
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        for number, start in enumerate(range(0, sound.size, 1024)):
+            frame = av.AudioFrame.from_ndarray(sound[None, start : start + 1024], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            packets = stream.encode(frame)
+            container.mux(packets if number != 10 else [])
+        container.mux(stream.encode(None))
+
+    def lag(samples: np.ndarray) -> int:
+        """Of what comes after the lost packet."""
+        part = sound[20_000:28_000]
+        return int(np.argmax([samples[20_000 + k : 28_000 + k] @ part for k in range(-1_200, 1_200)])) - 1_200
+
+    heard = load_audio(path)
+    assert lag(heard) == pytest.approx(0, abs=16)  # a millisecond
+    assert (np.abs(heard[7_000:13_000]) < 1e-6).sum() >= 512
+    assert lag(load_audio(write(tmp_path / "out.mp4", path))) == pytest.approx(0, abs=16)
+
+
+def test_mp3_that_mp4_does_not_take_becomes_aac(tmp_path: Path) -> None:
+    given = encode(tmp_path / "call.mp3", "libmp3lame", tone(1.0, 8_000), 8_000)
+    out = write(tmp_path / "out.mp4", given)
+    assert (probe(out).audio_codec, probe(out).audio_rate) == ("aac", 8_000)
+    assert load_audio(out).size == pytest.approx(16_000, abs=2_200)
+
+
 def test_samples_are_encoded(tmp_path: Path) -> None:
     out = write(tmp_path / "out.mp4", (tone(1.0), 16_000))
     heard = load_audio(out)
