@@ -71,14 +71,14 @@ def dvc(*words: str, environment: dict[str, str] | None = None, **options: Any) 
     )
 
 
-def is_up_to_date() -> bool:
-    """Whether no stage has anything to do. Raises InputError where DVC cannot tell."""
+def stale() -> list[str]:
+    """The stages that have something to do, as DVC names them. Raises InputError where it cannot tell."""
     process = dvc("status", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with ended(process):
         out, problem = process.communicate()
     if process.returncode:
         raise InputError(f"dvc status: {problem.strip().splitlines()[-1] if problem.strip() else 'failed'}")
-    return not json.loads(out)
+    return list(json.loads(out))
 
 
 @contextlib.contextmanager
@@ -106,7 +106,7 @@ def reproduce(profile: str, rows: str | None) -> None:
     set_profile(profile, ROOT / FILE)
     if rows:
         set_rows(rows, ROOT / FILE)
-    if is_up_to_date():
+    if not stale():
         print(f"{profile}: everything is up to date", flush=True)
     else:
         _run_stages(profile)

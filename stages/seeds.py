@@ -20,6 +20,7 @@ from pipelines.state import file_hash, fingerprint, is_done, mark_done
 from stages._main import run_stage
 from stages._params import Params, load, trained_methods
 from stages.evaluate import score
+from stages.reproduce import stale
 from stages.train import settings, train
 
 ABLATIONS = ("rn-only", "without-rn", "without-sync")
@@ -37,6 +38,7 @@ def work(rows: Sequence[str], seeds: Sequence[int]) -> None:
         for corpus in own.data.corpora:
             if not (figures := own.out / "evaluate" / row / corpus / "metrics.json").exists():
                 raise InputError(f"{figures}: not there; python -m stages.reproduce --rows all makes it")
+    _tell_stale(rows, own)
     for seed in seeds:
         for row in rows:
             _row(row, seed)
@@ -46,6 +48,23 @@ def work(rows: Sequence[str], seeds: Sequence[int]) -> None:
     with atomic_path(out / "seeds.md") as part:
         part.write_text(text)
     print(text)
+
+
+def _tell_stale(rows: Sequence[str], own: Params) -> None:
+    """The own seed's figures are taken as they are: where code or settings changed since, other seeds have the new."""
+    made = {f"{stage}@{row}" for row in rows for stage in ("train", "train-baseline")}
+    made |= {
+        f"{stage}@{row}-{corpus}"
+        for row in rows
+        for corpus in own.data.corpora
+        for stage in ("evaluate", "evaluate-baseline")
+    }
+    if changed := [name for name in stale() if name in made]:
+        print(
+            f"warning: code or settings have changed since {', '.join(changed)} were made for the profile's own seed; "
+            "python -m stages.reproduce makes them anew",
+            file=sys.stderr,
+        )
 
 
 def _row(row: str, seed: int) -> None:
