@@ -106,18 +106,24 @@ class Redrawer:
         """Crops `uint8 [N, S, S, 3]`, windows `float32 [N, 80, 20]` -> crops, new in the redrawn region only.
 
         Without a reference each crop is its own, as the paper allows when testing (section 3.1): the network sees the
-        mouth that it is to replace.
+        mouth that it is to replace. Raises InputError where a GPU's memory does not take a batch.
         """
         out = crops.copy()
         for start in range(0, len(crops), self.batch_frames):
             part = slice(start, start + self.batch_frames)
-            mels = torch.from_numpy(np.ascontiguousarray(mel_windows[part])).to(self.device)
-            with autocast(self.precision, self.device):
-                images = to_network(crops[part], self.image_size, self.device)
-                shared = reference or self.network.encode_reference(images)
-                prediction = self.network(images, shared, mels).prediction
+            try:
+                prediction = self._predict(crops[part], mel_windows[part], reference)
+            except torch.OutOfMemoryError:
+                frames = f"{self.batch_frames} frames at once"
+                raise InputError(f"{self.device}: {frames} are too many for its memory; take fewer (--batch)") from None
             out[part][:, self._redrawn] = to_crops(prediction, self.crop_size)[:, self._redrawn]
         return out
+
+    def _predict(self, crops: np.ndarray, mel_windows: np.ndarray, reference: Reference | None) -> Tensor:
+        mels = torch.from_numpy(np.ascontiguousarray(mel_windows)).to(self.device)
+        with autocast(self.precision, self.device):
+            images = to_network(crops, self.image_size, self.device)
+            return self.network(images, reference or self.network.encode_reference(images), mels).prediction
 
     def degrade(self, crops: np.ndarray) -> np.ndarray:
         """What a perfect network of this image size would give: the true crops, through the same change of size."""

@@ -216,7 +216,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from avcat.credentials import signing
     from avcat.dubbing import Dubber, DubSettings  # slow to import
 
-    if arguments.syncnet is not None:
+    if arguments.syncnet is not None and not arguments.quiet:
         _tell_offset(arguments)
     dubber = Dubber.from_checkpoint(
         model,
@@ -254,8 +254,7 @@ def _tell_offset(arguments: argparse.Namespace) -> None:
     from avcat.face.landmarks import MediaPipeDetector
 
     found = source_offset(arguments.video, arguments.syncnet, MediaPipeDetector(), arguments.device)
-    if not arguments.quiet:
-        print(f"{arguments.video}: {found or 'no sound, or too little of a face, to tell its own offset'}")
+    print(f"{arguments.video}: {found or 'no sound, or too little of a face, to tell its own offset'}")
 
 
 def _tell(summary: "DubSummary", arguments: argparse.Namespace, took_s: float) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 LOOPBACK = "127.0.0.1"
+_UNITS = {"fit": "step", "look at faces": "face"}
 
 
 def positive(text: str) -> int:
@@ -69,7 +70,7 @@ def credentials_of(arguments: argparse.Namespace) -> "Credentials | None":
 
 
 class Bars:
-    """A progress bar for each thing that is being done, with frames (of "fit": steps) a second."""
+    """A progress bar for each thing that is being done, with frames a second, or what `_UNITS` says."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
@@ -83,7 +84,7 @@ class Bars:
         """So many of `total` are done of `what`; another `what` than before begins a bar of its own."""
         if what != self._what:
             self.__exit__()
-            unit = "step" if what == "fit" else "frame"
+            unit = _UNITS.get(what, "frame")
             self._bar = tqdm(total=total, desc=what, unit=unit, disable=self._quiet, smoothing=0.1)
             self._what = what
         assert self._bar is not None

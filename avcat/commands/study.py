@@ -31,7 +31,12 @@ def add(commands: Commands) -> None:
     )
     parts = study.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_build(parts)
-    serve = parts.add_parser("serve", help="show the clips in a web page and take ratings, until Ctrl-C")
+    serve = parts.add_parser(
+        "serve",
+        help="show the clips in a web page and take ratings, until Ctrl-C",
+        description="Shows each rater the clips of DIR in an order of their own and keeps what they say in DIR's "
+        "SQLite file, until Ctrl-C. Whoever closes the page goes on where they were.",
+    )
     serve.add_argument("folder", metavar="DIR", type=Path, help="what `build` wrote")
     serve.add_argument("--host", default=LOOPBACK, help=f"address to listen at (default {LOOPBACK}: this machine)")
     serve.add_argument("--port", type=port, default=8000, help="default 8000; 0 takes a free one")
@@ -39,7 +44,12 @@ def add(commands: Commands) -> None:
         "--contact", default="", help="whom raters may write to, shown in the consent notice and at the end"
     )
     serve.set_defaults(run=_serve)
-    table = parts.add_parser("table", help="average the ratings there are: Markdown, CSV and LaTeX, written into DIR")
+    table = parts.add_parser(
+        "table",
+        help="average the ratings there are: Markdown, CSV and LaTeX, written into DIR",
+        description="Averages the ratings there are, with 95 %% intervals and how far raters agree, and writes the "
+        "table into DIR as Markdown, CSV and LaTeX.",
+    )
     table.add_argument("folder", metavar="DIR", type=Path, help="what `build` wrote")
     table.set_defaults(run=_table)
 

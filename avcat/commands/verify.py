@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from avcat.commands.options import Commands
+from avcat.commands.options import Bars, Commands, add_quiet
 
 
 def add(commands: Commands) -> None:
@@ -12,9 +12,11 @@ def add(commands: Commands) -> None:
         "verify",
         help="say whether a video carries the mark of a dubbed face",
         description="Looks in every face of FILE for the invisible mark that `avcat dub` leaves, and says how sure it "
-        "is. Exit code 0: marked; 1: not marked, or no longer to be found; 2: an error, or no face to look at.",
+        "is; with --quiet by its exit code alone. That is 0: marked; 1: not marked, or no longer to be found; 2: an "
+        "error, or no face to look at.",
     )
     verify.add_argument("file", metavar="FILE", type=Path, help="a video")
+    add_quiet(verify)
     verify.set_defaults(run=_run)
 
 
@@ -22,7 +24,10 @@ def _run(arguments: argparse.Namespace) -> int:
     from avcat.dubbing.watermark import verify  # slow to import
     from avcat.face.landmarks import MediaPipeDetector
 
-    verdict = verify(arguments.file, MediaPipeDetector(max_faces=4))
+    with Bars(quiet=arguments.quiet) as bars:
+        verdict = verify(arguments.file, MediaPipeDetector(max_faces=4), bars.update)
+    if arguments.quiet:
+        return 0 if verdict.marked else 1
     faces = "1 face" if verdict.faces == 1 else f"{verdict.faces} faces"
     if verdict.marked:
         start, end = verdict.at_s

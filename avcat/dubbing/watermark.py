@@ -11,7 +11,7 @@ normal variable does (Bentkus and Dzindzalieta, A tight Gaussian bound for weigh
 Bernoulli 21(2), 2015). That, times the number of sums looked at, is the chance of a false alarm.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -33,6 +33,7 @@ from avcat.media.shots import CutFinder
 from avcat.media.video import decode, probe
 from avcat.seeding import generator
 
+Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 CHIP_S = (
     0.08  # two frames: shorter ones are lost between the pictures that H.264 predicts, longer ones look like motion
 )
@@ -98,21 +99,28 @@ def _pattern(time_s: float, eyes: np.ndarray, size: int) -> np.ndarray:
     return cv2.warpAffine(_SIGNS[chip], to_cells, (size, size), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
 
 
-def verify(path: str | Path, detector: FaceDetector) -> Verdict:
+def verify(path: str | Path, detector: FaceDetector, progress: Progress = lambda *_: None) -> Verdict:
     """Looks for the mark in all faces of a video, in memory that the length hardly raises.
 
     Raises InputError where the file cannot be read, or shows no face for long enough.
     """
-    aspect = float(probe(path).pixel_aspect)
-    timed = ((frame.time_s, frame.image) for frame in ahead(decode(path), 2))
-    seen = find_people(timed, detector, CutFinder())
+    info = probe(path)
+    expected = round(info.duration_s * info.fps)
+
+    def timed() -> Iterator[tuple[float, np.ndarray]]:
+        for frame in ahead(decode(path), 2):
+            yield frame.time_s, frame.image
+            progress("find faces", frame.index + 1, max(expected, frame.index + 1))
+
+    seen = find_people(timed(), detector, CutFinder())
+    long = [p for p in seen.people if seen.times_s[p.frames[-1]] - seen.times_s[p.frames[0]] >= _LEAST_S]
     found: list[Verdict] = []
-    for person in seen.people:
-        if seen.times_s[person.frames[-1]] - seen.times_s[person.frames[0]] >= _LEAST_S:
-            reader = FrameReader(path, seen.times_s)
-            images = (reader[frame] for frame in person.frames)
-            eyes = np.array([face.eyes for face in person.faces])
-            found.append(find(images, eyes, seen.times_s[person.frames], aspect))
+    for number, person in enumerate(long, 1):
+        reader = FrameReader(path, seen.times_s)
+        images = (reader[frame] for frame in person.frames)
+        eyes = np.array([face.eyes for face in person.faces])
+        found.append(find(images, eyes, seen.times_s[person.frames], float(info.pixel_aspect)))
+        progress("look at faces", number, len(long))
     if not found:
         raise InputError(f"{path}: no face that is seen for {_LEAST_S:g} s or longer, so there is nothing to verify")
     best = min(found, key=lambda verdict: verdict.false_alarm)

@@ -1,5 +1,6 @@
 """The command: what it says, and how it ends."""
 
+import argparse
 import errno
 import os
 import signal
@@ -19,7 +20,7 @@ import avcat.redraw
 from avcat import checks
 from avcat.checkpoint import save_model
 from avcat.checks import check_output
-from avcat.cli import main
+from avcat.cli import _parser, main
 from avcat.config import AudioEncoderConfig, BackboneConfig, InputConfig, ModelConfig, RefinementConfig, to_dict
 from avcat.errors import InputError
 from avcat.media.video import probe
@@ -269,3 +270,17 @@ def test_faces_are_named_once(files: Path, capsys: pytest.CaptureFixture[str]) -
     words = ["dub", files / "face.mp4", files / "sound.wav", "-o", files / "no.mp4", "--model", files / "model.pt"]
     assert main([*map(str, words), "--face", "left", "--voice", f"right={files / 'sound.wav'}"]) == 2
     assert capsys.readouterr().err.startswith("error: --face: has no say where --voice names the faces")
+
+
+def test_every_command_and_option_is_explained() -> None:
+    """Each has a description, each argument a help that says more than its name."""
+
+    def explained(parser: argparse.ArgumentParser, name: str) -> int:
+        assert len(parser.description or "") > 20, name
+        inner = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+        for action in parser._actions:
+            if action not in inner:
+                assert len(action.help or "") > 5, f"{name} {action.dest}"
+        return 1 + sum(explained(sub, f"{name} {key}") for a in inner for key, sub in a.choices.items())
+
+    assert explained(_parser(), "avcat") >= 10

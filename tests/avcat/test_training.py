@@ -463,6 +463,17 @@ def test_a_redrawer_changes_the_masked_region_alone(model_file: Path) -> None:
     assert np.abs(redrawer.degrade(smooth).astype(int) - 77).max() <= 1
 
 
+def test_a_batch_too_large_for_a_gpu_is_one_line(model_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    redrawer = Redrawer.from_checkpoint(model_file, batch_frames=512)
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(redrawer, "network", full)
+    with pytest.raises(InputError, match="512 frames at once are too many for its memory"):
+        redrawer.redraw(np.zeros((1, 64, 64, 3), np.uint8), np.zeros((1, 80, 20), np.float32), None)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
