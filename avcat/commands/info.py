@@ -12,7 +12,7 @@ def add(commands: Commands) -> None:
         "info",
         help="say what a model, video or sound file holds",
         description="Says what FILE is and holds: of a model its settings and how it was trained, of a video or a "
-        "sound its streams, and content credentials where there are any.",
+        "sound its streams.",
     )
     info.add_argument("file", metavar="FILE", type=Path, help="a model.pt, its export, a video or a sound")
     info.set_defaults(run=_run)
