@@ -15,8 +15,8 @@ from avcat.face.align import alignment, smooth, transform_points
 from avcat.face.landmarks import Face, box_area
 from avcat.face.track import Person, Sightings
 
-# The largest face (and, while it is away, the next largest); everybody; or a place in the row of faces from left to
-# right: 1 is the first, -1 the last.
+# The largest face (and, before and after it, the largest of those never seen beside it); everybody; or a place in the
+# row of faces from left to right: 1 is the first, -1 the last.
 Which = Literal["largest", "all"] | int
 
 _BRIEF_FRAMES = 5  # whoever was seen for less has no place in the row: often it was no face
