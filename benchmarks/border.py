@@ -17,6 +17,7 @@ import numpy as np
 from avcat.dubbing import Dubber
 from avcat.dubbing.portrait import Portrait, chosen, portrait
 from avcat.dubbing.region import face_mask, soft_redraw_mask
+from avcat.dubbing.steady import Following
 from avcat.face.align import invert, scale_of, smooth, warp
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
@@ -29,7 +30,6 @@ BAND_PX = 8
 BORDER_DE, JITTER_PX = 1.0, 0.3  # what is enough
 STEADY_S = 0.1  # sigma of what counts as the head's own way; faster is jitter
 UPPER = slice(50, 125), slice(60, 196)  # of a crop of 256 px: brows, eyes and the root of the nose
-CUTS = 27.0  # as dubbing has it
 
 
 def main() -> None:
@@ -55,23 +55,26 @@ def main() -> None:
 def measured(clip: Path, redrawer: Redrawer, seconds: float) -> tuple[float, float, float, float]:
     """Means over the frames: the bands' distance in the source and as dubbed (dE), jitter (px), and 1 / scale."""
     images = ((frame.time_s, frame.image) for frame in decode(clip, end_s=seconds))
-    seen = find_people(images, MediaPipeDetector(max_faces=4), CutFinder(CUTS))
+    seen = find_people(images, Following(MediaPipeDetector(max_faces=4)), CutFinder())
     size, reader = redrawer.crop_size, FrameReader(clip, seen.times_s)
     faces = [portrait(person, seen.times_s, redrawer.align, size) for person in chosen(seen, "largest")]
-    source, dubbed, crops = [], [], []
+    source, dubbed = [], []
+    crops: list[list[np.ndarray]] = [[] for _ in faces]  # apart, as in every shot they lie elsewhere
     frames = Dubber(redrawer, MediaPipeDetector(max_faces=4)).frames(clip, clip)
     for number, frame in zip(range(len(seen.times_s)), frames, strict=False):
         image = reader[number]
-        for face in faces:
+        for face, own in zip(faces, crops, strict=True):
             if (row := face.at(number)) is not None:
                 alpha = region(face, row, size, image.shape[:2])
                 source.append(step(image, alpha))
                 dubbed.append(step(frame.image, alpha))
-                crops.append(upper_face(warp(image, face.matrices[row], size)))
+                own.append(upper_face(warp(image, face.matrices[row], size)))
     frames.close()  # type: ignore[attr-defined]
     scale = float(np.median([scale_of(matrix) for face in faces for matrix in face.matrices]))
     rate = (len(seen.times_s) - 1) / float(np.ptp(seen.times_s))
-    return float(np.nanmean(source)), float(np.nanmean(dubbed)), shaking(crops, rate) / scale, 1 / scale
+    shakes = np.concatenate([shaking(own, rate) for own in crops if len(own) > 1])
+    jitter = float(np.sqrt(np.square(shakes).sum(axis=1).mean()))
+    return float(np.nanmean(source)), float(np.nanmean(dubbed)), jitter / scale, 1 / scale
 
 
 def region(face: Portrait, row: int, size: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -101,13 +104,12 @@ def upper_face(crop: np.ndarray) -> np.ndarray:
     return whole[UPPER].astype(np.float32)
 
 
-def shaking(pictures: list[np.ndarray], rate: float) -> float:
-    """Root mean square of how far the pictures' content shakes about its own smooth way, in pixels of a 256 px crop."""
+def shaking(pictures: list[np.ndarray], rate: float) -> np.ndarray:
+    """How far the pictures' content is off its own smooth way, float64 [N, 2] in pixels of a 256 px crop."""
     window = cv2.createHanningWindow(pictures[0].shape[::-1], cv2.CV_32F)
     shifts = np.array([cv2.phaseCorrelate(a, b, window)[0] for a, b in pairwise(pictures)])
     way = np.concatenate([np.zeros((1, 2)), np.cumsum(shifts, axis=0)])
-    off = way - smooth(way, np.arange(len(way)) / rate, STEADY_S, follow_trend=True)
-    return float(np.sqrt(np.square(off).sum(axis=1).mean()))
+    return way - smooth(way, np.arange(len(way)) / rate, STEADY_S, follow_trend=True)
 
 
 if __name__ == "__main__":

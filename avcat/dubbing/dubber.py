@@ -25,6 +25,7 @@ from avcat.dubbing.paste import match_colour, paste
 from avcat.dubbing.portrait import Cast, Portrait, Which, called, chosen, portrait
 from avcat.dubbing.region import face_mask, soft_redraw_mask
 from avcat.dubbing.speech import Speech
+from avcat.dubbing.steady import Following
 from avcat.dubbing.visible import Looking, ranges
 from avcat.dubbing.watermark import mark
 from avcat.errors import InputError
@@ -292,7 +293,9 @@ class Dubber:
 
     def _find(self, info: VideoInfo, duration_s: float, settings: DubSettings, progress: Progress) -> Sightings:
         """Everybody in all frames that will be shown."""
-        detector = Looking(self._detector, self._hands) if settings.fade_hidden else self._detector
+        detector: FaceDetector = Following(self._detector)
+        if settings.fade_hidden:
+            detector = Looking(detector, self._hands)
         expected = max(1, round(min(info.duration_s, duration_s) * info.fps))
 
         def images() -> Iterator[tuple[float, np.ndarray]]:

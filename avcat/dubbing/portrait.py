@@ -125,11 +125,20 @@ def portrait(
     eyes[rows] = [face.eyes for face in person.faces]
     mouths[rows] = [face.mouth for face in person.faces]
     times_s = times_s[first : first + count]
-    matrices = alignment(eyes, times_s, config, size, mouths, pixel_aspect)
+    matrices = alignment(eyes, times_s, config, size, mouths, pixel_aspect, _moves(person.faces, rows, count))
     visible = _between(visibility(person.faces, times_s[rows])[:, None], rows, times_s)[:, 0]
     outlines = _between(_outlines(person.faces, times_s[rows], matrices[rows]), rows, times_s)
     in_crop = np.median([transform_points(matrices[row], eyes[row]) for row in rows], axis=0)
     return Portrait(first, found, _there(found), matrices, outlines.reshape(count, -1, 2), in_crop, visible)
+
+
+def _moves(faces: Sequence[Face], rows: np.ndarray, count: int) -> np.ndarray:
+    """float64 [count, 2]: `Face.moved` of the faces in some rows, NaN where it is unknown or from before a gap."""
+    moves = np.full((count, 2), np.nan)
+    for face, row, before in zip(faces[1:], rows[1:], rows[:-1], strict=True):
+        if face.moved is not None and row == before + 1:
+            moves[row] = face.moved
+    return moves
 
 
 def _there(found: np.ndarray) -> np.ndarray:

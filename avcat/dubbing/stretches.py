@@ -9,6 +9,7 @@ import numpy as np
 from avcat.config import InputConfig
 from avcat.data.schema import FPS
 from avcat.dubbing.portrait import chosen, portrait
+from avcat.dubbing.steady import Following
 from avcat.face.align import warp
 from avcat.face.landmarks import FaceDetector
 from avcat.face.track import find_people
@@ -43,7 +44,7 @@ def stretches(
             progress("find faces", index + 1, max(count, index + 1))
             yield index / FPS, image
 
-    seen = find_people(images(), detector, CutFinder())
+    seen = find_people(images(), Following(detector), CutFinder())
     aspect = float(probe(path).pixel_aspect)
     for person in chosen(seen, "largest"):
         face = portrait(person, seen.times_s, inputs.align, inputs.crop_size, aspect)

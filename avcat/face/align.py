@@ -10,6 +10,7 @@ import numpy as np
 from avcat.config import AlignConfig
 from avcat.face.landmarks import LEFT_CORNER, RIGHT_CORNER
 
+DRIFT_SIGMA_S = 0.05  # decision 0009
 _REACH = 4.0  # sigmas; what lies further off weighs less than 0.04 %
 _NO_SPREAD = 1e-9  # square seconds; one frame, or several at one time, have no trend
 
@@ -26,6 +27,7 @@ def alignment(
     size: int,
     mouths: np.ndarray | None = None,
     pixel_aspect: float = 1.0,
+    moves: np.ndarray | None = None,
 ) -> np.ndarray:
     """float64 [T, 2, 3]: for each frame the similarity to a crop of side `size`, from points in source pixels.
 
@@ -37,11 +39,19 @@ def alignment(
     head turns, is smoothed over `scale_sigma_s`, so that the crop keeps its size. Frames may be unevenly spaced, and
     points NaN where there is no face: there a straight line from neighbour to neighbour stands for the eyes. At least
     one frame must have a face.
+
+    `moves` [T, 2], NaN where unknown, is how far the head moved in the picture since the frame before, by something
+    surer than the eyes (`avcat.dubbing.steady`). Then the eyes' midpoint follows that, and the eyes only correct its
+    drift, slower than `DRIFT_SIGMA_S`.
     """
     to_square = np.array([pixel_aspect, 1.0])
     left, right = (_bridged(eyes, times_s) * to_square).transpose(1, 0, 2)
     middle = smooth((left + right) / 2, times_s, config.position_sigma_s, follow_trend=True)
     across = smooth(right - left, times_s, config.position_sigma_s, follow_trend=True)
+    if moves is not None:  # where they are unknown, the way goes on as the eyes do
+        steps = np.where(np.isfinite(moves), moves * to_square, np.diff(middle, axis=0, prepend=middle[:1]))
+        way = np.cumsum(steps, axis=0)
+        middle = way + smooth((left + right) / 2 - way, times_s, DRIFT_SIGMA_S, follow_trend=True)
     distance = np.linalg.norm(right - left, axis=1, keepdims=True)
     distance = smooth(distance, times_s, config.scale_sigma_s, follow_trend=False)[:, 0]
 

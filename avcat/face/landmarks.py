@@ -53,6 +53,7 @@ class Face:
     mouth: np.ndarray  # float32 [20, 2]; NaN where the detector does not tell them
     oval: np.ndarray | None = None  # float32 [36, 2], the outline (`OVAL`); None where the detector tells none
     look: np.ndarray | None = None  # uint8 [16, 16, 3], see `avcat.dubbing.visible`; None where nobody asked for it
+    moved: np.ndarray | None = None  # float64 [2], since the frame before, see `avcat.dubbing.steady`; None: unknown
     hand: float = np.nan  # the share of the mouth that lies behind a hand, 0..1; NaN where nobody looked
 
 

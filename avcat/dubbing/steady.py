@@ -1,0 +1,87 @@
+"""How far a head moved from frame to frame, by its texture.
+
+Landmarks shake where a head stands still, and what is pasted by them shakes with them; smoothed away, they lag where it
+moves. What a picture shows of brows, eyes and nose tells a small movement more finely (by phase correlation), but only
+from frame to frame: sums of it drift. So alignment takes the quick from the texture and the slow from the landmarks.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from avcat.dubbing.ahead import side_by_side
+from avcat.face.align import warp
+from avcat.face.landmarks import Face, FaceDetector
+from avcat.face.track import box_iou
+
+_WIDE, _HIGH = 128, 72  # pixels of a patch
+_ACROSS = 1.9  # distances of the eyes that it is wide
+_EYES = 0.45  # of its height: where the eyes lie
+_SAME_SIZE = 0.1  # a face that grew or shrank by less is seen at the scale of before
+_SURE = 0.1  # of the correlation's peak: less is no likeness
+_MOST = 0.15  # distances of the eyes: by so much landmarks are not off
+_SAME_FACE = 0.3  # of boxes' intersection over union
+_WINDOW = cv2.createHanningWindow((_WIDE, _HIGH), cv2.CV_32F)
+
+
+class _Patch(NamedTuple):
+    """The upper part of a face in one frame."""
+
+    box: np.ndarray  # float32 [4]
+    middle: np.ndarray  # float64 [2]: between the eyes, where the patch was cut
+    distance: float  # of the eyes, by which it was scaled
+    grey: np.ndarray  # float32 [_HIGH, _WIDE]
+
+
+class Following:
+    """A face detector that keeps, with each face that another one finds, how far it moved since the frame before."""
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self._detector = detector
+        self._before: list[_Patch] = []
+
+    def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
+        """The faces in each picture of one clip, with `moved` where the picture before shows them, too."""
+        self._before = []
+        taken: deque[np.ndarray] = deque()  # the other one may take some pictures ahead
+
+        def kept() -> Iterator[np.ndarray]:
+            for image in images:
+                taken.append(image)
+                yield image
+
+        found = ((taken.popleft(), faces) for faces in self._detector.follow(kept()))
+        return side_by_side(self._with_moves, found, workers=1)  # so in order, while the next faces are being found
+
+    def _with_moves(self, found: tuple[np.ndarray, list[Face]]) -> list[Face]:
+        image, faces = found
+        seen = [_moved(image, face, self._before) for face in faces]
+        self._before = [patch for _, patch in seen]
+        return [replace(face, moved=moved) for face, (moved, _) in zip(faces, seen, strict=True)]
+
+
+def _moved(image: np.ndarray, face: Face, before: Sequence[_Patch]) -> tuple[np.ndarray | None, _Patch]:
+    """How far the face moved (`Face.moved`), None where nobody knows; and how it looks now."""
+    distance = max(float(np.linalg.norm(face.eyes[1] - face.eyes[0])), 1.0)
+    last = max(before, key=lambda patch: box_iou(patch.box, face.box), default=None)
+    if last is None or box_iou(last.box, face.box) < _SAME_FACE or abs(distance / last.distance - 1) > _SAME_SIZE:
+        return None, _patch(image, face, distance)
+    now = _patch(image, face, last.distance)
+    shift, peak = cv2.phaseCorrelate(last.grey, now.grey, _WINDOW)
+    off = np.array(shift) * _ACROSS * last.distance / _WIDE
+    if peak < _SURE or np.linalg.norm(off) > _MOST * distance:
+        return None, now
+    return now.middle + off - last.middle, now
+
+
+def _patch(image: np.ndarray, face: Face, distance: float) -> _Patch:
+    middle = face.eyes.mean(axis=0, dtype=np.float64)
+    scale = _WIDE / (_ACROSS * distance)
+    shift = np.array([_WIDE / 2 - 0.5, _EYES * _HIGH - 0.5]) - scale * middle
+    matrix = np.concatenate([scale * np.eye(2), shift[:, None]], axis=1)
+    grey = cv2.cvtColor(warp(image, matrix, _WIDE)[:_HIGH], cv2.COLOR_RGB2GRAY)
+    return _Patch(face.box, middle, distance, grey.astype(np.float32))
