@@ -115,6 +115,23 @@ def test_limits(studio: web.Studio, files: Path, tmp_path: Path, video: str, sou
     assert list(tmp_path.iterdir()) == []
 
 
+def test_where_files_lie_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gradio:
+        class Error(Exception):
+            def __init__(self, text: str, *, print_exception: bool) -> None:
+                super().__init__(text)
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "files"))
+    for told, shown in (
+        (f"{tmp_path}/between/x1/dubbed.mp4: cannot be written (full)", "dubbed.mp4: cannot be written (full)"),
+        (f"{tmp_path}/files/0a/my clip.mp4: no face in {tmp_path}/files/b.mp4", "my clip.mp4: no face in b.mp4"),
+        ("the sound lasts 4.0 s", "the sound lasts 4.0 s"),
+    ):
+        with pytest.raises(Gradio.Error) as error, web._told(Gradio):
+            raise InputError(told)
+        assert str(error.value) == shown
+
+
 # What follows asks the command itself, running: Gradio's own warnings would be errors in this process.
 
 
