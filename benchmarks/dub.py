@@ -26,6 +26,7 @@ from avcat.dubbing.paste import match_colour, paste
 from avcat.dubbing.portrait import chosen, portrait
 from avcat.dubbing.region import face_mask, soft_redraw_mask
 from avcat.dubbing.speech import Speech
+from avcat.dubbing.steady import Following
 from avcat.face.align import warp
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
@@ -33,6 +34,7 @@ from avcat.media.audio import load_audio
 from avcat.media.shots import CutFinder
 from avcat.media.video import decode
 from avcat.media.writer import VideoWriter
+from avcat.memory import keep_large_arrays
 from avcat.nn.precision import Precision, quickest
 from avcat.redraw import Redrawer
 from avcat.synth.corpus import WILD, plan, render
@@ -52,6 +54,7 @@ def main() -> None:
         "--minutes", type=float, nargs=2, default=(1, 10), help="of video for the memory (default: 1 10); 0 0: none"
     )
     options = parser.parse_args()
+    keep_large_arrays()  # as the command does
     cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="avcat-bench-") as name:
         folder = Path(name)
@@ -118,9 +121,9 @@ def parts(video: Path, sound: Path, model: Path, folder: Path, precision: Precis
     frames = [(frame.time_s, frame.image) for frame in decode(video)]
     measure("decode, twice", lambda: [sum(1 for _ in decode(video)) for _ in range(2)])
     speech = measure("hear", lambda: Speech(sound, redrawer.mel))
-    finder = CutFinder(27.0)
+    finder = CutFinder()
     measure("find cuts", lambda: [finder(image) for _, image in frames])
-    seen = measure("find faces", lambda: find_people(iter(frames), detector))
+    seen = measure("find faces", lambda: find_people(iter(frames), Following(detector)))
     (person,) = chosen(seen, "largest")
     face = measure("align", lambda: portrait(person, seen.times_s, redrawer.align, size))
     rows = range(len(face.found))
