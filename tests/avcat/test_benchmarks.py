@@ -50,6 +50,9 @@ def test_shaking_is_measured_and_a_smooth_way_is_none() -> None:
     def picture(x: float, y: float) -> np.ndarray:
         return cv2.warpAffine(wide, np.array([[1, 0, -20 - x], [0, 1, -20 - y]]), (136, 75))
 
-    assert shaking([picture(x, y) for x, y in smooth_way], 25) < 0.1
+    def rms(pictures: list[np.ndarray]) -> float:
+        return float(np.sqrt(np.square(shaking(pictures, 25)).sum(axis=1).mean()))
+
+    assert rms([picture(x, y) for x, y in smooth_way]) < 0.1
     shaken = [picture(x + dx, y + dy) for (x, y), (dx, dy) in zip(smooth_way, off, strict=True)]
-    assert shaking(shaken, 25) == pytest.approx(0.5 * 2**0.5, rel=0.25)
+    assert rms(shaken) == pytest.approx(0.5 * 2**0.5, rel=0.25)

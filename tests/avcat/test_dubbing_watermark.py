@@ -137,7 +137,7 @@ def test_what_cannot_be_verified_is_one_line_and_code_2(
     path = tmp_path / "v.mp4"
     if callable(images):
         write_video(path, images())
-    assert main(["verify", str(path)]) == 2
+    assert main(["verify", "-q", str(path)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert reason in said.err

@@ -469,7 +469,7 @@ def test_a_batch_too_large_for_a_gpu_is_one_line(model_file: Path, monkeypatch: 
     def full(*_: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(redrawer, "network", full)
+    monkeypatch.setattr(redrawer.network, "forward", full)
     with pytest.raises(InputError, match="512 frames at once are too many for its memory"):
         redrawer.redraw(np.zeros((1, 64, 64, 3), np.uint8), np.zeros((1, 80, 20), np.float32), None)
 

@@ -25,7 +25,7 @@ from avcat.training.syncnet import SyncNetTask
 from stages._params import load
 
 GOLDEN = Path(__file__).with_name("golden.json")
-STEPS, WITH_ADVERSARY, FRAMES, TOLERANCE = 30, 10, 60, 0.02
+STEPS, WITH_ADVERSARY, FRAMES, TOLERANCE = 30, 5, 60, 0.02
 
 
 class Drawn:
