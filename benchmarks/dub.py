@@ -27,7 +27,10 @@ from avcat.dubbing.portrait import chosen, portrait
 from avcat.dubbing.region import face_mask, soft_redraw_mask
 from avcat.dubbing.speech import Speech
 from avcat.dubbing.steady import Following
+from avcat.dubbing.visible import Looking
+from avcat.dubbing.watermark import mark
 from avcat.face.align import warp
+from avcat.face.hands import HandFinder
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
 from avcat.media.audio import load_audio
@@ -121,9 +124,9 @@ def parts(video: Path, sound: Path, model: Path, folder: Path, precision: Precis
     frames = [(frame.time_s, frame.image) for frame in decode(video)]
     measure("decode, twice", lambda: [sum(1 for _ in decode(video)) for _ in range(2)])
     speech = measure("hear", lambda: Speech(sound, redrawer.mel))
-    finder = CutFinder()
+    finder, looking = CutFinder(), Looking(Following(detector), HandFinder())
     measure("find cuts", lambda: [finder(image) for _, image in frames])
-    seen = measure("find faces", lambda: find_people(iter(frames), Following(detector)))
+    seen = measure("find faces", lambda: find_people(iter(frames), looking))
     (person,) = chosen(seen, "largest")
     face = measure("align", lambda: portrait(person, seen.times_s, redrawer.align, size))
     rows = range(len(face.found))
@@ -139,7 +142,8 @@ def parts(video: Path, sound: Path, model: Path, folder: Path, precision: Precis
         out = []
         for row, image in zip(rows, images, strict=True):
             alpha, changed = region * face_mask(face.outlines[row], size), image.copy()
-            paste(changed, match_colour(drawn[row], crops[row], alpha), face.matrices[row], alpha)
+            marked = mark(match_colour(drawn[row], crops[row], alpha), alpha, row / FPS, face.eyes)
+            paste(changed, marked, face.matrices[row], alpha)
             out.append(changed)
         return out
 
