@@ -29,6 +29,7 @@ from avcat.redraw import Redrawer
 BAND_PX = 8
 BORDER_DE, JITTER_PX = 1.0, 0.3  # what is enough
 STEADY_S = 0.1  # sigma of what counts as the head's own way; faster is jitter
+ALIKE = 0.3  # the correlation's peak: less is another picture, and its shift means nothing
 UPPER = slice(50, 125), slice(60, 196)  # of a crop of 256 px: brows, eyes and the root of the nose
 
 
@@ -105,9 +106,13 @@ def upper_face(crop: np.ndarray) -> np.ndarray:
 
 
 def shaking(pictures: list[np.ndarray], rate: float) -> np.ndarray:
-    """How far the pictures' content is off its own smooth way, float64 [N, 2] in pixels of a 256 px crop."""
+    """How far the pictures' content is off its own smooth way, float64 [N, 2] in pixels of a 256 px crop.
+
+    Where two pictures have little likeness (blur, a blink) there is no telling, and nothing counts as moved.
+    """
     window = cv2.createHanningWindow(pictures[0].shape[::-1], cv2.CV_32F)
-    shifts = np.array([cv2.phaseCorrelate(a, b, window)[0] for a, b in pairwise(pictures)])
+    found = [cv2.phaseCorrelate(a, b, window) for a, b in pairwise(pictures)]
+    shifts = np.array([shift if peak >= ALIKE else (0.0, 0.0) for shift, peak in found])
     way = np.concatenate([np.zeros((1, 2)), np.cumsum(shifts, axis=0)])
     return way - smooth(way, np.arange(len(way)) / rate, STEADY_S, follow_trend=True)
 
