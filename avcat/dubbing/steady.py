@@ -5,7 +5,6 @@ moves. What a picture shows of brows, eyes and nose tells a small movement more 
 from frame to frame: sums of it drift. So alignment takes the quick from the texture and the slow from the landmarks.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -15,7 +14,7 @@ import numpy as np
 
 from avcat.dubbing.ahead import side_by_side
 from avcat.face.align import warp
-from avcat.face.landmarks import Face, FaceDetector
+from avcat.face.landmarks import Face, FaceDetector, with_pictures
 from avcat.face.track import box_iou
 
 _WIDE, _HIGH = 128, 72  # pixels of a patch
@@ -47,14 +46,7 @@ class Following:
     def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
         """The faces in each picture of one clip, with `moved` where the picture before shows them, too."""
         self._before = []
-        taken: deque[np.ndarray] = deque()  # the other one may take some pictures ahead
-
-        def kept() -> Iterator[np.ndarray]:
-            for image in images:
-                taken.append(image)
-                yield image
-
-        found = ((taken.popleft(), faces) for faces in self._detector.follow(kept()))
+        found = with_pictures(self._detector, images)
         return side_by_side(self._with_moves, found, workers=1)  # so in order, while the next faces are being found
 
     def _with_moves(self, found: tuple[np.ndarray, list[Face]]) -> list[Face]:

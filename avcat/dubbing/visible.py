@@ -5,7 +5,6 @@ covers a mouth changes the look of the lower face and not of the upper one, as l
 worse than a missed one, so each sign has to be strong, and to last.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -16,7 +15,7 @@ from scipy.ndimage import median_filter, minimum_filter1d
 from avcat.dubbing.ahead import side_by_side
 from avcat.face.align import smooth, warp
 from avcat.face.hands import HandFinder
-from avcat.face.landmarks import Face, FaceDetector
+from avcat.face.landmarks import Face, FaceDetector, with_pictures
 
 SIDE = 16  # cells of a look
 _CELL = 0.12  # sides of a cell, in sizes of the face (about the distance of the eyes)
@@ -50,14 +49,7 @@ class Looking:
         """The faces in each picture of one clip, with `look` and, where hands were looked for, `hand`."""
         self._hands.forget()
         self._wait = 0
-        taken: deque[np.ndarray] = deque()  # the other one may take some pictures ahead
-
-        def kept() -> Iterator[np.ndarray]:
-            for image in images:
-                taken.append(image)
-                yield image
-
-        found = ((taken.popleft(), faces) for faces in self._detector.follow(kept()))
+        found = with_pictures(self._detector, images)
         return side_by_side(self._looked_at, found, workers=1)  # so in order, while the next faces are being found
 
     def _looked_at(self, found: tuple[np.ndarray, list[Face]]) -> list[Face]:

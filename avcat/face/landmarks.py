@@ -9,6 +9,7 @@ import re
 import sys
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -66,6 +67,18 @@ class FaceDetector(Protocol):
         May take a few pictures ahead, and use what it saw in earlier ones. One clip at a time.
         """
         ...
+
+
+def with_pictures(detector: FaceDetector, images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, list[Face]]]:
+    """Each picture of a clip with the faces in it, however many the detector takes ahead."""
+    taken: deque[np.ndarray] = deque()
+
+    def kept() -> Iterator[np.ndarray]:
+        for image in images:
+            taken.append(image)
+            yield image
+
+    return ((taken.popleft(), faces) for faces in detector.follow(kept()))
 
 
 class MediaPipeDetector:
