@@ -56,7 +56,7 @@ def train(kind: str, folder: Path, steps_done: Path) -> None:
     torch.save({"rows": rows, "weights": task.averaged.state_dict()}, steps_done / f"{ranks().world}-{ranks().rank}.pt")
 
 
-@pytest.mark.parametrize("kind", ["syncnet", "avcat", "wav2lip", "pc-avs"])
+@pytest.mark.parametrize("kind", ["syncnet", "avcat", "wav2lip", "pc-avs", "makeittalk"])
 def test_two_workers_learn_what_one_learns(tmp_path: Path, kind: str) -> None:
     make_store(tmp_path / "shards")
     train(kind, tmp_path, tmp_path)
