@@ -28,6 +28,7 @@ class Between:
 
 
 Fraction = Annotated[float, Between(0, 1)]
+Rate = Annotated[float, Between(0, 1e6)]
 Count = Annotated[int, Between(1, 1_000_000_000)]
 Natural = Annotated[int, Between(0, 1_000_000_000)]
 Seconds = Annotated[float, Between(1e-3, 1e9)]
@@ -398,18 +399,18 @@ class OptimiserConfig:
     muon: bool  # matrices and kernels learn by Muon, all else by AdamW; else everything by AdamW
     steps: Count
     batch_clips: Count  # global batch: each clip contributes 5 consecutive frames
-    learning_rate: float
-    warmup_steps: int
-    beta1: float
-    beta2: float
-    weight_decay: float
-    gradient_clip: float
-    ema_decay: float
+    learning_rate: Rate
+    warmup_steps: Natural
+    beta1: Fraction
+    beta2: Fraction
+    weight_decay: Rate
+    gradient_clip: Rate
+    ema_decay: Fraction
     precision: Literal["fp32", "bf16", "fp16"]
-    seed: int
-    validate_every: int
-    checkpoint_every: int
-    keep_checkpoints: int
+    seed: Natural
+    validate_every: Count
+    checkpoint_every: Count
+    keep_checkpoints: Count
 
 
 @dataclass(frozen=True)
@@ -442,7 +443,7 @@ class GeneratorTraining:
 
     optimiser: OptimiserConfig
     accumulate: Count  # parts that a process cuts its batch into, one after the other, where the memory is small
-    discriminator_learning_rate: float
+    discriminator_learning_rate: Rate
     gan_form: Literal["log", "hinge"]
     min_reference_gap: int  # frames between the window and its reference at least
     consecutive: bool  # False: five frames from anywhere in the clip, more to see in a step; the sync loss needs True

@@ -36,14 +36,17 @@ class Predictions:
         files = [folder / name for name in media_below(folder)] if folder.is_dir() else []
         if not files:
             raise InputError(f"{folder}: no such folder, or no video in it")
-        stems = Counter(path.stem for path in files)
-        self._files = {path.stem: path for path in files if stems[path.stem] == 1}
-        places = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
-        self._files |= {place: path for place, path in zip(places, files, strict=True) if places.count(place) == 1}
-        self._doubled = {stem for stem, count in stems.items() if count > 1}
         # Several clips of one long video share its names; two videos of one name do not.
         sources = {(row["corpus"], row["path"]) for row in clips}
         self._sources = Counter(name for source in sources for name in _names(*source))
+        places = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
+        whole = {name for source in sources for name in _names(*source)[:-1]}
+        # A file that lies where a source does is that one's, and no other's by its bare name.
+        others = [path for place, path in zip(places, files, strict=True) if place not in whole]
+        stems = Counter(path.stem for path in others)
+        self._files = {path.stem: path for path in others if stems[path.stem] == 1}
+        self._files |= {place: path for place, path in zip(places, files, strict=True) if places.count(place) == 1}
+        self._doubled = {stem for stem, count in stems.items() if count > 1}
 
     def find(self, row: Mapping[str, Any]) -> tuple[Path, float]:
         """The file of a clip, a row of the manifest, and the second of it at which the clip begins.

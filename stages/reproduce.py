@@ -23,7 +23,7 @@ import yaml
 from avcat.errors import InputError
 from avcat.files import atomic_path
 from stages._main import run_stage
-from stages._params import FILE, ROOT, check, load
+from stages._params import FILE, ROOT, check, load, rows_in_force
 
 PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
 ROWS_LINE = re.compile(r"^rows: *(\{.*?\})", re.MULTILINE | re.DOTALL)  # DVC, which rewrites the file, wraps it
@@ -109,8 +109,32 @@ def reproduce(profile: str, rows: str | None) -> None:
     if not stale():
         print(f"{profile}: everything is up to date", flush=True)
     else:
+        check_networks(profile)
         _run_stages(profile)
     show_results(Path("out") / profile)
+
+
+def check_networks(profile: str) -> None:
+    """Builds every network that will be trained, so that sizes which do not fit are told before hours of work.
+
+    Raises InputError that names the row.
+    """
+    from avcat.config import to_dict  # torch, which takes a while
+    from avcat.models.build import build
+    from pipelines.train import TASKS
+    from stages.train import settings
+
+    params = load(profile)
+    wanted: dict[str, tuple[str, Any]] = {"syncnet": ("syncnet", params.syncnet.model)}
+    wanted["evaluator"] = "syncnet", params.evaluator.model
+    for row in rows_in_force():
+        _, config = settings(row)
+        wanted[row] = TASKS[type(config)][0], config.model
+    for row, (kind, model) in wanted.items():
+        try:
+            build(kind, to_dict(model))
+        except InputError as error:
+            raise InputError(f"{FILE}: {error} ({row})") from None
 
 
 def _run_stages(profile: str) -> None:

@@ -5,11 +5,12 @@ import dataclasses
 import sys
 
 from avcat.config import BaselinesConfig
+from avcat.errors import InputError
 from pipelines.resources import with_device
 from pipelines.train import Method, train_method
 from pipelines.workers import train_on_workers
 from stages._main import run_stage
-from stages._params import Params, load
+from stages._params import Params, load, trained_methods
 from stages._track import tracked
 from stages._training import conclude, loggers
 
@@ -18,6 +19,8 @@ BASELINES = [field.name for field in dataclasses.fields(BaselinesConfig)]
 
 def settings(method: str) -> tuple[Params, Method]:
     """All settings in force, and among them the method's own. Raises InputError where nobody knows it."""
+    if method not in trained_methods():
+        raise InputError(f"--method {method}: no row is called so, there are {', '.join(trained_methods())}")
     if method in BASELINES:
         params = load()
         return params, getattr(params.baselines, method)

@@ -47,6 +47,7 @@ _AHEAD = 1  # batches that each step may be ahead of the next
 _BATCH_BYTES = 64 * 2**20  # of frames: what bounds the batches of large pictures
 _DECODED_AHEAD = 8  # frames
 _SILENT_DB = -60.0
+_CUT_OFF_S = 0.5  # by how much sooner a video may end than it says
 _HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 _MAX_FACES = 4
 _HEARD_S = 0.5 / FPS  # how long before a frame's middle the grid frame begins whose sound it hears
@@ -251,6 +252,9 @@ class Dubber:
         people, warnings = self._voiced(info, seen, speeches or {settings.faces: heard})
         if all(voiced.speech.loudness_db < _SILENT_DB for voiced in people):
             warnings.append("the sound is silent, so the mouths rest")
+        ended_s = float(seen.times_s[-1]) + 1 / float(info.fps)
+        if min(info.duration_s, heard.duration_s) - ended_s > _CUT_OFF_S:
+            warnings.append(f"the video is cut off: it ends at {ended_s:.2f} s instead of {info.duration_s:.2f} s")
         pts = np.rint(seen.times_s / float(info.time_base)).astype(np.int64)
         total = math.ceil(heard.duration_s / info.time_base - _ROUNDING)
         try:

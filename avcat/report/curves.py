@@ -120,6 +120,7 @@ def distributions(title: str, values: Mapping[str, Sequence[float]]) -> str:
             if len(found):
                 axes.vlines(np.median(found), place - 0.4, place + 0.4, color=INK, linewidth=1.4)
         axes.set_yticks(range(len(values)), list(values))
+        axes.set_xlabel("a dot: a clip; the bar: their median (tables have means)")
         axes.invert_yaxis()
 
     return _svg(title, draw)

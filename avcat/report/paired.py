@@ -34,7 +34,7 @@ DECIMALS = {figure: decimals for _, figure, decimals in FIGURES}
 NOTES = (
     "The row's figure less the full model's, mean over the clips that both count, with a 95 % bootstrap interval over "
     "speakers. * : more than chance. The test draws the sign of each speaker's differences; p values are raised for "
-    "the number of differences of a corpus (Benjamini and Hochberg; rows trained here, and all others), so that of "
+    "the number of differences of a corpus (Benjamini and Hochberg; videos made elsewhere apart), so that of "
     f"those marked about {100 * LEVEL:.0f} % at most are false alarms. With fewer than {FEWEST_SPEAKERS} speakers "
     "nothing is marked.",
     "One training a row: what another seed would have made of the same row is not in these intervals "

@@ -137,7 +137,7 @@ def _grids(results: Sequence[Result]) -> dict[str, tuple[str, bytes]]:
             missing = "".join(f"; none of {_label(result)}, which has no picture of these clips" for result in unseen)
             for number, strip in enumerate(sorted(common)[:GRIDS_PER_CORPUS], 1):
                 rows = [(_label(r), grid.read_strip(r.folder / "strips" / strip)) for r in methods]
-                caption = f"{what}: {corpus}, clip {number}{missing}"
+                caption = f"{what}: {corpus}, clip {number} ({Path(strip).stem}){missing}"
                 found[f"{name}-{corpus}-{number}"] = caption, grid.to_jpeg(grid.grid(rows))
     return found
 

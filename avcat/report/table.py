@@ -1,11 +1,14 @@
 """One table, written as Markdown, LaTeX and HTML. A cell that cannot be filled says why, in a note below the table."""
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 EMPTY = "n/a"
 
+NUMBERED = re.compile(r"^Table \d+: ")
+NEGATIVE = re.compile(r"(?<![\w-])-(?=\d)")  # a minus, not the hyphen of a range or a word
 LATEX_ESCAPES = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -95,7 +98,7 @@ def to_latex(table: Table) -> str:
     lines = [
         r"\begin{table}",
         r"\centering",
-        rf"\caption{{{_tex(table.caption)}}}",
+        rf"\caption{{{_tex(NUMBERED.sub('', table.caption))}}}",  # LaTeX numbers tables itself
         rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}",
     ]
     lines += [r"\toprule", " & ".join(map(_tex, table.headings)) + r" \\"]
@@ -109,7 +112,7 @@ def to_latex(table: Table) -> str:
 
 
 def _tex(text: str) -> str:
-    return text.translate(LATEX_ESCAPES)
+    return NEGATIVE.sub("$-$", text.translate(LATEX_ESCAPES))
 
 
 def to_html(table: Table) -> str:

@@ -68,16 +68,20 @@ LIKE_FOR_LIKE = (
 TABLE1_NOTES = (
     "All of ours are trained on the same data; the paper does not say by whom its peers were. "
     "Ours: self-reconstruction with the first frame as reference, which is not scored; means over clips with a 95 % "
-    "bootstrap interval over speakers; composited 256 px crops before H.264.",
+    "bootstrap interval over speakers; 256 px crops before H.264. AV-CAT, its ablations and the copy (which puts the "
+    "masked region of the first frame into every other) keep the true picture outside the mask; Wav2Lip, MakeItTalk "
+    "and PC-AVS draw the whole crop, as published, which costs them SSIM and PSNR.",
     "Ours and the paper's figures come from other data, other faces and another SyncNet: they do not compare. The "
     "paper's PSNR is most probably that of 8-bit differences that wrap (its ground truth scores 100), so it stands in "
     "that column.",
     "LPIPS: AlexNet's. LMD: mean distance of the 20 mouth points in px of the 256 crop, not centred. Sync_conf: median "
-    "minus smallest mean distance over all shifts; by an evaluator SyncNet trained apart from the one in the loss, "
-    "whose embeddings have length one (so never above 2), and by the official SyncNet (LSE-C), which the paper prints. "
-    "Coverage: share of the scored frames in which Face Mesh found both faces.",
+    "minus smallest mean distance over all shifts; by an evaluator SyncNet trained apart from the one in the loss (on "
+    "other speakers, too, in paper and gpu; small profiles have too few), whose embeddings have length one (so never "
+    "above 2), and by the official SyncNet (LSE-C), which the paper prints. Coverage: share of the scored frames in "
+    "which Face Mesh found both faces.",
     "A Sync_conf above the ground truth's says that the method pleases this judge more than real speech does: the "
-    "judge is weak, or what trained the method is too much like it.",
+    "judge is weak, or what trained the method is too much like it. The copy's, whose mouth does not move, is what a "
+    "still mouth is worth: short words may fit it best at the edge of the shifts.",
     LIKE_FOR_LIKE,
 )
 TABLE3_NOTES = (

@@ -309,6 +309,20 @@ def test_what_would_come_out_wrong_is_refused(
         Dubber(Painter(), detector).frames(video, speech(tmp_path / "a.wav", 0.2))
 
 
+def test_a_video_that_is_cut_off_is_told(tmp_path: Path, detector: MediaPipeDetector) -> None:
+    """As by a download that stopped: the file still says how long it was."""
+    noisy = (np.clip(image + np.random.default_rng(1).normal(0, 9, image.shape), 0, 255) for image in talking(75))
+    whole = write_video(tmp_path / "v.mp4", (image.astype(np.uint8) for image in noisy))
+    part = tmp_path / "part.mp4"
+    part.write_bytes(whole.read_bytes()[: whole.stat().st_size // 3])
+    assert probe(part).duration_s == pytest.approx(3.0, abs=0.05)
+    out = tmp_path / "out.mp4"
+    summary = Dubber(Painter(), detector).dub(part, speech(tmp_path / "a.wav", 2.5), out)
+    (warning,) = summary.warnings
+    assert warning.startswith("the video is cut off: it ends at ")
+    assert warning.endswith(" s instead of 3.00 s")
+
+
 def test_ten_bits_become_eight(tmp_path: Path, detector: MediaPipeDetector) -> None:
     with av.open(str(tmp_path / "v.mp4"), "w") as container:
         stream = container.add_stream("libx265", rate=25, options={"x265-params": "log-level=none"})

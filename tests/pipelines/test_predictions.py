@@ -53,7 +53,7 @@ def test_whose_a_file_is(tmp_path: Path) -> None:
         row("dd", "s3/long.mkv", start_s=4),
     ]
     rows += [row("ee", "s3/long.mkv", start_s=8), row("ff", "s4/six.mp4"), row("gg", "s1/one.mp4", corpus="other")]
-    rows += [row("hh", "s5/eight.mp4")]
+    rows += [row("hh", "s5/eight.mp4"), row("ii", "s6/nine.mp4"), row("jj", "s7/nine.mp4")]
     touch(
         tmp_path,
         "x/eight.mp4",
@@ -65,6 +65,7 @@ def test_whose_a_file_is(tmp_path: Path) -> None:
         "notes.txt",
         "mine/s1/one.mp4",
         "one.mp4",
+        "s6/nine.mp4",
     )
     found = Predictions(tmp_path, rows)
     names = {}
@@ -83,6 +84,8 @@ def test_whose_a_file_is(tmp_path: Path) -> None:
         "ff": (MISSING, None),
         "gg": (AMBIGUOUS, None),  # one.mp4 may be either corpus's
         "hh": (DOUBLED, None),  # nobody knows which of the two
+        "ii": ("s6/nine.mp4", 0.0),
+        "jj": (MISSING, None),  # the one there is is another's by its place
     }
     with pytest.raises(InputError, match="no such folder, or no video in it"):
         Predictions(tmp_path / "nowhere", rows)

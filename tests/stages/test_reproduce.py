@@ -4,13 +4,15 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from avcat.errors import InputError
 from stages._main import run_stage
-from stages.reproduce import ended, set_profile, set_rows
+from stages._params import load
+from stages.reproduce import check_networks, ended, set_profile, set_rows
 
 
 def test_only_the_profile_line_changes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,6 +37,15 @@ def test_rows_are_av_cat_alone_or_all_that_there_are_settings_for(tmp_path: Path
     assert path.read_text() == f"rows: {{variants: [full, rn-only], baselines: [wav2lip, pc_avs]}}  # what\n{rest}"
     set_rows("full", path)
     assert path.read_text() == f"rows: {{variants: [full], baselines: []}}  # what\n{rest}"
+
+
+def test_a_network_that_cannot_be_built_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = load("test")
+    check_networks("test")
+    odd = replace(params.train, model=replace(params.train.model, image_size=33))
+    monkeypatch.setattr("stages.train.settings", lambda _: (params, odd))
+    with pytest.raises(InputError, match=r"params\.yaml: model\..* \(full\)"):
+        check_networks("test")
 
 
 def test_a_file_without_the_line_is_named(tmp_path: Path) -> None:

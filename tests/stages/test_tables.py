@@ -330,6 +330,9 @@ def test_latex_is_escaped_and_balanced() -> None:
     assert r"Method & x\_1 $\uparrow$ \\" in text
     assert r"50 \% <data>" in text
     assert r"m|n & 1.0 {\scriptsize (0.9 to 1.1)} \\" in text
+    numbered = to_latex(Table("Table 1: B", ["a-b", "c"], [("x", [Row([Cell("-0.5"), Cell("1-2")], "ours")])]))
+    assert r"\caption{B}" in numbered
+    assert r"$-$0.5 & 1-2 \\" in numbered
     begun, ended = re.findall(r"\\begin{(\w+)}", text), re.findall(r"\\end{(\w+)}", text)
     assert begun == ended[::-1] == ["table", "tabular"]
 
