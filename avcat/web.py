@@ -27,7 +27,6 @@ from avcat.errors import InputError
 from avcat.face.landmarks import FaceDetector, MediaPipeDetector
 from avcat.media.audio import audio_duration
 from avcat.media.video import decode, probe
-from avcat.memory import keep_large_arrays
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -261,7 +260,6 @@ def serve(
     """Serves the page until it is interrupted. Raises InputError where the model or the address cannot be used."""
     with private_folder():
         _gradio()  # whether it is there, before the model is read
-        keep_large_arrays()
         dubber = Dubber.from_checkpoint(model, device)
         blocks = page(Studio(dubber, MediaPipeDetector(max_faces=_MAX_FACES), limits, credentials), limits)
         try:

@@ -37,7 +37,6 @@ from avcat.media.audio import load_audio
 from avcat.media.shots import CutFinder
 from avcat.media.video import decode
 from avcat.media.writer import VideoWriter
-from avcat.memory import keep_large_arrays
 from avcat.nn.precision import Precision, quickest
 from avcat.redraw import Redrawer
 from avcat.synth.corpus import WILD, plan, render
@@ -57,7 +56,6 @@ def main() -> None:
         "--minutes", type=float, nargs=2, default=(1, 10), help="of video for the memory (default: 1 10); 0 0: none"
     )
     options = parser.parse_args()
-    keep_large_arrays()  # as the command does
     cores = len(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory(prefix="avcat-bench-") as name:
         folder = Path(name)

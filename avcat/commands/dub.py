@@ -215,9 +215,6 @@ def _run(arguments: argparse.Namespace) -> None:
 
     from avcat.credentials import signing
     from avcat.dubbing import Dubber, DubSettings  # slow to import
-    from avcat.memory import keep_large_arrays
-
-    keep_large_arrays()
 
     if arguments.syncnet is not None and not arguments.quiet:
         _tell_offset(arguments)
