@@ -205,7 +205,7 @@ def _inputs(gr: Any, limits: Limits) -> tuple[Any, Any, Any, Any]:
                 sources=["upload", "webcam"],
                 include_audio=True,
                 buttons=[],
-                height=300,
+                height=330,  # with the row that says where from
                 elem_id="video",
             )
             shown = gr.Image(label="Faces", interactive=False, visible=False, buttons=[], height=220, elem_id="faces")

@@ -137,7 +137,7 @@ def probe(path: str | Path) -> VideoInfo:
             colour=Colour(int(codec.colorspace), int(codec.color_primaries), int(codec.color_trc)),
             pixel_aspect=1 / aspect if rotation % 180 else aspect,
             interlaced=first.interlaced_frame,
-            has_alpha=_has_alpha(stream, first),
+            has_alpha=_has_alpha(path, stream, first),
             has_audio=audio is not None,
             audio_codec=audio.codec_context.name if audio else None,
             audio_rate=audio.codec_context.sample_rate if audio else None,
@@ -170,10 +170,18 @@ def _video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     return streams[0]
 
 
-def _has_alpha(stream: VideoStream, first: av.VideoFrame) -> bool:
-    """WebM keeps alpha beside the picture, where only a tag tells of it, and FFmpeg's own decoders leave it out."""
-    beside = stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) == "1"
-    return beside or any(component.is_alpha for component in first.format.components)
+def _has_alpha(path: str | Path, stream: VideoStream, first: av.VideoFrame) -> bool:
+    """WebM keeps alpha in packets beside the picture's, which FFmpeg's own decoders leave out.
+
+    Its tag says that there may be some: browsers set it in all that they record.
+    """
+    if any(component.is_alpha for component in first.format.components):
+        return True
+    if stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) != "1":
+        return False
+    with open_media(path) as container:
+        packet = next(container.demux(container.streams[stream.index]))
+        return bool(packet.has_sidedata("matroska_block_additional"))
 
 
 def _duration_s(container: InputContainer, stream: VideoStream) -> float:

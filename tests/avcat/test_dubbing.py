@@ -278,7 +278,7 @@ def test_mouths_may_move_later_than_the_sound(tmp_path: Path, video: Path, detec
 @pytest.mark.parametrize(
     ("options", "pix_fmt", "codec", "suffix", "reason"),
     [
-        ({"alpha_mode": "1"}, "yuv420p", "libvpx-vp9", "webm", "has an alpha channel"),
+        ({}, "yuva420p", "libvpx-vp9", "webm", "has an alpha channel"),
         ({"color_trc": "smpte2084"}, "yuv420p10le", "libx265", "mp4", "is HDR (PQ)"),
         ({"flags": "+ilme+ildct", "x264-params": "tff=1"}, "yuv420p", "libx264", "mp4", "is interlaced"),
         ({}, "rgba", "png", "mov", "has an alpha channel"),
@@ -295,10 +295,8 @@ def test_what_would_come_out_wrong_is_refused(
 ) -> None:
     video = tmp_path / f"v.{suffix}"
     with av.open(str(video), "w") as container:
-        tags = {"alpha_mode": options.pop("alpha_mode")} if "alpha_mode" in options else {}
         stream = container.add_stream(codec, rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = 320, 320, pix_fmt
-        stream.metadata.update(tags)
         if "color_trc" in options:
             stream.codec_context.color_trc = 16
         for image in talking(4):
@@ -307,6 +305,20 @@ def test_what_would_come_out_wrong_is_refused(
         container.mux(stream.encode(None))
     with pytest.raises(InputError, match=re.escape(reason)):
         Dubber(Painter(), detector).frames(video, speech(tmp_path / "a.wav", 0.2))
+
+
+def test_a_tag_of_alpha_alone_refuses_nothing(tmp_path: Path, detector: MediaPipeDetector) -> None:
+    """Chromium writes it into whatever it records, though no packet has an alpha channel."""
+    video = tmp_path / "recorded.webm"
+    with av.open(str(video), "w") as container:
+        stream = container.add_stream("libvpx", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 320, "yuv420p"
+        stream.metadata["alpha_mode"] = "1"
+        for image in talking(4):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    frames = list(Dubber(Painter(), detector).frames(video, speech(tmp_path / "a.wav", 0.16)))
+    assert [frame.redrawn for frame in frames] == [True] * 4
 
 
 def test_a_video_that_is_cut_off_is_told(tmp_path: Path, detector: MediaPipeDetector) -> None:

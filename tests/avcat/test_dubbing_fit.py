@@ -59,6 +59,13 @@ def test_where_nothing_is_won_the_model_stays(files: Path, tmp_path: Path, monke
         np.testing.assert_array_equal(a, b)
 
 
+def test_no_more_is_kept_than_there_is_room_for(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a second clip what is left of ten minutes, here 40 frames, and of a third nothing."""
+    monkeypatch.setattr("avcat.dubbing.fit._CACHED_FRAMES", 100)
+    done = fit([files / "talk.mp4"] * 3, files / "model.pt", tmp_path / "p.pt", MediaPipeDetector(), steps=1)
+    assert (done.frames, done.held_out) == (48 + 30, 12 + 10)
+
+
 def test_too_little_is_told(files: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"brief\.mp4: shows no face for long enough"):
         fit([files / "brief.mp4"], files / "model.pt", tmp_path / "person.pt", MediaPipeDetector())

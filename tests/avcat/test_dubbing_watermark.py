@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -122,6 +123,15 @@ def test_dubbed_files_are_marked_and_others_not(tmp_path: Path, capsys: pytest.C
     assert "out.mp4: marked" in capsys.readouterr().out
     assert main(["verify", str(video)]) == 1
     assert "talk.mp4: no mark found (1 face looked at" in capsys.readouterr().out
+
+
+def test_found_where_pixels_are_not_square(tmp_path: Path) -> None:
+    narrow = (cv2.resize(image, (240, 320), interpolation=cv2.INTER_AREA) for image in talking(FRAMES))
+    video = write_video(tmp_path / "talk.mp4", narrow, pixel_aspect=Fraction(4, 3))
+    soundfile.write(tmp_path / "a.wav", tone(3.0), 16_000)
+    out = dub_with(Painter(128), MediaPipeDetector(), video, tmp_path / "a.wav", tmp_path / "out.mp4")
+    assert verify(out, MediaPipeDetector()).marked
+    assert not verify(video, MediaPipeDetector()).marked
 
 
 def short() -> Iterator[np.ndarray]:

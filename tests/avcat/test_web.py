@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -10,9 +11,11 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import soundfile
@@ -137,8 +140,17 @@ def test_where_files_lie_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """Its address and its temporary folder. What the environment asks Gradio for must not count."""
-    folder, temporary = tmp_path_factory.mktemp("served"), tmp_path_factory.mktemp("tmp")
+    """Its address and its temporary folder."""
+    with served(tmp_path_factory.mktemp("served"), tmp_path_factory.mktemp("tmp"), LIMITS) as (address, folder, _):
+        yield address, folder
+
+
+@contextmanager
+def served(folder: Path, temporary: Path, limits: web.Limits) -> Iterator[tuple[str, Path, "subprocess.Popen[str]"]]:
+    """A server with a small model: address, temporary folder and process, which has to end well.
+
+    What the environment asks Gradio for must not count.
+    """
     torch.manual_seed(0)
     inputs = InputConfig(crop_size=64, align=ALIGN, mel=MEL)
     save_model(folder / "model.pt", "avcat", build("avcat", to_dict(TINY)), TINY, inputs, {})
@@ -147,15 +159,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
         port = free.getsockname()[1]
     asked = {"GRADIO_SHARE": "True", "GRADIO_ALLOWED_PATHS": "/", "GRADIO_ANALYTICS_ENABLED": "True"}
     asked |= {"TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    limits = ["--max-seconds", str(LIMITS.seconds), "--max-mb", str(LIMITS.megabytes)]
+    options = ["--max-seconds", str(limits.seconds), "--max-mb", str(limits.megabytes)]
     command = [sys.executable, "-m", "avcat.cli", "web", "--model", str(folder / "model.pt"), "--port", str(port)]
     with subprocess.Popen(
-        [*command, *limits], cwd=folder, env={**os.environ, **asked}, stdout=subprocess.PIPE, text=True
+        [*command, *options], cwd=folder, env={**os.environ, **asked}, stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == f"Serving http://127.0.0.1:{port}/ until Ctrl-C\n"
-            yield f"http://127.0.0.1:{port}", next(temporary.glob("avcat-web-*"))
+            yield f"http://127.0.0.1:{port}", next(temporary.glob("avcat-web-*")), process
             process.terminate()  # which ends as Ctrl-C does, also where that is ignored, as in background jobs
             assert process.wait(30) == 0
         finally:
@@ -179,6 +191,24 @@ def upload(address: str, path: Path) -> tuple[int, str]:
     head = f'--{edge}\r\nContent-Disposition: form-data; name="files"; filename="{path.name}"\r\n\r\n'
     body = head.encode() + path.read_bytes() + f"\r\n--{edge}--\r\n".encode()
     return status(f"{address}/gradio_api/upload", body, **{"Content-Type": f"multipart/form-data; boundary={edge}"})
+
+
+def given(path: Path | str) -> dict[str, Any]:
+    """A file, as the page names it."""
+    return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+
+
+def listening(address: str, event: str) -> int:
+    """The number of the function that is called at an event."""
+    (number,) = (
+        f["id"] for f in json.loads(status(f"{address}/config")[1])["dependencies"] if f["targets"][0][1] == event
+    )
+    return int(number)
+
+
+def join(address: str, body: dict[str, Any]) -> int:
+    json_type = {"Content-Type": "application/json"}
+    return status(f"{address}/gradio_api/queue/join", json.dumps(body).encode(), **json_type)[0]
 
 
 @pytest.mark.slow
@@ -224,20 +254,9 @@ def test_what_was_uploaded_can_be_had_back_and_a_path_cannot_be_passed_off_as_an
     (path,) = json.loads(answer)
     assert Path(path).is_relative_to(folder)
     assert status(f"{address}/gradio_api/file={path}")[0] == 200
-    (look,) = (
-        f["id"] for f in json.loads(status(f"{address}/config")[1])["dependencies"] if f["targets"][0][1] == "change"
-    )
-    session = "s1"
-    body = {
-        "data": [{"path": str(files / "two.mp4"), "meta": {"_type": "gradio.FileData"}}],
-        "fn_index": look,
-        "session_hash": session,
-    }
-    code, _ = status(
-        f"{address}/gradio_api/queue/join", json.dumps(body).encode(), **{"Content-Type": "application/json"}
-    )
-    assert code == 200
-    events = status(f"{address}/gradio_api/queue/data?session_hash={session}")[1]
+    body = {"data": [given(files / "two.mp4")], "fn_index": listening(address, "change"), "session_hash": "s1"}
+    assert join(address, body) == 200
+    events = status(f"{address}/gradio_api/queue/data?session_hash=s1")[1]
     done = [json.loads(line[6:]) for line in events.splitlines() if line.startswith("data: {")]
     (completed,) = (event for event in done if event["msg"] == "process_completed")
     assert completed["success"] is False
@@ -247,6 +266,24 @@ def test_what_was_uploaded_can_be_had_back_and_a_path_cannot_be_passed_off_as_an
 @pytest.mark.slow
 def test_a_file_that_is_too_large_is_refused(server: tuple[str, Path], files: Path) -> None:
     assert upload(server[0], files / "large.wav")[0] == 413
+
+
+@pytest.mark.slow
+def test_ended_while_a_job_runs(tmp_path: Path) -> None:
+    """The job is given up, and nothing of it is left."""
+    (tmp_path / "served").mkdir()
+    (tmp_path / "tmp").mkdir()
+    long = write_video(tmp_path / "long.mp4", iter([face_picture()] * 1500))
+    soundfile.write(tmp_path / "long.wav", tone(60), 16_000)
+    with served(tmp_path / "served", tmp_path / "tmp", web.Limits(60, 10)) as (address, _, process):
+        paths = [json.loads(upload(address, path)[1])[0] for path in (long, tmp_path / "long.wav")]
+        data = [*map(given, paths), web.LARGEST, True]
+        assert join(address, {"data": data, "fn_index": listening(address, "click"), "session_hash": "s2"}) == 200
+        with urllib.request.urlopen(f"{address}/gradio_api/queue/data?session_hash=s2", timeout=60) as events:
+            seen = next(line for line in events if b'"progress"' in line)
+        assert b"Find faces" in seen
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0, "the job alone would take longer"
 
 
 @pytest.mark.slow
@@ -324,3 +361,44 @@ def test_in_a_browser(server: tuple[str, Path], files: Path, tmp_path: Path, wid
     assert left.sum() < 10
     assert {url for url in asked if not url.startswith((server[0], "data:", "blob:"))} == set()
     assert wrong == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
+def test_what_a_browser_records_is_dubbed(server: tuple[str, Path], tmp_path: Path) -> None:
+    """Camera and microphone are Chromium's pretended ones, which play a picture of a face and a tone."""
+    from playwright.sync_api import expect, sync_playwright
+
+    cv2.imwrite(str(tmp_path / "face.jpg"), face_picture()[:, :, ::-1])
+    (tmp_path / "camera.mjpeg").write_bytes((tmp_path / "face.jpg").read_bytes() * 30)
+    soundfile.write(tmp_path / "microphone.wav", tone(2.0), 16_000)
+    pretended = [
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-video-capture={tmp_path / 'camera.mjpeg'}",
+        f"--use-file-for-fake-audio-capture={tmp_path / 'microphone.wav'}",
+    ]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", *pretended])
+        page = browser.new_page(permissions=["camera", "microphone"], accept_downloads=True)
+        page.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
+        page.goto(server[0])
+        page.locator("#video").get_by_label("Capture from camera").click()
+        page.get_by_text("Click to Access Webcam").click()
+        page.locator("#video").get_by_text("Record", exact=True).click()
+        page.wait_for_timeout(1500)
+        page.locator("#video").get_by_text("Stop", exact=True).click()
+        expect(page.locator("#faces img")).to_be_visible()
+        page.locator("#sound").get_by_label("Record audio").click()
+        page.locator("#sound .record-button").click()
+        page.wait_for_timeout(1000)
+        page.locator("#sound .stop-button").click()
+        page.locator("#agreed input").check()
+        page.locator("#start").click()
+        expect(page.locator("#said")).to_contain_text(", 0 without a face")
+        with page.expect_download() as downloading:
+            page.locator("#download").click()
+        downloading.value.save_as(tmp_path / "got.mp4")
+        browser.close()
+    assert 0.5 < probe(tmp_path / "got.mp4").duration_s < LIMITS.seconds
