@@ -48,7 +48,12 @@ def load_credentials(chain: Path, key: Path) -> Credentials:
     try:
         import c2pa  # noqa: F401
         from cryptography import x509
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+        from cryptography.hazmat.primitives.serialization import (
+            Encoding,
+            NoEncryption,
+            PrivateFormat,
+            load_pem_private_key,
+        )
     except ImportError as error:
         raise InputError(
             f"--credentials needs packages that are not installed ({error}): pip install 'avcat[credentials]'"
@@ -66,7 +71,11 @@ def load_credentials(chain: Path, key: Path) -> Credentials:
         raise InputError(f"{key}: holds no private key in PEM") from None
     if private.public_key() != certificates[0].public_key():
         raise InputError(f"{key}: does not belong to the first certificate of {chain}")
-    credentials = Credentials(chain_pem.decode(), key_pem.decode(), _algorithm(key, private))
+    algorithm = _algorithm(key, private)
+    # Written anew: files of OpenSSL have lines of any encoding between the blocks.
+    chain_text = "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates)
+    key_text = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    credentials = Credentials(chain_text, key_text, algorithm)
     try:
         _try(credentials)
     except Exception as error:

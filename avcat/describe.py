@@ -9,7 +9,7 @@ from avcat.checks import ONNX_SUFFIX
 from avcat.config import to_dict
 from avcat.errors import InputError
 from avcat.media.audio import audio_duration
-from avcat.media.video import VideoInfo, open_media, probe
+from avcat.media.video import VideoInfo, audio_stream, open_media, probe, video_streams
 
 
 def describe(path: Path) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def describe(path: Path) -> dict[str, Any]:
         return _onnx(path)
     try:
         with open_media(path) as container:
-            has_video, has_audio = bool(container.streams.video), bool(container.streams.audio)
+            has_video, has_audio = bool(video_streams(container)), audio_stream(container) is not None
     except InputError as error:
         if path.is_file() and path.stat().st_size:
             raise InputError(f"{path}: neither a model nor a video nor a sound file") from error
@@ -72,7 +72,9 @@ def _video(info: VideoInfo) -> dict[str, Any]:
 
 def _sound(path: Path) -> dict[str, Any]:
     with open_media(path) as container:
-        codec = container.streams.audio[0].codec_context
+        stream = audio_stream(container)
+        assert stream is not None
+        codec = stream.codec_context
         facts = {
             "kind": f"sound, {codec.name}",
             "rate": f"{codec.sample_rate} Hz",

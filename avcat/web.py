@@ -98,9 +98,7 @@ class Studio:
         self._check_length("sound", audio_duration(sound))
         with signing(out, self._credentials) as part:
             summary = self._dubber.dub(video, sound, part, DubSettings(faces=which), progress=progress)
-        left = summary.frames - summary.redrawn
-        facts = f"{summary.duration_s:.1f} s, {summary.frames} frames, {left} without a face left as they were."
-        return " ".join((facts, *(f"Note: {warning}." for warning in summary.warnings)))
+        return " ".join((f"{summary.told}.", *(f"Note: {warning}." for warning in summary.warnings)))
 
     def _check_length(self, what: str, seconds: float) -> None:
         if seconds > self._limits.seconds:

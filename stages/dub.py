@@ -80,7 +80,7 @@ def work() -> None:
             result = dubber.dub(video, sound, out, threads=1, progress=lambda _, done, total: progress(done, total))
         picture = strip(video, folder / "dubbed.mp4")
         with atomic_path(folder / "strip.png") as part:
-            cv2.imwrite(str(part), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+            part.write_bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
         run.log_image("strip", 0, picture)
         run.summarise({"frames": result.frames, "redrawn": result.redrawn, "duration_s": result.duration_s})
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avcat.checks import check_device, check_output, model_path
+from avcat.checks import ONNX_SUFFIX, check_device, check_output, model_path
 from avcat.commands.options import (
     Bars,
     Commands,
@@ -212,6 +212,8 @@ def _run(arguments: argparse.Namespace) -> None:
     credentials = credentials_of(arguments)
     if arguments.precision == "fp16" and arguments.device.startswith("cpu"):
         raise InputError("--precision fp16: is for GPUs; on a processor take bf16 or fp32")
+    if arguments.reference == "same" and model.suffix == ONNX_SUFFIX:
+        raise InputError(f"--reference same: {model} takes one reference a clip, as ONNX models do")
 
     from avcat.credentials import signing
     from avcat.dubbing import Dubber, DubSettings  # slow to import
@@ -260,12 +262,5 @@ def _tell_offset(arguments: argparse.Namespace) -> None:
 def _tell(summary: "DubSummary", arguments: argparse.Namespace, took_s: float) -> None:
     for warning in summary.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if summary.hidden_s:
-        stretches = ", ".join(f"{start:.2f}-{end:.2f} s" for start, end in summary.hidden_s)
-        print(f"warning: a mouth is hidden, and was left as it was, at {stretches}", file=sys.stderr)
     if not arguments.quiet:
-        print(
-            f"{arguments.output}: {summary.duration_s:.2f} s, {summary.frames} frames, "
-            f"{summary.frames - summary.redrawn} without a face or with a hidden mouth left as they were; "
-            f"{took_s:.1f} s, {summary.frames / took_s:.1f} frames/s"
-        )
+        print(f"{arguments.output}: {summary.told}; {took_s:.1f} s, {summary.frames / took_s:.1f} frames/s")

@@ -48,6 +48,7 @@ _BATCH_BYTES = 64 * 2**20  # of frames: what bounds the batches of large picture
 _DECODED_AHEAD = 8  # frames
 _SILENT_DB = -60.0
 _CUT_OFF_S = 0.5  # by how much sooner a video may end than it says
+_SOON_S = 1e-6  # before the sound's end: a frame that would be seen for no time
 _HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 _MAX_FACES = 4
 _HEARD_S = 0.5 / FPS  # how long before a frame's middle the grid frame begins whose sound it hears
@@ -111,7 +112,13 @@ class DubSummary:
     people: int  # whose mouths were redrawn; who comes back after a cut or a second is counted again
     duration_s: float
     hidden_s: tuple[tuple[float, float], ...]  # (start, end) of stretches where a mouth is hidden, and as it was
-    warnings: tuple[str, ...]  # what the user may not have wanted, a line each
+    warnings: tuple[str, ...]  # what the user may not have wanted, a line each, those stretches among it
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        left = f"{self.frames - self.redrawn} without a face or with a hidden mouth left as they were"
+        return f"{self.duration_s:.2f} s, {self.frames} frames, {left}"
 
 
 @dataclass(frozen=True)
@@ -229,7 +236,11 @@ class Dubber:
                 progress("redraw", done, len(clip.shown))
         last = clip.shown[-1]
         duration_s = float((last.pts + last.duration) * info.time_base)
-        return DubSummary(len(clip.shown), redrawn, len(clip.people), duration_s, tuple(_hidden(clip)), clip.warnings)
+        hidden, warnings = _hidden(clip), list(clip.warnings)
+        if hidden:
+            stretches = ", ".join(f"{start:.2f}-{end:.2f} s" for start, end in hidden)
+            warnings.append(f"a mouth is hidden, and was left as it was, at {stretches}")
+        return DubSummary(len(clip.shown), redrawn, len(clip.people), duration_s, tuple(hidden), tuple(warnings))
 
     def frames(
         self,
@@ -247,18 +258,23 @@ class Dubber:
         if not isinstance(settings.reference, str) and settings.reference > info.duration_s:
             raise InputError(f"{video}: no reference at {settings.reference:g} s, it lasts {info.duration_s:.2f} s")
         heard = Speech(audio, self._redrawer.mel)
+        if not isinstance(settings.reference, str) and settings.reference > heard.duration_s:
+            raise InputError(
+                f"{video}: no reference at {settings.reference:g} s, as it is shown for {heard.duration_s:.2f} s, "
+                f"as long as {audio} lasts"
+            )
         speeches = {which: Speech(path, self._redrawer.mel) for which, path in settings.voices.items()}
-        seen = self._find(info, heard.duration_s, settings, progress)
+        seen, lasts_s = self._find(info, heard.duration_s, settings, progress)
         people, warnings = self._voiced(info, seen, speeches or {settings.faces: heard})
         if all(voiced.speech.loudness_db < _SILENT_DB for voiced in people):
             warnings.append("the sound is silent, so the mouths rest")
-        ended_s = float(seen.times_s[-1]) + 1 / float(info.fps)
+        ended_s = float(seen.times_s[-1]) + lasts_s
         if min(info.duration_s, heard.duration_s) - ended_s > _CUT_OFF_S:
             warnings.append(f"the video is cut off: it ends at {ended_s:.2f} s instead of {info.duration_s:.2f} s")
         pts = np.rint(seen.times_s / float(info.time_base)).astype(np.int64)
         total = math.ceil(heard.duration_s / info.time_base - _ROUNDING)
         try:
-            shown = fit_to(pts, _last_duration(info, int(pts[-1])), total, settings.fit)
+            shown = fit_to(pts, round(lasts_s / info.time_base), total, settings.fit)
         except InputError as error:
             raise InputError(f"{video}: {error}") from None
         cast = Cast([voiced.face for voiced in people])
@@ -295,23 +311,32 @@ class Dubber:
                 people.append(_Voiced(face, speech))
         return people, warnings
 
-    def _find(self, info: VideoInfo, duration_s: float, settings: DubSettings, progress: Progress) -> Sightings:
-        """Everybody in all frames that will be shown."""
+    def _find(
+        self, info: VideoInfo, duration_s: float, settings: DubSettings, progress: Progress
+    ) -> tuple[Sightings, float]:
+        """Everybody in all frames that will be shown, and how long the last of these is shown, in seconds."""
         detector: FaceDetector = Following(self._detector)
         if settings.fade_hidden:
             detector = Looking(detector, self._hands)
         expected = max(1, round(min(info.duration_s, duration_s) * info.fps))
+        last: Frame | None = None
+        lasts_s = 0.0
 
         def images() -> Iterator[tuple[float, np.ndarray]]:
-            frame: Frame
-            for frame in ahead(decode(info.path, end_s=duration_s), _DECODED_AHEAD):
-                yield frame.time_s, frame.image
-                progress("find faces", frame.index + 1, max(expected, frame.index + 1))
+            nonlocal last, lasts_s
+            with closing(ahead(decode(info.path), _DECODED_AHEAD)) as frames:
+                for frame in frames:
+                    if frame.time_s >= duration_s - _SOON_S:
+                        lasts_s = frame.time_s - last.time_s if last is not None else 0.0
+                        return
+                    last = frame
+                    yield frame.time_s, frame.image
+                    progress("find faces", frame.index + 1, max(expected, frame.index + 1))
 
         seen = find_people(images(), detector, CutFinder())
-        if not seen.times_s.size:
+        if last is None:
             raise InputError(f"{info.path}: shows no frame before the sound has ended")
-        return seen
+        return seen, lasts_s or last.duration_s or _last_duration_s(info, last.time_s)
 
     def _frames(self, clip: _Clip) -> Generator[DubbedFrame, None, None]:
         """The second pass: cut, redrawn and pasted side by side, in the order of the frames."""
@@ -423,11 +448,11 @@ def _refuse(info: VideoInfo) -> None:
         raise InputError(f"{info.path}: has an alpha channel, which the result could not keep; remove it first")
 
 
-def _last_duration(info: VideoInfo, last_pts: int) -> int:
-    """Ticks that the last frame lasts: to the video's stated end, if that is believable, else as long as the average.
+def _last_duration_s(info: VideoInfo, last_s: float) -> float:
+    """How long the last frame lasts that does not say it: to the video's stated end, or as long as the average.
 
-    A program stream states no end; what is guessed from its bytes falls inside the last frame as often as after it.
+    The average where that end is not believable. A program stream states none; what is guessed from its bytes falls
+    inside the last frame as often as after it.
     """
-    usual = max(1, round(1 / (info.fps * info.time_base)))
-    rest = round(info.duration_s / info.time_base) - last_pts
+    usual, rest = float(1 / info.fps), info.duration_s - last_s
     return rest if usual <= rest <= 2 * usual else usual

@@ -109,8 +109,9 @@ def fit(
     after = strip(network, held_out, device)  # type: ignore[arg-type]
     facts = {**file.facts, "fitted_steps": done.best_step, "fitted_l1_before": done.before, "fitted_l1": done.after}
     save_model(out, "avcat", network, network.config, file.inputs, facts)
+    strips = cv2.cvtColor(_three_rows(before, after, size), cv2.COLOR_RGB2BGR)
     with atomic_path(strip_of(out)) as png:
-        cv2.imwrite(str(png), cv2.cvtColor(_three_rows(before, after, size), cv2.COLOR_RGB2BGR))
+        png.write_bytes(cv2.imencode(".png", strips)[1].tobytes())  # imwrite does not tell of a full disk
     return done
 
 

@@ -1,6 +1,6 @@
 """Whose mouths are redrawn, and where each of their faces lies: chosen shot by shot, and aligned person by person."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from avcat.face.align import alignment, smooth, transform_points
 from avcat.face.landmarks import Face, box_area
 from avcat.face.track import Person, Sightings
 
-# The largest face (and, before and after it, the largest of those never seen beside it); everybody; or a place in the
-# row of faces from left to right: 1 is the first, -1 the last.
+# The largest faces of those never seen beside each other; everybody; or a place in the row of faces from left to right:
+# 1 is the first, -1 the last.
 Which = Literal["largest", "all"] | int
 
 _BRIEF_FRAMES = 5  # whoever was seen for less has no place in the row: often it was no face
@@ -82,11 +82,22 @@ def _chosen_of_shot(people: Sequence[Person], which: Which) -> list[Person]:
     if isinstance(which, int):
         settled = [person for person in people if len(person.frames) >= _BRIEF_FRAMES] or people
         return [person for person in settled if _place(person, settled, from_right=which < 0) == abs(which)]
-    taken: list[Person] = []
-    for person in sorted(people, key=lambda person: -sum(box_area(face.box) for face in person.faces)):
-        if all(_apart(person, other) for other in taken):
-            taken.append(person)
-    return sorted(taken, key=lambda person: person.frames[0])
+    return _largest(people)
+
+
+def _largest(people: Sequence[Person]) -> list[Person]:
+    """Those never seen beside each other whose faces, all frames together, are largest (weighted interval scheduling).
+
+    Together, as a speaker who was lost for a while is several people here, and a listener who never was is one.
+    """
+    by_end = sorted(people, key=lambda person: person.frames[-1])
+    ends = [person.frames[-1] for person in by_end]
+    best: list[tuple[float, list[Person]]] = [(0.0, [])]  # of the first n of them
+    for person in by_end:
+        area, taken = best[bisect_left(ends, person.frames[0])]  # of those who had gone when this one came
+        area += sum(box_area(face.box) for face in person.faces)
+        best.append((area, [*taken, person]) if area > best[-1][0] else best[-1])
+    return best[-1][1]
 
 
 def _place(person: Person, people: Sequence[Person], *, from_right: bool) -> int:
@@ -103,11 +114,6 @@ def _place(person: Person, people: Sequence[Person], *, from_right: bool) -> int
 
 def _middle(face: Face) -> float:
     return float(face.box[0] + face.box[2]) / 2
-
-
-def _apart(a: Person, b: Person) -> bool:
-    """Whether one was gone before the other came."""
-    return a.frames[-1] < b.frames[0] or b.frames[-1] < a.frames[0]
 
 
 def portrait(

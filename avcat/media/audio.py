@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from math import floor, inf, log10
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from avcat.media.video import audio_stream, container_start_s, decoded, open_med
 _MARGIN_S = 1.0  # of sound on both sides of a part, so that it is resampled like the middle of the whole
 _PREROLL_S = 2  # decoders of compressed sound need a few frames before what they get right
 _LONGEST_HOLE_S = 3600.0
-_GAP_S = 0.01  # holes in the time stamps longer than this are lost packets; shorter ones are rounding
+_LONGEST_TWICE_S = 1.0  # of sound stamped as heard before; more is a clock that was set back
+_GAP_S = 0.01  # holes and overlaps of time stamps longer than this are so; shorter ones are rounding
 
 
 def load_audio(
@@ -121,24 +123,25 @@ def _joined(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(rate, samples) of a stream's frames, the first of which lies at sample `position`, without holes."""
     last = first
-    for frame in frames:
-        yield last.sample_rate, (block := _placed(last, last.samples, position, origin))
-        position += block.shape[1]
-        last = frame
-    yield last.sample_rate, _placed(last, _length_of_last(last, stream), position, origin)
+    for frame in chain(frames, [None]):
+        samples = _length_of_last(last, stream) if frame is None else last.samples
+        for block in _placed(last, samples, position, origin):
+            yield last.sample_rate, block
+            position += block.shape[1]
+        last = frame or last
 
 
-def _placed(frame: av.AudioFrame, samples: int, position: int, origin: float) -> np.ndarray:
-    """A frame's first `samples`, made to start at sample `position`: zeros fill a hole, what is before 0 is cut."""
-    block = _to_float(frame)[:, :samples]
-    hole = 0 if frame.time is None else round((frame.time - origin) * frame.sample_rate) - position
-    if position == 0 and hole < 0:
-        return block[:, -hole:]
-    if hole > _LONGEST_HOLE_S * frame.sample_rate:
+def _placed(frame: av.AudioFrame, samples: int, position: int, origin: float) -> Iterator[np.ndarray]:
+    """A frame's first `samples`, made to start at sample `position`: zeros fill a hole, what was before is cut."""
+    block, rate = _to_float(frame)[:, :samples], frame.sample_rate
+    hole = 0 if frame.time is None else round((frame.time - origin) * rate) - position
+    gap = _GAP_S * rate if position else 0
+    if hole > _LONGEST_HOLE_S * rate:
         raise av.error.InvalidDataError(errno.EINVAL, "a time stamp lies hours away")
-    if hole > (_GAP_S * frame.sample_rate if position else 0):
-        return np.concatenate([np.zeros((len(block), hole), np.float32), block], axis=1)
-    return block
+    if hole > gap:
+        yield from (np.zeros((len(block), min(rate, hole - at)), np.float32) for at in range(0, hole, rate))
+    twice = -hole if hole < -gap and (position == 0 or hole > -_LONGEST_TWICE_S * rate) else 0
+    yield block[:, twice:]
 
 
 def _length_of_last(frame: av.AudioFrame, stream: AudioStream) -> int:

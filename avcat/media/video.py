@@ -6,6 +6,7 @@ that is on the file's raw clock). Writing is in `avcat.media.writer`.
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ T = TypeVar("T")
 DECODER_THREADS = "AVCAT_DECODER_THREADS"  # of the environment: how many decode a video; 0, and unset, one a core
 _TICK = 1e-6  # seconds; containers round their start to a microsecond
 _SEEK_BACK_S = (0.0, 1.0, 5.0, 25.0)  # how much earlier than wanted to seek to, until it is early enough
+_BT709 = 1  # how what is coded as RGB (0, which no picture of light and colour can be) is written
+_PLAYLISTS = frozenset({"concat", "dash", "hls", "imf"})  # demuxers of files that name other files, anybody's
 _STILL_FORMATS = ("image2", "tty", "gif")  # demuxers that call a picture or a text a video
 
 
@@ -71,6 +74,7 @@ class Frame(NamedTuple):
     index: int  # type: ignore[assignment]  # from 0, in the order of showing
     time_s: float  # since the start of the container
     image: np.ndarray  # uint8 [height, width, 3] RGB, upright
+    duration_s: float  # as the file states it; 0 where it does not
 
 
 class GridFrame(NamedTuple):
@@ -97,6 +101,8 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
     try:
         with av.open(f"file:{path}") as container:  # "file:" keeps a colon in the name from being read as a protocol
+            if names := _PLAYLISTS.intersection(container.format.name.split(",")):
+                raise InputError(f"{path}: a playlist ({', '.join(names)}), no file with picture or sound in it")
             yield container
     except (av.error.FFmpegError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -134,7 +140,7 @@ def probe(path: str | Path) -> VideoInfo:
             rotation=rotation,
             start_s=container_start_s(container),
             codec=codec.name,
-            colour=Colour(int(codec.colorspace), int(codec.color_primaries), int(codec.color_trc)),
+            colour=Colour(int(codec.colorspace) or _BT709, int(codec.color_primaries), int(codec.color_trc)),
             pixel_aspect=1 / aspect if rotation % 180 else aspect,
             interlaced=first.interlaced_frame,
             has_alpha=_has_alpha(path, stream, first),
@@ -157,12 +163,17 @@ def audio_stream(container: InputContainer) -> AudioStream | None:
     return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
 
 
+def video_streams(container: InputContainer) -> list[VideoStream]:
+    """Those that can be decoded, without the covers of songs."""
+    attached = av.stream.Disposition.attached_pic
+    return [s for s in container.streams.video if not s.disposition & attached and s.codec_context is not None]
+
+
 def _video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     formats = container.format.name.split(",")
     if any(name in _STILL_FORMATS or name.endswith("_pipe") for name in formats):
         raise InputError(f"{path}: not a video (it reads as {formats[0]})")
-    attached = av.stream.Disposition.attached_pic
-    streams = [s for s in container.streams.video if not s.disposition & attached and s.codec_context is not None]
+    streams = video_streams(container)
     if not streams:
         raise InputError(f"{path}: no video stream")
     streams[0].thread_type = "AUTO"
@@ -185,10 +196,16 @@ def _has_alpha(path: str | Path, stream: VideoStream, first: av.VideoFrame) -> b
 
 
 def _duration_s(container: InputContainer, stream: VideoStream) -> float:
-    """As stated by the stream, or by the file; else, as browsers that record state neither, where its packets end."""
+    """As stated by the stream, or by the file; else, as browsers that record state neither, where its packets end.
+
+    A Matroska file states the length of its longest stream, and that of each in a tag.
+    """
     if stream.duration is not None and stream.time_base is not None:
         raw_end = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
         return raw_end - container_start_s(container)
+    if tag := re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = map(float, tag.groups())
+        return 3600 * hours + 60 * minutes + seconds - container_start_s(container)
     if container.duration:
         return container.duration / av.time_base
     ends = (packet.pts + (packet.duration or 0) for packet in container.demux(stream) if packet.pts is not None)
@@ -206,7 +223,8 @@ def decode(path: str | Path, start_s: float = 0.0, end_s: float | None = None) -
             continue
         if end_s is not None and time_s >= end_s - _TICK:
             return
-        yield Frame(index, time_s, _to_rgb(picture, converter))
+        stated_s = float(picture.duration * picture.time_base) if picture.duration and picture.time_base else 0.0
+        yield Frame(index, time_s, _to_rgb(picture, converter), stated_s)
         index += 1
 
 
@@ -268,10 +286,15 @@ def _shown(path: str | Path, from_s: float) -> Iterator[tuple[float, av.VideoFra
             stream = _video_stream(container, path)
             origin, step = container_start_s(container), float(1 / _rate(stream))
             seeks = from_s - back_s > 0
-            if seeks:
-                container.seek(int((origin + from_s - back_s) * av.time_base), backward=True)
             frames = decoded(container, stream)
-            first = next(frames, None)
+            try:
+                if seeks:
+                    container.seek(int((origin + from_s - back_s) * av.time_base), backward=True)
+                first = next(frames, None)
+            except av.error.FFmpegError:
+                if seeks:
+                    continue  # not every file can be entered in the middle
+                raise
             if seeks and (first is None or first.time is None or first.time - origin > from_s + _TICK):
                 continue
             expected, size = 0.0, (first.width, first.height) if first else (0, 0)
@@ -293,4 +316,15 @@ def _rate(stream: VideoStream) -> Fraction:
 def _to_rgb(frame: av.VideoFrame, converter: VideoReformatter) -> np.ndarray:
     """uint8 [height, width, 3] RGB of a decoded frame, turned upright. One converter a stream: it is dear to set up."""
     image = converter.reformat(frame, format="rgb24").to_ndarray()
+    if _mirrored(frame):
+        image = image[::-1]  # before the turn, which is that of the matrix's first row alone
     return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
+
+
+def _mirrored(frame: av.VideoFrame) -> bool:
+    """Whether the matrix that says how to show a frame turns it over, as some phones have it for faces."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return False
+    a, b, _, c, d = np.frombuffer(data, np.int32, 5).astype(float)  # type: ignore[call-overload]
+    return bool(a * d - b * c < 0)

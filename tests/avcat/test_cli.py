@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -60,6 +61,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = torch.load(folder / "model.pt", weights_only=True)
     torch.save({**content, "version": 99}, folder / "future.pt")
     torch.save({"weights": {}}, folder / "foreign.pt")
+    (folder / "any.onnx").write_bytes(b"not looked at")
     (folder / "broken.pt").write_bytes((folder / "model.pt").read_bytes()[:3000])
     return folder
 
@@ -116,6 +118,7 @@ def test_the_model_may_come_from_the_environment_and_quiet_is_quiet(
         ({"out": "out.avi"}, "its name must end in .mp4"),
         ({"out": "face.mp4"}, "face.mp4: is one of the inputs"),
         ({"out": "sound.wav/out.mp4"}, "out.mp4: cannot be written"),
+        ({"model": "any.onnx", "reference": "same"}, "any.onnx takes one reference a clip"),
         ({"device": "cuda:77"}, "--device cuda:77: not usable here"),
         ({"device": "meta"}, "--device meta: not usable here"),
         ({"fit": "error"}, "shorter than the sound"),
@@ -236,6 +239,23 @@ def test_info(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["info", str(files / name)]) == 0
         said = capsys.readouterr().out
         assert all(word in said for word in wanted), said
+
+
+def test_info_of_a_song_with_a_cover(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with av.open(str(tmp_path / "song.mp3"), "w") as out:
+        sound = out.add_stream("libmp3lame", rate=16_000, layout="mono")
+        cover = out.add_stream("png")
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "rgb24"
+        cover.disposition = av.stream.Disposition.attached_pic
+        out.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")))
+        frame = av.AudioFrame.from_ndarray(tone(1.0)[None], format="fltp", layout="mono")
+        frame.sample_rate = 16_000
+        out.mux(sound.encode(frame))
+        out.mux(sound.encode(None))
+    with av.open(str(tmp_path / "song.mp3")) as song:
+        assert len(song.streams.video) == 1
+    assert main(["info", str(tmp_path / "song.mp3")]) == 0
+    assert "sound, mp3" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -179,6 +179,14 @@ def test_bad_certificates_and_keys_are_one_line(files: Path, tmp_path: Path, cap
     assert [path for path in tmp_path.iterdir() if path.suffix == ".mp4"] == [p for p in before if p.suffix == ".mp4"]
 
 
+def test_lines_between_the_blocks_may_be_in_any_encoding(files: Path, tmp_path: Path) -> None:
+    """As OpenSSL writes them from a PKCS #12 file."""
+    for name in ("chain.pem", "key.pem"):
+        (tmp_path / name).write_bytes("    friendlyName: Müller\n".encode("latin-1") + (files / name).read_bytes())
+    credentials = load_credentials(tmp_path / "chain.pem", tmp_path / "key.pem")
+    assert credentials == load_credentials(files / "chain.pem", files / "key.pem")
+
+
 @pytest.mark.parametrize("option", ["--credentials", "--key"])
 def test_one_of_the_two_is_too_little(option: str, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip = [str(files / name) for name in ("face.mp4", "sound.wav")]

@@ -57,6 +57,12 @@ def test_while_the_largest_is_away_the_next_largest_is_taken() -> None:
     assert places(seen(*faces), "largest") == [[0], [300] * 30]  # whoever was seen beside them is not a stand-in
 
 
+def test_a_speaker_who_is_lost_now_and_then_is_not_replaced_by_who_is_not() -> None:
+    speaker, listener = face_at(200, 60), face_at(0, 38)  # of less than half the size
+    faces = ([[speaker, listener]] * 30 + [[listener]] * 30) * 3
+    assert places(seen(*faces), "largest") == [[200] * 30] * 3
+
+
 def test_every_shot_is_chosen_anew() -> None:
     faces = [TWO, TWO, [face_at(100, 30)], [face_at(100, 30)]]
     assert places(seen(*faces, cuts=(2,)), "largest") == [[200, 200], [100, 100]]

@@ -12,7 +12,7 @@ import soxr
 from drawn import numbered, tone, write_video
 
 from avcat.errors import InputError
-from avcat.media.audio import audio_duration, load_audio, loudness_db
+from avcat.media.audio import audio_blocks, audio_duration, load_audio, loudness_db
 
 
 def encode(path: Path, codec: str, samples: np.ndarray, rate: int, late: int = 0, container: str | None = None) -> Path:
@@ -82,6 +82,19 @@ def test_a_late_sound_is_preceded_by_zeros(tmp_path: Path) -> None:
     assert samples.size == 12_000
     assert (samples[:3_999] == 0).all()
     np.testing.assert_allclose(samples[4_000:], tone(0.5), atol=1e-4)
+
+
+def test_a_long_hole_comes_a_second_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "paused.mkv"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        for start in (0, 1800 * 16_000):  # paused for half an hour
+            frame = av.AudioFrame.from_ndarray(tone(0.05)[None], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 16_000, start, Fraction(1, 16_000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    assert max(block.shape[1] for _, block in audio_blocks(path)) == 16_000
+    assert audio_duration(path) == pytest.approx(1800.05, abs=1e-3)
 
 
 def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:

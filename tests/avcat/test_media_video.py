@@ -10,6 +10,7 @@ import soundfile
 from drawn import TICKS_90K, number_of, numbered, tone, write_video
 
 from avcat.errors import InputError
+from avcat.media.audio import load_audio
 from avcat.media.video import decode, decode_at, nearest, probe
 
 UNEVEN = [0, 3000, 9000, 9900, 15_000, 27_000, 27_900, 33_000, 36_000]  # 90 kHz ticks; the last is the end
@@ -63,7 +64,7 @@ def test_decode_in_order_with_times(tmp_path: Path) -> None:
     np.testing.assert_allclose([frame.time_s for frame in frames], np.array(UNEVEN[:-1]) / 90_000, atol=2e-5)
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".h264"])
 def test_a_time_range_starts_anywhere(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     remux(write_video(tmp_path / "b.mp4", numbered(200), preset="medium"), path)
@@ -143,10 +144,64 @@ def test_a_turned_video_is_read_upright(tmp_path: Path) -> None:
         assert red[1] < 80
 
 
+def test_a_mirrored_video_is_read_as_it_is_shown(tmp_path: Path) -> None:
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:24, :32] = (255, 0, 0)  # red at the top left
+    path = write_video(tmp_path / "a.mp4", iter([image] * 3))
+    for matrix, corner in [
+        ((-1, 0, 0, 1), (0, -1)),  # left and right
+        ((1, 0, 0, -1), (-1, 0)),  # top and bottom
+        ((0, 1, 1, 0), (0, 0)),  # rows and columns
+        ((0, -1, -1, 0), (-1, -1)),
+    ]:
+        mirrored = tmp_path / "mirrored.mp4"
+        mirrored.write_bytes(with_matrix(path.read_bytes(), matrix))
+        frame = next(decode(mirrored)).image
+        assert frame.shape == ((48, 64, 3) if matrix[0] else (64, 48, 3))
+        halves = [np.split(frame, 2, axis=axis)[at].mean(axis=(0, 1))[0] for axis, at in enumerate(corner)]
+        assert min(halves) > 80, (matrix, halves)
+
+
 def test_a_turn_turns_pixels_too(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", numbered(3), pixel_aspect=Fraction(4, 3))
     path.write_bytes(with_matrix(path.read_bytes(), (0, 1, -1, 0)))
     assert (probe(path).rotation, probe(path).pixel_aspect) == (270, Fraction(3, 4))
+
+
+def test_a_picture_that_ends_before_its_sound_ends_there(tmp_path: Path) -> None:
+    """Matroska states the length of the longer one for both."""
+    path = tmp_path / "a.mkv"
+    remux(write_video(tmp_path / "b.mp4", numbered(30), audio=(tone(3.0), 16_000)), path)
+    assert probe(path).duration_s == pytest.approx(1.2, abs=0.05)
+
+
+def test_a_playlist_is_no_video(tmp_path: Path) -> None:
+    """It would have files read that nobody gave."""
+    remux(write_video(tmp_path / "b.mp4", numbered(30), audio=(tone(1.2), 16_000)), tmp_path / "b.ts")
+    lists = {
+        "hls.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nb.ts\n#EXT-X-ENDLIST\n",
+        "hls.mp4": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{tmp_path / 'b.ts'}\n#EXT-X-ENDLIST\n",
+        "list.mp4": "ffconcat version 1.0\nfile b.mp4\n",
+    }
+    for name, text in lists.items():
+        (tmp_path / name).write_text(text)
+        for read in (probe, load_audio):
+            with pytest.raises(InputError, match=rf"{name}: (a playlist|cannot be read)"):
+                read(tmp_path / name)
+
+
+def test_what_is_coded_as_rgb_is_written_as_what_it_is_not_called(tmp_path: Path) -> None:
+    """The matrix number of RGB is none that a picture of light and colour may have."""
+    path = tmp_path / "rgb.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264rgb", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "rgb24"
+        for image in numbered(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.colorspace == 0
+    assert probe(path).colour.matrix == 1
 
 
 def test_a_recording_that_states_no_length_has_one(tmp_path: Path) -> None:

@@ -151,6 +151,31 @@ def test_lost_packets_are_silence_for_eyes_and_ears_alike(tmp_path: Path, name: 
     assert lag(load_audio(write(tmp_path / "out.mp4", path))) == pytest.approx(0, abs=16)
 
 
+def test_sound_stamped_slower_than_it_plays_is_one_for_eyes_and_ears(tmp_path: Path) -> None:
+    """As where a recorder's clock ran fast: 16,160 samples in each second that the stamps count."""
+    rate, given = 16_000, 16_160
+    path, clicks = tmp_path / "a.mkv", np.zeros(20 * given, np.float32)
+    clicks[18 * given : 18 * given + 160] = tone(0.01, rate, 900)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("flac", rate=rate, layout="mono")
+        for start in range(0, clicks.size, given // 20):
+            part = np.ascontiguousarray((clicks[None, start : start + given // 20] * 32_767).astype(np.int16))
+            frame = av.AudioFrame.from_ndarray(part, format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            for packet in stream.encode(frame):
+                packet.pts = packet.dts = round(packet.pts * rate / given)
+                container.mux(packet)
+        for packet in stream.encode(None):
+            packet.pts = packet.dts = round(packet.pts * rate / given)
+            container.mux(packet)
+
+    def heard_at(samples: np.ndarray) -> int:
+        return int(np.flatnonzero(np.abs(samples) > 0.05)[0])
+
+    assert heard_at(load_audio(path)) == pytest.approx(18 * rate, abs=0.02 * rate)
+    assert heard_at(load_audio(write(tmp_path / "out.mp4", path))) == pytest.approx(18 * rate, abs=0.02 * rate)
+
+
 def test_mp3_that_mp4_does_not_take_becomes_aac(tmp_path: Path) -> None:
     given = encode(tmp_path / "call.mp3", "libmp3lame", tone(1.0, 8_000), 8_000)
     out = write(tmp_path / "out.mp4", given)

@@ -97,7 +97,7 @@ def test_the_face_that_was_picked_is_dubbed(
     said = studio.dub(
         files / "two.mp4", files / "sound.wav", which, tmp_path / "out.mp4", lambda what, *_: seen.append(what)
     )
-    assert said == "0.4 s, 10 frames, 0 without a face left as they were."
+    assert said == "0.40 s, 10 frames, 0 without a face or with a hidden mouth left as they were."
     assert set(seen) == {"find faces", "redraw"}
     halves = np.split(painted(images_of(tmp_path / "out.mp4")[5]), 2, axis=1)
     assert [side for side in (0, 1) if halves[side].any()] == sides
@@ -307,9 +307,11 @@ def test_the_command_checks_before_it_serves(files: Path, tmp_path: Path, capsys
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "gradio", None)
+    before = tempfile.gettempdir()
     with pytest.raises(InputError, match=r"pip install 'avcat\[web\]'"):
         web.serve(tmp_path / "model.pt", host="127.0.0.1", port=7860, limits=LIMITS, device="cpu")
-    assert tempfile.gettempdir() != str(tmp_path)
+    assert tempfile.gettempdir() == before
+    assert "GRADIO_TEMP_DIR" not in os.environ
 
 
 @pytest.mark.slow
