@@ -7,13 +7,17 @@ after; and how many clips gained. Nothing is asserted here.
 """
 
 import argparse
+import multiprocessing
+import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+import torch
 
 from avcat.checkpoint import load_model
 from avcat.dubbing.fit import STEPS, divided, fit_network
@@ -50,16 +54,16 @@ def main() -> None:
         "--only", nargs="+", default=[""], help="videos whose names contain one of these (default: all)"
     )
     parser.add_argument("--steps", type=int, default=STEPS, help="at most (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=1, help="clips at a time, which share the cores (default: 1)")
     options = parser.parse_args()
     print(describe("cpu"))
     print("clip, frames learnt from / scored, steps (best), seconds: SSIM, LMD, r of the opening, before -> after")
-    pairs, truths = [], []
-    for path in sorted(options.folder.iterdir()):
-        if any(part in path.name for part in options.only):
-            truth, before, after = measure(path, options.model, options.steps)
-            truths.append(truth)
-            pairs.append((before, after))
-    befores, afters = zip(*pairs, strict=True)
+    paths = [path for path in sorted(options.folder.iterdir()) if any(part in path.name for part in options.only)]
+    threads, spawn = max(1, (os.cpu_count() or 1) // options.jobs), multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.jobs, spawn, torch.set_num_threads, (threads,)) as pool:
+        measured = list(pool.map(measure, paths, [options.model] * len(paths), [options.steps] * len(paths)))
+    truths, befores, afters = zip(*measured, strict=True)
+    pairs = list(zip(befores, afters, strict=True))
     better = [(after.ssim > before.ssim, after.lmd < before.lmd) for before, after in pairs]
     ssims, lmds, both = (sum(each) for each in zip(*((a, b, a and b) for a, b in better), strict=True))
     print(f"of {len(pairs)} clips SSIM is better on {ssims}, LMD on {lmds}, both on {both}")

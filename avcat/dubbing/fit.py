@@ -1,7 +1,10 @@
 """A trained model fitted to one person, from the few seconds or minutes of video that there are of them.
 
 Self-supervised, as all training here: frames of the person, their own sound, a reference from elsewhere in the clip.
-The last part of every clip is held out; training stops where that part gets no better, and keeps the best.
+The last part of every clip is held out; training stops where that part gets no better, and keeps the best. Only the
+Refinement Network learns: seconds of one person teach their skin, but not how the sound moves a mouth
+(docs/lab-notes.md, 29 November 2026). What is judged and kept is an average over about the last hundred steps, which
+begins with the weights given and so comes away from them little by little.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,9 +28,9 @@ from avcat.models.avcat import AVCAT
 from avcat.training.avcat import AVCATTask
 from avcat.training.generator import strip
 
-STEPS, VALIDATE_EVERY, PATIENCE = 600, 50, 4  # validations in a row that bring nothing
+STEPS, VALIDATE_EVERY, PATIENCE = 300, 25, 4  # validations in a row that bring nothing
 HELD_OUT = 0.2  # of every stretch of a clip, its end
-_BATCH_CLIPS, _LEARNING_RATE, _WARMUP = 3, 7e-4, 20
+_BATCH_CLIPS, _LEARNING_RATE, _WARMUP = 3, 1.5e-3, 20
 _L1_MOUTH, _EDGES = 8.0, 3.0  # as in the small profiles
 _CACHED_FRAMES = 15_000  # ten minutes
 
@@ -190,7 +193,7 @@ def _settings(network: AVCAT, steps: int, seed: int) -> TrainConfig:
         optimiser=optimiser,
         accumulate=1,
         discriminator_learning_rate=0.0,
-        weights=LossWeights(l1=1.0, l1_mouth=_L1_MOUTH, edges=_EDGES, gan=0.0, vgg=0.0, sync=0.0, intermediate=1.0),
+        weights=LossWeights(l1=1.0, l1_mouth=_L1_MOUTH, edges=_EDGES, gan=0.0, vgg=0.0, sync=0.0, intermediate=0.0),
         sync_form="cosine",
         gan_form="hinge",
         gan_start_step=0,

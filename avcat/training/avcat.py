@@ -16,9 +16,10 @@ from avcat.models.build import build_avcat
 from avcat.models.discriminator import Discriminator
 from avcat.models.generator import Redrawn
 from avcat.models.syncnet import SyncNet
-from avcat.training.common import ema_of
 from avcat.training.generator import MIDDLE, GeneratorTask, Sample
 from avcat.training.hearing import start_audio_branch
+
+_OLD = 10_000  # weights that an average has seen when it no longer forgets faster for being young
 
 
 class AVCATTask(GeneratorTask):
@@ -42,9 +43,18 @@ class AVCATTask(GeneratorTask):
         self.start()
 
     def start_from(self, network: AVCAT) -> None:
-        """Goes on from the weights of a trained network of the same settings, calibration included."""
+        """Goes on from the weights of a trained network of the same settings, calibration included.
+
+        Of one with two steps the second alone learns on: the first knows what mouth a sound makes, from more people
+        than there can be now, and the second how a face looks.
+        """
         self.generator.load_state_dict(network.state_dict())
-        self.ema = ema_of(self.generator, self.config.optimiser.ema_decay)
+        if self.generator.has_two_steps:
+            for part in (self.generator.audio, self.generator.backbone, self.generator.wav2lip):
+                if part is not None:
+                    part.requires_grad_(False)
+        self.start()
+        self.ema.n_averaged.fill_(_OLD)
 
     def compile(self) -> None:
         super().compile()
