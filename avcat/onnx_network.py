@@ -65,7 +65,7 @@ class OnnxNetwork(Generator):
     def encode_reference(self, reference: Tensor) -> Reference:
         """`[1, 3, S, S]` in -1..1. Raises InputError for several: the graph serves one reference at a time."""
         if len(reference) != 1:
-            raise InputError("an ONNX model takes one reference a clip: `first` or a time, not `same`")
+            raise InputError("an ONNX model takes one reference a clip, not `same`")
         features = self._encodes.run(self._features, {REFERENCE: _array(reference)}) if self._encodes else []
         return Reference(reference, dict(zip(self._features, features, strict=True)))
 

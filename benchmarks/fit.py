@@ -21,6 +21,7 @@ import torch
 
 from avcat.checkpoint import load_model
 from avcat.dubbing.fit import STEPS, divided, fit_network
+from avcat.dubbing.portrait import unusualness
 from avcat.dubbing.stretches import stretches
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
@@ -42,7 +43,8 @@ class Score(NamedTuple):
     ssim: float
     lmd: float
     correlation: float
-    opening: np.ndarray  # float64 [T], less its mean
+    true_opening: np.ndarray  # float64 [T], less its mean
+    opening: np.ndarray  # as drawn
 
 
 def main() -> None:
@@ -62,12 +64,11 @@ def main() -> None:
     threads, spawn = max(1, (os.cpu_count() or 1) // options.jobs), multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(options.jobs, spawn, torch.set_num_threads, (threads,)) as pool:
         measured = list(pool.map(measure, paths, [options.model] * len(paths), [options.steps] * len(paths)))
-    truths, befores, afters = zip(*measured, strict=True)
-    pairs = list(zip(befores, afters, strict=True))
-    better = [(after.ssim > before.ssim, after.lmd < before.lmd) for before, after in pairs]
+    befores, afters = zip(*measured, strict=True)
+    better = [(after.ssim > before.ssim, after.lmd < before.lmd) for before, after in measured]
     ssims, lmds, both = (sum(each) for each in zip(*((a, b, a and b) for a, b in better), strict=True))
-    print(f"of {len(pairs)} clips SSIM is better on {ssims}, LMD on {lmds}, both on {both}")
-    true_openings = np.concatenate(truths)
+    print(f"of {len(measured)} clips SSIM is better on {ssims}, LMD on {lmds}, both on {both}")
+    true_openings = np.concatenate([score.true_opening for score in befores])
     for name, scores in (("before", befores), ("after", afters)):
         pooled = opening_correlation(true_openings, np.concatenate([score.opening for score in scores]))
         print(
@@ -76,8 +77,8 @@ def main() -> None:
         )
 
 
-def measure(path: Path, model: Path, steps: int) -> tuple[np.ndarray, Score, Score]:
-    """Fits and scores one video; the true openings less their mean, and both scores."""
+def measure(path: Path, model: Path, steps: int) -> tuple[Score, Score]:
+    """Fits and scores one video."""
     start_s, detector = time.perf_counter(), MediaPipeDetector()
     network, file = load_model(model, "avcat")
     assert isinstance(network, AVCAT)
@@ -98,7 +99,7 @@ def measure(path: Path, model: Path, steps: int) -> tuple[np.ndarray, Score, Sco
         f"{before.lmd:.2f} -> {after.lmd:.2f} px, {before.correlation:.2f} -> {after.correlation:.2f}",
         flush=True,
     )
-    return truth.opening[1:] - np.nanmean(truth.opening[1:]), before, after
+    return before, after
 
 
 def halves(parts: Sequence[Stretch]) -> tuple[list[Stretch], list[Stretch]]:
@@ -120,15 +121,19 @@ def smaller(crops: np.ndarray, size: int) -> np.ndarray:
 
 
 def score(redrawer: Redrawer, stretch: Stretch, mouth: np.ndarray, opening: np.ndarray) -> Score:
-    """Redraws a stretch with its first frame as the reference, which is not scored."""
+    """Redraws a stretch with the frame as the reference that dubbing would take, which is not scored."""
     crops, mel = stretch
-    drawn = redrawer.redraw(crops, mel_windows(mel, np.arange(len(crops))), redrawer.encode_reference(crops[0]))
+    reference = int(np.nanargmin(unusualness(mouth)))
+    scored = np.arange(len(crops)) != reference
+    drawn = redrawer.redraw(crops, mel_windows(mel, np.arange(len(crops))), redrawer.encode_reference(crops[reference]))
     marks = Marker(MediaPipeDetector()).find(drawn)
+    drawn_opening = marks.opening[scored]
     return Score(
-        float(ssim(crops[1:], drawn[1:]).mean()),
-        float(np.nanmean(lmd(mouth[1:], marks.mouth[1:]))),
-        opening_correlation(opening[1:], marks.opening[1:]),
-        marks.opening[1:] - np.nanmean(marks.opening[1:]),
+        float(ssim(crops[scored], drawn[scored]).mean()),
+        float(np.nanmean(lmd(mouth[scored], marks.mouth[scored]))),
+        opening_correlation(opening[scored], drawn_opening),
+        opening[scored] - np.nanmean(opening[scored]),
+        drawn_opening - np.nanmean(drawn_opening),
     )
 
 

@@ -84,11 +84,12 @@ def _add_faces(dub: argparse.ArgumentParser) -> None:
     )
     dub.add_argument(
         "--reference",
-        metavar="first|SECONDS|same",
+        metavar="usual|first|SECONDS|same",
         type=_reference,
-        default="first",
-        help="the frame that shows the network the person: the first one with a face (default), the one nearest to "
-        "this time, or for each frame itself, which keeps more of the picture and lets the old mouth shine through",
+        default="usual",
+        help="the frame that shows the network the person: that of their most usual mouth (default), the first with a "
+        "face, the one nearest to this time, or for each frame itself, which keeps more of the picture and lets the "
+        "old mouth shine through",
     )
 
 
@@ -157,14 +158,14 @@ def _add_arithmetic(dub: argparse.ArgumentParser) -> None:
 
 
 def _reference(text: str) -> "ReferenceFrame":
-    if text in ("first", "same"):
+    if text in ("usual", "first", "same"):
         return text  # type: ignore[return-value]
     try:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither `first`, `same` nor a time in seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is none of usual, first, same, or a time in seconds")
     return seconds
 
 

@@ -78,7 +78,8 @@ class CropRedrawer(Protocol):
         """
 
 
-ReferenceFrame = float | Literal["first", "same"]  # the one nearest to a time in s; same: each frame its own
+# The one nearest to a time in s, that of the most usual mouth, the first; same: each frame its own.
+ReferenceFrame = float | Literal["usual", "first", "same"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class DubSettings:
     faces: Which = "largest"  # whose mouths the sound moves
     voices: Mapping[Which, Path] = field(default_factory=dict)  # instead: for each of these faces a sound of its own
     fit: Fit = "pingpong"  # what is shown where the sound lasts longer than the video
-    reference: ReferenceFrame = "first"  # what shows the network who it draws
+    reference: ReferenceFrame = "usual"  # what shows the network who it draws
     offset_s: float = 0.0  # by how much mouths move later than the sound
     fade_hidden: bool = True  # leaves mouths as they are while something hides them
     sharpen: bool = True  # gives faces larger than the network's pictures the detail of their source, within bounds
@@ -387,11 +388,16 @@ class Dubber:
         return batch._replace(heard=[], drawn=drawn)
 
     def _reference(self, clip: _Clip, face: Portrait) -> Any:
-        """Of the person's first frame, or the one nearest to the time that the settings name."""
+        """Of the frame that the settings ask for."""
         rows, wanted = np.flatnonzero(face.found), clip.settings.reference
         if clip.settings.fade_hidden and (face.visible >= _HIDDEN).any():
             rows = rows[face.visible[rows] >= _HIDDEN]
-        off = rows if isinstance(wanted, str) else np.abs(clip.times_s[face.first + rows] - wanted)
+        if wanted == "usual":
+            off = face.unusual[rows]
+        elif wanted == "first":
+            off = rows
+        else:
+            off = np.abs(clip.times_s[face.first + rows] - wanted)
         row = int(rows[off.argmin()])
         image = FrameReader(clip.info.path, clip.times_s)[face.first + row]
         return self._redrawer.encode_reference(self._crop(image, face.matrices[row]))

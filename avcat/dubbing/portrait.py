@@ -39,6 +39,7 @@ class Portrait:
     outlines: np.ndarray  # float32 [n, N, 2] of the face in pixels of the crop
     eyes: np.ndarray  # float64 [2, 2]: where they lie in the crop, in the median
     visible: np.ndarray  # float32 [n] in 0..1: how surely the mouth is seen
+    unusual: np.ndarray  # float32 [n]: `unusualness` of the mouth in the crop, NaN where it was not found
 
     def at(self, frame: int) -> int | None:
         """The row of a frame of the video, None where it does not show the face."""
@@ -135,7 +136,18 @@ def portrait(
     visible = _between(visibility(person.faces, times_s[rows])[:, None], rows, times_s)[:, 0]
     outlines = _between(_outlines(person.faces, times_s[rows], matrices[rows]), rows, times_s)
     in_crop = np.median([transform_points(matrices[row], eyes[row]) for row in rows], axis=0)
-    return Portrait(first, found, _there(found), matrices, outlines.reshape(count, -1, 2), in_crop, visible)
+    in_crops = [transform_points(matrix, mouth) for matrix, mouth in zip(matrices, mouths, strict=True)]
+    unusual = unusualness(np.array(in_crops))
+    return Portrait(first, found, _there(found), matrices, outlines.reshape(count, -1, 2), in_crop, visible, unusual)
+
+
+def unusualness(mouths: np.ndarray) -> np.ndarray:
+    """How far each mouth [n, 20, 2] is from the median one, float32 [n] in its pixels; NaN where it is NaN.
+
+    A reference lends a drawn mouth some of its own shape (paper, limitations), so the usual one does least harm.
+    """
+    off = np.linalg.norm(mouths - np.nanmedian(mouths, axis=0), axis=-1)
+    return np.asarray(off.mean(axis=1), np.float32)
 
 
 def _moves(faces: Sequence[Face], rows: np.ndarray, count: int) -> np.ndarray:

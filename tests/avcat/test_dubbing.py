@@ -92,7 +92,6 @@ def test_each_frame_hears_the_sound_at_its_own_time(tmp_path: Path, video: Path,
     mel = mel_spectrogram(load_audio(audio), MEL)
     np.testing.assert_allclose(painter.windows, mel_windows(mel, np.arange(40)), atol=1e-5)
     assert len(painter.references) == 1
-    np.testing.assert_array_equal(painter.references[0], painter.crops[0])
     np.testing.assert_array_equal(painter.crops[25], painter.crops[23])  # forth and back: 24 is not shown twice
 
 
@@ -147,14 +146,24 @@ def test_frames_without_a_face_pass_through(tmp_path: Path, detector: MediaPipeD
 def test_the_reference_can_be_chosen(tmp_path: Path, video: Path, detector: MediaPipeDetector) -> None:
     painter = Painter()
     audio = speech(tmp_path / "a.wav", 1.0)
-    list(Dubber(painter, detector).frames(video, audio, DubSettings(reference=0.37)))
-    np.testing.assert_array_equal(painter.references[0], painter.crops[9])
+    for number, (reference, crop) in enumerate(((0.37, 9), ("first", 0))):
+        list(Dubber(painter, detector).frames(video, audio, DubSettings(reference=reference)))  # type: ignore[arg-type]
+        np.testing.assert_array_equal(painter.references[number], painter.crops[25 * number + crop])
     alone = Painter()
     list(Dubber(alone, detector).frames(video, audio, DubSettings(reference="same")))
     assert not alone.references
     with pytest.raises(InputError, match=r"no reference at 0\.9 s, as it is shown for 0\.20 s"):
         Dubber(painter, detector).frames(video, speech(tmp_path / "short.wav", 0.2), DubSettings(reference=0.9))
-    assert len(alone.crops) == len(painter.crops)
+    assert len(alone.crops) == 25
+
+
+def test_the_reference_is_the_frame_of_the_most_usual_mouth(tmp_path: Path, detector: MediaPipeDetector) -> None:
+    openings = [0.5, 0.4, 0.1, 0.1, 0.12, 0.1, 0.3, 0.1]
+    video = write_video(tmp_path / "v.mp4", (face_picture(opening=opening) for opening in openings))
+    painter = Painter()
+    list(Dubber(painter, detector).frames(video, speech(tmp_path / "a.wav", 0.32)))
+    (same,) = (n for n, crop in enumerate(painter.crops) if np.array_equal(crop, painter.references[0]))
+    assert openings[same] == pytest.approx(0.1, abs=0.03)
 
 
 def test_freeze_and_error(tmp_path: Path, video: Path, detector: MediaPipeDetector) -> None:

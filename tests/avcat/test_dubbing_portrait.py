@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from drawn import ALIGN
 
-from avcat.dubbing.portrait import Cast, Which, chosen, portrait
+from avcat.dubbing.portrait import Cast, Which, chosen, portrait, unusualness
 from avcat.face.landmarks import Face
 from avcat.face.track import Sightings, find_people
 
@@ -92,6 +92,12 @@ def test_a_portrait_by_hand() -> None:
         assert target == pytest.approx([0.5 * 64 - 0.5, 0.31 * 64 - 0.5], abs=0.2)
         left, right = face.outlines[row, :, 0].min(), face.outlines[row, :, 0].max()
         assert right - left == pytest.approx(50 * 0.26 * 64 / 20, rel=0.02)
+
+
+def test_how_unusual_a_mouth_is_by_hand() -> None:
+    usual = np.random.default_rng(0).normal(size=(20, 2))
+    off = unusualness(np.array([usual, usual, usual, usual + np.array([3, 4]), np.full((20, 2), np.nan)]))
+    np.testing.assert_allclose(off, [0, 0, 0, 5, np.nan], atol=1e-6)
 
 
 @pytest.mark.parametrize(("missed", "bridged"), [(1, True), (2, True), (3, False)])
