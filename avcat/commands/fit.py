@@ -19,7 +19,12 @@ def add(commands: Commands) -> None:
     fit.add_argument("clips", metavar="CLIP", type=Path, nargs="+", help="a video of the person speaking; some seconds")
     fit.add_argument("-o", "--output", metavar="OUT.pt", type=Path, required=True, help="the model file to write")
     add_model(fit, "the model to start from")
-    fit.add_argument("--steps", type=positive, default=300, help="at most (default 300); it stops where nothing is won")
+    fit.add_argument(
+        "--steps",
+        type=positive,
+        default=300,
+        help="at most (default 300); it stops sooner where nothing is won, and where frames are few",
+    )
     add_device(fit, "the network learns")
     add_quiet(fit)
     fit.set_defaults(run=_run)
