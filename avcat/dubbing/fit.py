@@ -29,7 +29,7 @@ from avcat.training.avcat import AVCATTask
 from avcat.training.generator import strip
 
 STEPS, VALIDATE_EVERY, PATIENCE = 300, 25, 4  # validations in a row that bring nothing
-PASSES = 25  # over the frames, at most: few are soon known by heart, and then the mouth hardly moves
+PASSES = 10  # over the frames, at most: few are soon known by heart, and then the mouth hardly moves
 HELD_OUT = 0.2  # of every stretch of a clip, its end
 _BATCH_CLIPS, _LEARNING_RATE, _WARMUP = 3, 1.5e-3, 20
 _L1_MOUTH, _EDGES = 8.0, 3.0  # as in the small profiles
@@ -138,21 +138,22 @@ def fit_network(
     steps = min(steps, max(VALIDATE_EVERY, PASSES * sum(train.lengths) // (_BATCH_CLIPS * WINDOW_FRAMES)))
     task = AVCATTask(_settings(network, steps, seed), train, held_out, None, device)  # type: ignore[arg-type]
     task.start_from(network)
-    scores, best = [task.validate(0)[0]["l1"]], _copy(task.averaged)
+    tried, best = [(task.validate(0)[0]["l1"], 0)], _copy(task.averaged)
+    task.calibrate(train)  # type: ignore[arg-type]
     done = 0
     for number, batch in enumerate(task.batches(0, steps)):
         task.step(number, batch)
         done = number + 1
         progress("fit", done, steps)
         if done % VALIDATE_EVERY == 0 or done == steps:
-            scores.append(task.validate(done)[0]["l1"])
-            if scores[-1] == min(scores):
+            tried.append((task.validate(done)[0]["l1"], done))
+            if tried[-1] == min(tried):
                 best = _copy(task.averaged)
-            if len(scores) - 1 - int(np.argmin(scores)) >= PATIENCE:
+            if len(tried) - 1 - tried.index(min(tried)) >= PATIENCE:
                 break
     network.load_state_dict(best)
-    best_step = min(steps, int(np.argmin(scores)) * VALIDATE_EVERY)
-    return Fitted(scores[0], min(scores), done, best_step, sum(train.lengths), sum(held_out.lengths))
+    after, best_step = min(tried)
+    return Fitted(tried[0][0], after, done, best_step, sum(train.lengths), sum(held_out.lengths))
 
 
 def _copy(network: Module) -> dict[str, Tensor]:

@@ -56,6 +56,13 @@ class AVCATTask(GeneratorTask):
         self.start()
         self.ema.n_averaged.fill_(_OLD)
 
+    def calibrate(self, train: ClipStore) -> None:
+        """What E_a hears is brought to the mean and spread of these sounds, of one voice and one room, say."""
+        start_audio_branch(self.generator.audio, self.config, None, train, self.device)
+        averaged = self.averaged
+        assert isinstance(averaged, AVCAT)
+        averaged.audio.load_state_dict(self.generator.audio.state_dict())
+
     def compile(self) -> None:
         super().compile()
         self.vgg.compile()

@@ -46,9 +46,25 @@ def test_it_learns_and_keeps_the_best(files: Path, tmp_path: Path) -> None:
         torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
+def test_only_what_draws_the_face_learns_and_the_voice_is_heard_as_usual(files: Path, tmp_path: Path) -> None:
+    fit([files / "talk.mp4"], files / "model.pt", tmp_path / "person.pt", MediaPipeDetector(), steps=24)
+    before, after = (load_model(path, "avcat")[0].state_dict() for path in (files / "model.pt", tmp_path / "person.pt"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name.split(".")[0] for name in changed} == {"refinement", "audio"}
+    assert {name for name in changed if name.startswith("audio")} == {"audio.mean", "audio.spread"}
+
+
+def test_few_frames_are_not_gone_over_for_long(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avcat.dubbing.fit.VALIDATE_EVERY", 2)
+    monkeypatch.setattr("avcat.dubbing.fit.PATIENCE", 1000)
+    done = fit([files / "talk.mp4"], files / "model.pt", tmp_path / "person.pt", MediaPipeDetector())
+    assert done.steps == 10 * 48 // 15
+
+
 def test_where_nothing_is_won_the_model_stays(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("avcat.dubbing.fit._LEARNING_RATE", 0.0)
     monkeypatch.setattr("avcat.dubbing.fit.VALIDATE_EVERY", 2)
+    monkeypatch.setattr("avcat.dubbing.fit.AVCATTask.calibrate", lambda *_: None)
     done = fit([files / "talk.mp4"], files / "model.pt", tmp_path / "person.pt", MediaPipeDetector(), steps=60)
     assert done.steps == 8  # four validations in vain
     assert done.best_step == 0
