@@ -123,7 +123,7 @@ def smaller(crops: np.ndarray, size: int) -> np.ndarray:
 def score(redrawer: Redrawer, stretch: Stretch, mouth: np.ndarray, opening: np.ndarray) -> Score:
     """Redraws a stretch with the frame as the reference that dubbing would take, which is not scored."""
     crops, mel = stretch
-    reference = int(np.nanargmin(unusualness(mouth)))
+    reference = int(unusualness(mouth).argmin())
     scored = np.arange(len(crops)) != reference
     drawn = redrawer.redraw(crops, mel_windows(mel, np.arange(len(crops))), redrawer.encode_reference(crops[reference]))
     marks = Marker(MediaPipeDetector()).find(drawn)

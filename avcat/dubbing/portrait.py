@@ -39,7 +39,7 @@ class Portrait:
     outlines: np.ndarray  # float32 [n, N, 2] of the face in pixels of the crop
     eyes: np.ndarray  # float64 [2, 2]: where they lie in the crop, in the median
     visible: np.ndarray  # float32 [n] in 0..1: how surely the mouth is seen
-    unusual: np.ndarray  # float32 [n]: `unusualness` of the mouth in the crop, NaN where it was not found
+    unusual: np.ndarray  # float32 [n]: `unusualness` of the mouth in the crop
 
     def at(self, frame: int) -> int | None:
         """The row of a frame of the video, None where it does not show the face."""
@@ -142,12 +142,16 @@ def portrait(
 
 
 def unusualness(mouths: np.ndarray) -> np.ndarray:
-    """How far each mouth [n, 20, 2] is from the median one, float32 [n] in its pixels; NaN where it is NaN.
+    """How far each mouth [n, 20, 2] is from the median one, float32 [n] in its pixels; without end where it is NaN.
 
     A reference lends a drawn mouth some of its own shape (paper, limitations), so the usual one does least harm.
     """
-    off = np.linalg.norm(mouths - np.nanmedian(mouths, axis=0), axis=-1)
-    return np.asarray(off.mean(axis=1), np.float32)
+    unusual = np.full(len(mouths), np.inf, np.float32)
+    seen = np.isfinite(mouths).all(axis=(1, 2))
+    if seen.any():
+        off = np.linalg.norm(mouths[seen] - np.median(mouths[seen], axis=0), axis=-1)
+        unusual[seen] = off.mean(axis=1)
+    return unusual
 
 
 def _moves(faces: Sequence[Face], rows: np.ndarray, count: int) -> np.ndarray:

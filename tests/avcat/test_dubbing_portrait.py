@@ -97,7 +97,7 @@ def test_a_portrait_by_hand() -> None:
 def test_how_unusual_a_mouth_is_by_hand() -> None:
     usual = np.random.default_rng(0).normal(size=(20, 2))
     off = unusualness(np.array([usual, usual, usual, usual + np.array([3, 4]), np.full((20, 2), np.nan)]))
-    np.testing.assert_allclose(off, [0, 0, 0, 5, np.nan], atol=1e-6)
+    np.testing.assert_allclose(off, [0, 0, 0, 5, np.inf], atol=1e-6)
 
 
 @pytest.mark.parametrize(("missed", "bridged"), [(1, True), (2, True), (3, False)])
