@@ -22,8 +22,8 @@ def add(commands: Commands) -> None:
     fit.add_argument(
         "--steps",
         type=positive,
-        default=300,
-        help="at most (default 300); it stops sooner where nothing is won, and where frames are few",
+        default=100,
+        help="at most (default 100); it stops sooner where nothing is won, and where frames are few",
     )
     add_device(fit, "the network learns")
     add_quiet(fit)
