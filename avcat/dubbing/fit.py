@@ -28,7 +28,7 @@ from avcat.models.avcat import AVCAT
 from avcat.training.avcat import AVCATTask
 from avcat.training.generator import strip
 
-STEPS, VALIDATE_EVERY, PATIENCE = 100, 25, 4  # validations in a row that bring nothing
+STEPS, VALIDATE_EVERY, PATIENCE = 100, 25, 2  # validations in a row that bring nothing
 PASSES = 20  # over the frames, at most: few are soon known by heart, and then the mouth hardly moves
 HELD_OUT = 0.2  # of every stretch of a clip, its end
 _BATCH_CLIPS, _LEARNING_RATE, _WARMUP = 3, 1.5e-3, 20
