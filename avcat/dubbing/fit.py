@@ -1,10 +1,9 @@
 """A trained model fitted to one person, from the few seconds or minutes of video that there are of them.
 
 Self-supervised, as all training here: frames of the person, their own sound, a reference from elsewhere in the clip.
-The last part of every clip is held out; training stops where that part gets no better, and keeps the best. Only the
-Refinement Network learns: seconds of one person teach their skin, but not how the sound moves a mouth
-(docs/lab-notes.md, 29 November 2026). What is judged and kept is an average over about the last hundred steps, which
-begins with the weights given and so comes away from them little by little.
+The last part of every clip is held out; training stops where that part gets no better, and keeps the best. How the
+face looks is learnt, and how sound moves it kept (`avcat.training.person`). What is judged and kept is an average over
+about the last hundred steps, which begins with the weights given and so comes away from them little by little.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,13 +24,13 @@ from avcat.face.landmarks import FaceDetector
 from avcat.files import atomic_path
 from avcat.media.mel import COLUMNS_PER_FRAME
 from avcat.models.avcat import AVCAT
-from avcat.training.avcat import AVCATTask
 from avcat.training.generator import strip
+from avcat.training.person import PersonTask
 
-STEPS, VALIDATE_EVERY, PATIENCE = 100, 25, 2  # validations in a row that bring nothing
-PASSES = 20  # over the frames, at most: few are soon known by heart, and then the mouth hardly moves
+STEPS, VALIDATE_EVERY, PATIENCE = 150, 50, 2  # validations in a row that bring nothing
+PASSES = 40  # over the frames, at most: few are soon known by heart
 HELD_OUT = 0.2  # of every stretch of a clip, its end
-_BATCH_CLIPS, _LEARNING_RATE, _WARMUP = 3, 1.5e-3, 20
+_BATCH_CLIPS, _LEARNING_RATE, _WARMUP = 3, 3e-3, 20
 _L1_MOUTH, _EDGES = 8.0, 3.0  # as in the small profiles
 _CACHED_FRAMES = 15_000  # ten minutes
 
@@ -136,11 +135,10 @@ def fit_network(
 ) -> Fitted:
     """Gives `network` the weights that draw `held_out` best while it learns from `train`, for `steps` at most."""
     steps = min(steps, max(VALIDATE_EVERY, PASSES * sum(train.lengths) // (_BATCH_CLIPS * WINDOW_FRAMES)))
-    task = AVCATTask(_settings(network, steps, seed), train, held_out, None, device)  # type: ignore[arg-type]
-    task.start_from(network)
+    task = PersonTask(_settings(network, steps, seed), network, train, held_out, device)  # type: ignore[arg-type]
     before = task.validate(0)[0]["l1"]
-    task.calibrate(train)  # type: ignore[arg-type]
-    # Judged from here on: mouths that move more may well cost L1, and are what calibration is for.
+    task.hear(train, held_out)  # type: ignore[arg-type]
+    # Judged from here on: mouths that move more may well cost L1, and are what hearing the voice is for.
     tried, best = [(task.validate(0)[0]["l1"], 0)], _copy(task.averaged)
     done = 0
     for number, batch in enumerate(task.batches(0, steps)):
@@ -207,7 +205,7 @@ def _settings(network: AVCAT, steps: int, seed: int) -> TrainConfig:
         audio_from_syncnet=False,
         audio_frozen=True,  # how speech sounds is not this person's matter
         min_reference_gap=WINDOW_FRAMES,
-        consecutive=True,
+        consecutive=False,  # frames from all over, so that a window's mouths differ
         augment=True,
     )
 

@@ -139,6 +139,11 @@ class AudioBranch(nn.Module):
         self.mean.copy_(features.mean(0))
         self.spread.copy_(features.std(0).clamp_min(1e-3))
 
+    @torch.no_grad()
+    def recentre(self, mels: Tensor) -> None:
+        """Sets the mean alone: seconds of one voice in one room say where it lies, but little of how far it goes."""
+        self.mean.copy_(self.encoder(mels).float().mean(0))
+
     def forward(self, mel: Tensor) -> Tensor:
         """`[B, 80, 20]` -> f_a `[B, dim]`."""
         return self.map((self.encoder(mel) - self.mean) / self.spread)

@@ -22,10 +22,15 @@ def to_network(images: Tensor) -> Tensor:
     return images.movedim(-1, -3).float() / 127.5 - 1
 
 
+def mirror(images: Tensor, draws: Tensor) -> Tensor:
+    """Half of the windows mirrored. `[W, n, C, S, S]`, draws `[W, 1]`."""
+    return torch.where(draws[..., None, None, None] < 0.5, images.flip(-1), images)
+
+
 def mirror_and_light(images: Tensor, draws: Tensor) -> Tensor:
     """Half of the windows mirrored, all under another light. `[W, n, 3, S, S]` in -1..1, draws `[W, 5]`."""
-    flip, brightness, colours = draws[:, None, :, None, None].split((1, 1, 3), 2)  # [W, 1, 1 or 3, 1, 1]
-    images = torch.where(flip < 0.5, images.flip(-1), images)
+    images = mirror(images, draws[:, :1])
+    brightness, colours = draws[:, None, 1:, None, None].split((1, 3), 2)  # [W, 1, 1 or 3, 1, 1]
     gain = 1 + MAX_GAIN * (2 * brightness - 1)
     tint = 1 + MAX_GAIN / 2 * (2 * colours - 1)
     return (((images + 1) * gain * tint) - 1).clamp(-1, 1)

@@ -19,8 +19,6 @@ from avcat.models.syncnet import SyncNet
 from avcat.training.generator import MIDDLE, GeneratorTask, Sample
 from avcat.training.hearing import start_audio_branch
 
-_OLD = 10_000  # weights that an average has seen when it no longer forgets faster for being young
-
 
 class AVCATTask(GeneratorTask):
     """See `avcat.training.loop.Task`."""
@@ -41,27 +39,6 @@ class AVCATTask(GeneratorTask):
         self.pixels = PixelLoss(1 - self.generator.mask, config.weights.l1_mouth)
         start_audio_branch(self.generator.audio, config, expert, train, device)
         self.start()
-
-    def start_from(self, network: AVCAT) -> None:
-        """Goes on from the weights of a trained network of the same settings, calibration included.
-
-        Of one with two steps the second alone learns on: the first knows what mouth a sound makes, from more people
-        than there can be now, and the second how a face looks.
-        """
-        self.generator.load_state_dict(network.state_dict())
-        if self.generator.has_two_steps:
-            for part in (self.generator.audio, self.generator.backbone, self.generator.wav2lip):
-                if part is not None:
-                    part.requires_grad_(False)
-        self.start()
-        self.ema.n_averaged.fill_(_OLD)
-
-    def calibrate(self, train: ClipStore) -> None:
-        """What E_a hears is brought to the mean and spread of these sounds, of one voice and one room, say."""
-        start_audio_branch(self.generator.audio, self.config, None, train, self.device)
-        averaged = self.averaged
-        assert isinstance(averaged, AVCAT)
-        averaged.audio.load_state_dict(self.generator.audio.state_dict())
 
     def compile(self) -> None:
         super().compile()

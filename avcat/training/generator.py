@@ -162,7 +162,7 @@ class GeneratorTask(Resumable):
         stack = torch.cat((torch.from_numpy(batch.frames), torch.from_numpy(batch.references[:, None])), 1)
         images = to_network(stack)
         if draws is not None and self.config.augment:
-            images = mirror_and_light(images, draws[:, :LIGHT_DRAWS])
+            images = self.augmented(images, draws)
         images = images.to(self.device)
         frames = images[:, :WINDOW_FRAMES].flatten(0, 1).contiguous(memory_format=torch.channels_last)
         return Sample(
@@ -170,6 +170,10 @@ class GeneratorTask(Resumable):
             images[:, WINDOW_FRAMES].contiguous(memory_format=torch.channels_last),
             torch.from_numpy(batch.mels).to(self.device),
         )
+
+    def augmented(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Windows and their references `[W, 6, 3, S, S]` in -1..1, changed as `draws` of `step_draws` say."""
+        return mirror_and_light(images, draws[:, :LIGHT_DRAWS])
 
     @torch.inference_mode()
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:

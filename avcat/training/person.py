@@ -1,0 +1,81 @@
+"""Training that goes on, on one person, and keeps how sounds move the mouth (`avcat.dubbing.fit`)."""
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avcat.config import TrainConfig
+from avcat.data.schema import WINDOW_FRAMES
+from avcat.data.windows import ClipStore
+from avcat.media.mel import mel_windows
+from avcat.models.avcat import AVCAT
+from avcat.models.generator import Redrawn
+from avcat.training.augment import LIGHT_DRAWS, mirror, misalign
+from avcat.training.avcat import AVCATTask
+from avcat.training.generator import Sample
+from avcat.training.hearing import CALIBRATION_WINDOWS
+
+_OLD = 10_000  # weights that an average has seen when it no longer forgets faster for being young
+_MOTION = 1.0  # weight of the loss of that name
+
+
+class PersonTask(AVCATTask):
+    """See `avcat.training.loop.Task`. What learns is how the face looks, and how sound moves it is kept.
+
+    Of a network with two steps the second alone learns: the first knows what mouth a sound makes, from more people than
+    there can be now. Beside equation 10, `motion` is the L1 between how the frames of a window differ from their mean
+    now and how they did so before: of a few seconds a network would soon know each frame by heart, and then draw their
+    mean whatever it hears. So crops sit a little off in every sample, too; the light stays, for it is this clip's own.
+    """
+
+    def __init__(self, config: TrainConfig, network: AVCAT, train: ClipStore, held_out: ClipStore, device: str) -> None:
+        """Goes on from `network`."""
+        super().__init__(config, train, held_out, None, device)
+        self.generator.load_state_dict(network.state_dict())
+        if self.generator.has_two_steps:
+            for part in (self.generator.audio, self.generator.backbone, self.generator.wav2lip):
+                if part is not None:
+                    part.requires_grad_(False)
+        self.start()
+        self.ema.n_averaged.fill_(_OLD)
+        self._before = copy.deepcopy(self.generator).requires_grad_(False).eval()
+
+    def hear(self, *clips: ClipStore) -> None:
+        """Centres E_a on the voice of the person, who is heard in `clips`."""
+        windows = voice(*clips).to(self.device)
+        for network in (self.generator, self.averaged, self._before):
+            assert isinstance(network, AVCAT)
+            network.audio.recentre(windows)
+
+    def augmented(self, images: Tensor, draws: Tensor) -> Tensor:
+        return misalign(mirror(images, draws[:, :1]), draws[:, LIGHT_DRAWS:])
+
+    def weights(self, number: int) -> dict[str, float]:
+        return super().weights(number) | {"motion": _MOTION}
+
+    def losses(self, names: list[str], redrawn: Redrawn, composite: Tensor, sample: Sample) -> dict[str, Tensor]:
+        losses = super().losses([name for name in names if name != "motion"], redrawn, composite, sample)
+        if "motion" in names:
+            losses["motion"] = self._motion(composite, sample)
+        return losses
+
+    def _motion(self, composite: Tensor, sample: Sample) -> Tensor:
+        with torch.no_grad():
+            before = self._before.composite(sample.truth, self.draw(self._before, sample).prediction)
+        return self.pixels.l1(_deviations(composite), _deviations(before))
+
+
+def voice(*stores: ClipStore) -> Tensor:
+    """Windows of all that is heard in some clips, at even distances, `[N, 80, 20]`."""
+    clips = [(store, clip) for store in stores for clip in range(len(store))]
+    heard = np.concatenate([mel_windows(store.mel(clip), np.arange(store.lengths[clip])) for store, clip in clips])
+    some = np.linspace(0, len(heard) - 1, min(len(heard), CALIBRATION_WINDOWS)).astype(int)
+    return torch.from_numpy(heard[some])
+
+
+def _deviations(pictures: Tensor) -> Tensor:
+    """`[5 W, 3, S, S]`, each less the mean of its window's five."""
+    windows = pictures.float().unflatten(0, (-1, WINDOW_FRAMES))
+    return (windows - windows.mean(1, keepdim=True)).flatten(0, 1)
