@@ -1,6 +1,7 @@
 """The `avcat` command."""
 
 import argparse
+import os
 import signal
 import sys
 from importlib.metadata import version
@@ -19,13 +20,20 @@ _MORE_EXAMPLES = """\
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, 1 where `verify` finds no mark, 2 for bad input, 130 interrupted."""
+    """Runs the command; returns its exit code: 0, 1 where `verify` finds no mark, 2 for bad input, 130 interrupted,
+    141 where nobody reads what it says.
+    """
     arguments = _parser().parse_args(argv)
     for asked in (signal.SIGTERM, signal.SIGHUP):  # to end, it cleans up as on Ctrl-C
         if signal.getsignal(asked) is not signal.SIG_IGN:  # as under nohup
             signal.signal(asked, signal.default_int_handler)
     try:
-        return arguments.run(arguments) or 0
+        code = arguments.run(arguments) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # as of `| head`, which has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its end
+        return 128 + signal.SIGPIPE
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

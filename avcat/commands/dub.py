@@ -174,7 +174,7 @@ def _face(text: str) -> "Which":
         return text  # type: ignore[return-value]
     if text in ("left", "right"):
         return 1 if text == "left" else -1
-    if text.isdigit() and int(text):
+    if text.isdecimal() and int(text):
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is none of largest, left, right, all, or a number from 1")
 
@@ -208,6 +208,8 @@ def _run(arguments: argparse.Namespace) -> None:
         sound_rate(sound)
     if voices and arguments.face is not None:
         raise InputError("--face: has no say where --voice names the faces; give one or the other")
+    if arguments.syncnet is not None and arguments.quiet:
+        raise InputError("--syncnet: says what --quiet keeps quiet; give one or the other")
     check_output(arguments.output, (arguments.video, arguments.audio, model, *voices.values()), ".mp4", "an MP4 file")
     check_device(arguments.device)
     credentials = credentials_of(arguments)
@@ -219,7 +221,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from avcat.credentials import signing
     from avcat.dubbing import Dubber, DubSettings  # slow to import
 
-    if arguments.syncnet is not None and not arguments.quiet:
+    if arguments.syncnet is not None:
         _tell_offset(arguments)
     dubber = Dubber.from_checkpoint(
         model,

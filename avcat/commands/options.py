@@ -19,14 +19,14 @@ _UNITS = {"fit": "step", "look at faces": "face"}
 
 def positive(text: str) -> int:
     """The type of an option that takes a number from 1 on."""
-    if not text.isdigit() or int(text) == 0:
+    if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
     return int(text)
 
 
 def port(text: str) -> int:
     """The type of an option that takes a TCP port, 0 for a free one."""
-    if not text.isdigit() or int(text) > 65_535:
+    if not text.isdecimal() or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
     return int(text)
 

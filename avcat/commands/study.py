@@ -47,7 +47,7 @@ def add(commands: Commands) -> None:
     table = parts.add_parser(
         "table",
         help="average the ratings there are: Markdown, CSV and LaTeX, written into DIR",
-        description="Averages the ratings there are, with 95 %% intervals and how far raters agree, and writes the "
+        description="Averages the ratings there are, with 95 % intervals and how far raters agree, and writes the "
         "table into DIR as Markdown, CSV and LaTeX.",
     )
     table.add_argument("folder", metavar="DIR", type=Path, help="what `build` wrote")

@@ -118,7 +118,7 @@ class DubSummary:
     @property
     def told(self) -> str:
         """In words."""
-        left = f"{self.frames - self.redrawn} without a face or with a hidden mouth left as they were"
+        left = f"{self.frames - self.redrawn} left as they were, with no face or no mouth to be seen"
         return f"{self.duration_s:.2f} s, {self.frames} frames, {left}"
 
 

@@ -17,7 +17,7 @@ from torch.nn import Module
 
 from avcat.checkpoint import load_model, save_model
 from avcat.config import DiscriminatorConfig, LossWeights, OptimiserConfig, TrainConfig
-from avcat.data.schema import WINDOW_FRAMES
+from avcat.data.schema import FPS, WINDOW_FRAMES
 from avcat.dubbing.stretches import Progress, stretches
 from avcat.errors import InputError
 from avcat.face.landmarks import FaceDetector
@@ -29,6 +29,7 @@ from avcat.training.person import PersonTask
 
 STEPS, VALIDATE_EVERY, PATIENCE = 150, 50, 2  # validations in a row that bring nothing
 PASSES = 40  # over the frames, at most: few are soon known by heart
+SHORTEST_S = 6 * WINDOW_FRAMES / FPS  # of a stretch: four windows to learn from, two to hold out
 HELD_OUT = 0.2  # of every stretch of a clip, its end
 _BATCH_CLIPS, _LEARNING_RATE, _WARMUP = 3, 3e-3, 20
 _L1_MOUTH, _EDGES = 8.0, 3.0  # as in the small profiles
@@ -106,7 +107,10 @@ def fit(
             parts += stretches(Path(clip), file.inputs, size, detector, left, progress)
     train, held_out = divided(parts, size)
     if not len(train):
-        raise InputError(f"{', '.join(map(str, clips))}: shows no face for long enough, with sound, to learn from")
+        raise InputError(
+            f"{', '.join(map(str, clips))}: shows no face, with sound, for {SHORTEST_S:g} s on end to learn from"
+        )
+    progress("fit", 0, steps)  # strips and the first judgement take a while
     before = strip(network, held_out, device)  # type: ignore[arg-type]
     done = fit_network(network, train, held_out, steps=steps, device=device, seed=seed, progress=progress)
     after = strip(network, held_out, device)  # type: ignore[arg-type]

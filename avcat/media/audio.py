@@ -19,6 +19,7 @@ _MARGIN_S = 1.0  # of sound on both sides of a part, so that it is resampled lik
 _PREROLL_S = 2  # decoders of compressed sound need a few frames before what they get right
 _LONGEST_HOLE_S = 3600.0
 _LONGEST_TWICE_S = 1.0  # of sound stamped as heard before; more is a clock that was set back
+_LOUDEST = 1_000.0  # times full scale; what is louder, or no number, would drown or darken all the rest
 _GAP_S = 0.01  # holes and overlaps of time stamps longer than this are so; shorter ones are rounding
 
 
@@ -88,7 +89,7 @@ def resampled(blocks: Iterator[tuple[int, np.ndarray]], sample_rate: int) -> Ite
 def audio_blocks(path: str | Path, from_s: int = 0) -> Iterator[tuple[int, np.ndarray]]:
     """(rate in Hz, float32 [channels, n] in about -1..1) one after the other without holes, from a whole second on.
 
-    Raises InputError like `load_audio`.
+    Raises InputError like `load_audio`, and where samples are NaN, infinite or a thousand times full scale.
     """
     for seek_s in (from_s - _PREROLL_S, 0):
         with open_media(path) as container:
@@ -111,6 +112,10 @@ def audio_blocks(path: str | Path, from_s: int = 0) -> Iterator[tuple[int, np.nd
                 raise InputError(f"{path}: the audio stream holds no sound")
             position = round((at_s or 0) * first.sample_rate) if seek_s > 0 else 0
             for rate, block in _joined(first, frames, stream, position, origin):
+                if not np.abs(block).max(initial=0) <= _LOUDEST:
+                    raise InputError(
+                        f"{path}: holds samples that are no sound, as they are no numbers or beyond all loudness"
+                    )
                 before = max(0, from_s * rate - position)
                 position += block.shape[1]
                 if before < block.shape[1]:

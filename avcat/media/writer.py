@@ -115,10 +115,10 @@ class VideoWriter:
 
     def _mux_sound(self, until_s: float) -> None:
         """Sound goes in beside the pictures it belongs to, so that players need not seek and nothing piles up."""
-        while self._waiting is not None and self._waiting[0] <= until_s:
-            with _writing(self._path):
+        with _writing(self._path):
+            while self._waiting is not None and self._waiting[0] <= until_s:
                 self._out.mux(self._waiting[1])
-            self._waiting = next(self._sound, None)
+                self._waiting = next(self._sound, None)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

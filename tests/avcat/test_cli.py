@@ -53,6 +53,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_video(folder / "face.mp4", iter([face_picture()] * 10))
     write_video(folder / "nobody.mp4", numbered(10))
     soundfile.write(folder / "sound.wav", tone(0.6), 16_000)
+    broken = tone(0.6)
+    broken[5_000] = np.nan
+    soundfile.write(folder / "nan.wav", broken, 16_000, "FLOAT")
     (folder / "empty.mp4").touch()
     (folder / "text.mp4").write_text("not a video " * 50)
     torch.manual_seed(0)
@@ -106,6 +109,9 @@ def test_the_model_may_come_from_the_environment_and_quiet_is_quiet(
         ({"audio": "none.wav"}, "none.wav: no such file"),
         ({"audio": "face.mp4"}, "face.mp4: no audio stream"),
         ({"audio": "text.mp4"}, "text.mp4: cannot be read"),
+        ({"audio": "nan.wav"}, "nan.wav: holds samples that are no sound"),
+        ({"voice": "left=nan.wav"}, "nan.wav: holds samples that are no sound"),
+        ({"syncnet": "none.pt"}, "--syncnet: says what --quiet keeps quiet"),
         ({"model": "n" * 300 + ".pt"}, "cannot be opened (File name too long)"),
         ({"model": "none.pt"}, "none.pt: no such file"),
         ({"model": "future.pt"}, "future.pt: has format version 99"),
@@ -134,7 +140,7 @@ def test_bad_input_is_one_line_and_code_2(
     before = {path: path.stat().st_size for path in files.rglob("*")}
     given = {"video": "face.mp4", "audio": "sound.wav", "out": "out.mp4", "model": "model.pt", **change}
     paths = {name: str(files / given[name]) for name in ("video", "audio", "out", "model")}
-    named = ("device", "fit", "face", "voice", "reference")
+    named = ("device", "fit", "face", "voice", "reference", "syncnet")
     options = [f"--{name}={given[name]}" for name in named if name in given]
     code = main(["dub", paths["video"], paths["audio"], "-o", paths["out"], "--model", paths["model"], "-q", *options])
     out, err = capfd.readouterr()
@@ -222,12 +228,27 @@ def test_a_file_system_that_fails_is_one_line(
     [
         *(["--batch", "0"], ["--reference", "soon"], ["--reference", "nan"], ["--reference", "-1"]),
         *(["--fit", "stretch"], ["--face", "tallest"], ["--face", "0"], ["--voice", "left"], ["--offset", "61"]),
+        *(["--face", "²"], ["--batch", "²"], ["--voice", "²=x.wav"]),
     ],
 )
 def test_bad_options_are_refused(files: Path, options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["dub", "a", "b", "-o", "c.mp4", *options])
-    assert options[1] in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert options[1] in said
+    assert "invalid _" not in said  # argparse's words, with the name of a function
+    assert "invalid positive" not in said
+
+
+def test_a_reader_that_has_seen_enough_hears_no_complaint(files: Path) -> None:
+    """As `avcat info model.pt | head -0`."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = "import sys; from avcat.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "info", str(files / "model.pt")]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_info(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -297,6 +318,7 @@ def test_every_command_and_option_is_explained() -> None:
 
     def explained(parser: argparse.ArgumentParser, name: str) -> int:
         assert len(parser.description or "") > 20, name
+        assert "%%" not in parser.format_help(), name
         inner = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
         for action in parser._actions:
             if action not in inner:

@@ -85,7 +85,7 @@ def test_no_more_is_kept_than_there_is_room_for(files: Path, tmp_path: Path, mon
 
 
 def test_too_little_is_told(files: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"brief\.mp4: shows no face for long enough"):
+    with pytest.raises(InputError, match=r"brief\.mp4: shows no face, with sound, for 1\.2 s on end"):
         fit([files / "brief.mp4"], files / "model.pt", tmp_path / "person.pt", MediaPipeDetector())
     assert list(tmp_path.iterdir()) == []
 

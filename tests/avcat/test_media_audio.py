@@ -113,6 +113,18 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
         assert str(path) in str(error.value)
 
 
+@pytest.mark.parametrize("sample", [np.nan, np.inf, -np.inf, 1e30])
+def test_samples_that_are_no_sound_are_refused(tmp_path: Path, sample: float) -> None:
+    """One NaN would make a whole file's loudness NaN, and each mel with it."""
+    samples = tone(3.0)
+    samples[40_000] = sample
+    soundfile.write(tmp_path / "bad.wav", samples, 16_000, "FLOAT")
+    with pytest.raises(InputError, match=r"bad\.wav: holds samples that are no sound"):
+        load_audio(tmp_path / "bad.wav")
+    soundfile.write(tmp_path / "loud.wav", 100 * tone(0.1), 16_000, "FLOAT")  # too loud a recording is still one
+    np.testing.assert_allclose(load_audio(tmp_path / "loud.wav"), 100 * tone(0.1), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("codec", "container", "rate"), [("aac", "mp4", 44_100), ("flac", "flac", 16_000), ("mp2", "mpeg", 48_000)]
 )

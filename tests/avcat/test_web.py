@@ -97,7 +97,7 @@ def test_the_face_that_was_picked_is_dubbed(
     said = studio.dub(
         files / "two.mp4", files / "sound.wav", which, tmp_path / "out.mp4", lambda what, *_: seen.append(what)
     )
-    assert said == "0.40 s, 10 frames, 0 without a face or with a hidden mouth left as they were."
+    assert said == "0.40 s, 10 frames, 0 left as they were, with no face or no mouth to be seen."
     assert set(seen) == {"find faces", "redraw"}
     halves = np.split(painted(images_of(tmp_path / "out.mp4")[5]), 2, axis=1)
     assert [side for side in (0, 1) if halves[side].any()] == sides
