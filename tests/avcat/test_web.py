@@ -343,7 +343,7 @@ def test_in_a_browser(server: tuple[str, Path], files: Path, tmp_path: Path, wid
         expect(page.get_by_text("Please confirm")).to_be_visible()  # nothing is done without
         page.locator("#agreed input").check()
         page.locator("#start").click()
-        expect(page.locator("#said")).to_contain_text("10 frames, 0 without a face")
+        expect(page.locator("#said")).to_contain_text("10 frames, 0 left as they were")
         expect(page.locator("#before video")).to_be_visible()
         expect(page.locator("#after video")).to_be_visible()
         page.wait_for_function("document.querySelector('#after video').readyState >= 2")
@@ -398,7 +398,7 @@ def test_what_a_browser_records_is_dubbed(server: tuple[str, Path], tmp_path: Pa
         page.locator("#sound .stop-button").click()
         page.locator("#agreed input").check()
         page.locator("#start").click()
-        expect(page.locator("#said")).to_contain_text(", 0 without a face")
+        expect(page.locator("#said")).to_contain_text(", 0 left as they were")
         with page.expect_download() as downloading:
             page.locator("#download").click()
         downloading.value.save_as(tmp_path / "got.mp4")
