@@ -4,6 +4,8 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 
 from avcat.commands import dub, export, fit, info, study, verify, web
@@ -24,13 +26,11 @@ def main(argv: list[str] | None = None) -> int:
     141 where nobody reads what it says.
     """
     arguments = _parser().parse_args(argv)
-    for asked in (signal.SIGTERM, signal.SIGHUP):  # to end, it cleans up as on Ctrl-C
-        if signal.getsignal(asked) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(asked, signal.default_int_handler)
     try:
-        code = arguments.run(arguments) or 0
-        sys.stdout.flush()
-        return code
+        with _interruptible():
+            code = arguments.run(arguments) or 0
+            sys.stdout.flush()
+            return code
     except BrokenPipeError:  # as of `| head`, which has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its end
         return 128 + signal.SIGPIPE
@@ -43,6 +43,28 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; no file is left half-written", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Being asked to end, in whatever way, raises KeyboardInterrupt once: what cleans up then is not cut short."""
+    asks = [
+        asked
+        for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(asked) is not signal.SIG_IGN  # as under nohup
+    ]
+
+    def interrupt(*_: object) -> None:
+        for asked in asks:
+            signal.signal(asked, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {asked: signal.signal(asked, interrupt) for asked in asks}
+    try:
+        yield
+    finally:
+        for asked, handler in before.items():
+            signal.signal(asked, handler or signal.SIG_DFL)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,7 +7,6 @@ or the server ends.
 
 import os
 import re
-import signal
 import tempfile
 import threading
 import warnings
@@ -266,7 +265,6 @@ def serve(
         except KeyboardInterrupt:
             print("ended; the files of its visitors are removed")
         finally:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave the files
             blocks.close(verbose=False)
 
 

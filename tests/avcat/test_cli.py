@@ -200,6 +200,28 @@ def test_interrupting_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_being_asked_twice_does_not_cut_the_cleaning_short(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a terminal and a parent may both ask."""
+    done = []
+
+    def busy(_: argparse.Namespace) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            done.append("cleaned")
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("avcat.commands.info._run", busy)
+    assert main(["info", str(files / "sound.wav")]) == 130
+    assert done == ["cleaned"]
+    assert "interrupted" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
 def test_a_hang_up_that_is_ignored_stays_so(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
