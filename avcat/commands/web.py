@@ -1,6 +1,8 @@
 """`avcat web`: dubs on a page in the browser."""
 
 import argparse
+import os
+import sys
 
 from avcat.checks import check_device, model_path
 from avcat.commands.options import (
@@ -52,3 +54,6 @@ def _run(arguments: argparse.Namespace) -> None:
         device=arguments.device,
         credentials=credentials,
     )
+    # A job that is given up may be in the middle of native code, where its thread would take Python's end for a fault.
+    sys.stdout.flush()
+    os._exit(0)
