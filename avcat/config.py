@@ -406,7 +406,7 @@ class OptimiserConfig:
     weight_decay: Rate
     gradient_clip: Rate
     ema_decay: Fraction
-    precision: Literal["fp32", "bf16", "fp16"]
+    precision: Literal["auto", "fp32", "bf16", "fp16"]  # auto: bf16 if the device has instructions for it, else fp32
     seed: Natural
     validate_every: Count
     checkpoint_every: Count

@@ -1,7 +1,6 @@
 """A trained model as dubbing and evaluation use it: crops and sounds in, crops with redrawn mouths out."""
 
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -13,7 +12,7 @@ from avcat.checks import ONNX_SUFFIX
 from avcat.config import InputConfig
 from avcat.errors import InputError
 from avcat.models.generator import Generator, Reference
-from avcat.nn.precision import Precision, autocast, quickest
+from avcat.nn.precision import Precision, WantedPrecision, autocast, resolved
 
 KINDS = ("avcat", "wav2lip", "pc-avs")  # of model files that redraw frame by frame
 
@@ -50,17 +49,15 @@ class Redrawer:
         path: str | Path,
         device: str = "cpu",
         batch_frames: int | None = None,
-        precision: Precision | Literal["auto"] = "fp32",
+        precision: WantedPrecision = "auto",
         compile: bool = False,
     ) -> "Redrawer":
         """Loads a model file of one of `KINDS`, or what `avcat export` made of it, which runs in fp32 on a processor.
 
-        By default a batch has 8 frames on a processor, else 32; precision "auto" is what the device is quickest in.
+        By default a batch has 8 frames on a processor, else 32; precision `auto` is what the device is quickest in.
         Raises InputError where the file cannot be used.
         """
         is_onnx = Path(path).suffix == ONNX_SUFFIX
-        if precision == "auto":
-            precision = "fp32" if is_onnx else quickest(device)
         if is_onnx:
             return cls._from_onnx(path, device, batch_frames, precision, compile)
         network, file = load_model(path, KINDS, device)
@@ -71,16 +68,16 @@ class Redrawer:
             file.inputs,
             device=device,
             batch_frames=batch_frames or (8 if on_cpu else 32),
-            precision=precision,
+            precision=resolved(precision, device),
             compile=compile,
             workers=torch.get_num_threads() if on_cpu and not compile else 1,
         )
 
     @classmethod
     def _from_onnx(
-        cls, path: str | Path, device: str, batch_frames: int | None, precision: Precision, compile: bool
+        cls, path: str | Path, device: str, batch_frames: int | None, precision: WantedPrecision, compile: bool
     ) -> "Redrawer":
-        if torch.device(device).type != "cpu" or precision != "fp32" or compile:
+        if torch.device(device).type != "cpu" or precision not in ("auto", "fp32") or compile:
             raise InputError(f"{path}: an ONNX model runs on the processor, in fp32 and not compiled by torch")
         from avcat.onnx_network import load_onnx  # an extra
 

@@ -11,6 +11,7 @@ from avcat.config import InputConfig
 from avcat.errors import InputError
 from avcat.face.landmarks import FaceDetector
 from avcat.models.makeittalk import MakeItTalk, draw_landmarks
+from avcat.nn.precision import autocast
 from avcat.redraw import to_crops, to_network
 
 KIND = "makeittalk"
@@ -42,7 +43,9 @@ class Talker:
         """
         rest = torch.from_numpy(self._landmarks(portrait)[None]).to(self.device)
         mels = torch.from_numpy(windows)[None].to(self.device)
-        moved = self.network.landmarks(mels, rest)[0].float().cpu().numpy()
+        with autocast("auto", self.device):
+            marks = self.network.landmarks(mels, rest)[0]
+        moved = marks.float().cpu().numpy()
         if len(moved) >= SMOOTHED_FRAMES:
             moved = savgol_filter(moved, SMOOTHED_FRAMES, DEGREE, axis=0).astype(np.float32)
         maps = draw_landmarks(moved, self.image_size)
@@ -50,7 +53,9 @@ class Talker:
         parts = []
         for start in range(0, len(maps), self.batch_frames):
             lines = to_network(maps[start : start + self.batch_frames], self.image_size, self.device)
-            parts.append(to_crops(self.network.portrait(still.expand(len(lines), -1, -1, -1), lines), self.crop_size))
+            with autocast("auto", self.device):
+                drawn = self.network.portrait(still.expand(len(lines), -1, -1, -1), lines)
+            parts.append(to_crops(drawn, self.crop_size))
         return np.concatenate(parts)
 
     def degrade(self, crops: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from avcat.checkpoint import load_model
 from avcat.models.avcat import AVCAT
 from avcat.models.build import build_avcat
 from avcat.models.generator import Reference
-from avcat.training.loop import set_threads
+from avcat.training.threads import Threads
 from benchmarks.compute import best_s, ceiling, describe, operations
 from stages._params import load
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=32, help="in a batch (%(default)s)")
     parser.add_argument("--compile", action="store_true", help="also bf16 compiled, where compiling pays")
     options = parser.parse_args()
-    set_threads(0)
+    Threads()
     torch.manual_seed(0)
     network = load_model(options.model, "avcat")[0] if options.model else build_avcat(load(options.profile).train.model)
     assert isinstance(network, AVCAT)

@@ -20,7 +20,8 @@ from avcat.losses.sync import sync_loss
 from avcat.models.syncnet import SyncNet
 from avcat.training.avcat import AVCATTask
 from avcat.training.generator import MIDDLE
-from avcat.training.loop import Loggers, run, set_threads
+from avcat.training.loop import Loggers, run
+from avcat.training.threads import Threads
 from benchmarks.compute import describe
 from stages._params import load
 
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     params = load(options.profile)
-    set_threads(params.runtime.threads)
+    Threads(params.runtime.threads)
     print(describe(options.device))
     print("weight      share of gradient, first to last    held-out L1    held-out sync loss (evaluator)")
     for weight in options.weights:

@@ -14,7 +14,7 @@ import torch
 from avcat.config import LossWeights, TrainConfig
 from avcat.models.syncnet import SyncNet
 from avcat.training.avcat import AVCATTask
-from avcat.training.loop import set_threads
+from avcat.training.threads import Threads
 from benchmarks.compute import RandomStore, ceiling, describe, operations, random_batch, synchronise
 from stages._params import load
 
@@ -34,7 +34,7 @@ def main() -> None:
     )
     parser.add_argument("--compile", action="store_true", help="also bf16 compiled, where compiling pays")
     options = parser.parse_args()
-    set_threads(0)
+    Threads()
     params = load(options.profile)
     config = replace(params.train, vgg_weights="random", gan_start_step=0)
     if not options.own_losses:

@@ -9,6 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from avcat.data import schema
 from avcat.errors import InputError
@@ -50,6 +51,11 @@ class Rows(Sequence[dict[str, Any]]):
         if not 0 <= at < len(self):
             raise IndexError(at)
         return self.table.slice(at, 1).to_pylist()[0]  # type: ignore[no-any-return]
+
+
+def video_seconds(rows: Rows) -> list[float]:
+    """How long each clip lasts: what the work on it takes grows with that."""
+    return pc.subtract(rows.table["end_s"], rows.table["start_s"]).to_pylist()  # type: ignore[no-any-return]
 
 
 def read_manifest(path: Path) -> Rows:

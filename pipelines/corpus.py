@@ -33,7 +33,8 @@ def render_corpus(
 
 def _render(specs: Sequence[ClipSpec], folder: Path, workers: int, progress: Progress | None) -> list[str]:
     """Why clips failed, one line each."""
-    results = parallel(specs, _renderer, {"folder": folder}, workers=workers, progress=progress)
+    frames = [spec.frames for spec in specs]
+    results = parallel(specs, _renderer, {"folder": folder}, workers=workers, sizes=frames, progress=progress)
     return [f"{specs[i].path}: {result.reason}" for i, result in results if isinstance(result, Failed)]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avcat.files import move, remove_tree
-from pipelines.clips import Rows, by_shard
+from pipelines.clips import Rows, by_shard, video_seconds
 from pipelines.outcome import Outcome, read_outcomes, write_outcomes
 from pipelines.parallel import Progress, Usage, Worker, parallel
 from pipelines.resources import Resources
@@ -88,7 +88,7 @@ def _done_groups(
     """(name, rows, results in the order of the rows) of each group, as soon as its last clip is done."""
     items = _Chained(groups)
     results: dict[str, dict[int, Any]] = {}
-    for position, result in parallel(items, factory, settings, **options):
+    for position, result in parallel(items, factory, settings, sizes=items.seconds, **options):
         name, place = items.place(position)
         group = results.setdefault(name, {})
         group[place] = result
@@ -103,6 +103,7 @@ class _Chained(Sequence[dict[str, Any]]):
     def __init__(self, groups: Mapping[str, Rows]) -> None:
         self._groups = groups
         self._places = [(name, place) for name, rows in groups.items() for place in range(len(rows))]
+        self.seconds = [seconds for rows in groups.values() for seconds in video_seconds(rows)]
 
     def __len__(self) -> int:
         return len(self._places)

@@ -16,7 +16,7 @@ from pipelines.resources import Resources, use_one_thread
 __all__ = ["Failed", "Progress", "Usage", "parallel"]
 
 Worker = Callable[[Any], Any]  # called with an item, returns its result
-Progress = Callable[[int, int], None]  # how many are done, of how many
+Progress = Callable[[float, float], None]  # how much is done, of how much
 
 MOST_BLOCKS = 1000  # Ray Data keeps books on every block; with more items than this a block holds several
 MIN_TURNS = 8  # of each actor before it is given several items at once: few big ones are to be shared out evenly
@@ -39,6 +39,7 @@ def parallel(
     limit_s: float = 0.0,
     together: int = 1,
     resources: Resources | None = None,
+    sizes: Sequence[float] | None = None,
     progress: Progress | None = None,
     usage: Usage | None = None,
 ) -> Generator[tuple[int, Any], None, None]:
@@ -52,18 +53,19 @@ def parallel(
     With a limit, the worker lives in a process of its own below the actor; an item that takes longer, or takes that
     process down, has failed, at once and for good. The actor itself can still be lost, with its machine: it is started
     again, and what it worked on and what waited for it is tried again; what is lost twice is tried alone, so that only
-    an item that really takes down its actor counts as failed. `usage` is added to as results come.
+    an item that really takes down its actor counts as failed. `usage` is added to as results come. `progress` counts
+    `sizes`, as seconds of video, so that its forecast holds if items differ; by default each item is 1.
 
     Whoever may stop before the end closes the generator (`contextlib.closing`): that ends the workers.
     """
     pool = _Pool(factory, settings, workers, limit_s, together, resources or Resources(), usage or Usage())
-    done = 0
+    done, total = 0.0, float(len(items) if sizes is None else sum(sizes))
     for start in range(0, len(items), MOST_ITEMS):
         missing = set(range(start, min(start + MOST_ITEMS, len(items))))
         for position, result in _with_second_chances(pool, items, missing):
-            done += 1
+            done += 1 if sizes is None else sizes[position]
             if progress:
-                progress(done, len(items))
+                progress(done, total)
             yield position, result
 
 

@@ -27,7 +27,7 @@ from avcat.files import absolute, move, read_table, remove_tree
 from avcat.media.mel import COLUMNS_PER_FRAME
 from avcat.media.video import decode_at
 from pipelines.child import Child
-from pipelines.clips import SPLITS, Rows, by_shard, read_manifest, reading
+from pipelines.clips import SPLITS, Rows, by_shard, read_manifest, reading, video_seconds
 from pipelines.grouped import OUTCOMES, remove_others
 from pipelines.outcome import (
     Failed,
@@ -112,7 +112,9 @@ def build_shards(
     }
     with alone(state):
         outcomes, usage = _earlier(tracks, mels), Usage()
-        results = parallel(jobs, ShardWorker, settings, workers=runtime.workers, progress=progress, usage=usage)
+        sizes = [sum(video_seconds(job.rows)) for job in jobs]
+        options: dict[str, Any] = {"workers": runtime.workers, "progress": progress, "usage": usage}
+        results = parallel(jobs, ShardWorker, settings, sizes=sizes, **options)
         with closing(results):
             for position, result in results:
                 if isinstance(result, Failed):  # not one clip but the shard: the disk, or our fault

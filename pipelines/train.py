@@ -5,8 +5,9 @@ Under torchrun all ranks call the same function; the first one writes and has th
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import avcat.losses
 import avcat.models
@@ -30,15 +31,17 @@ from avcat.errors import InputError
 from avcat.files import atomic_path
 from avcat.models.syncnet import SyncNet
 from avcat.training.avcat import AVCATTask
-from avcat.training.loop import Loggers, fingerprint_of, run, set_threads
+from avcat.training.loop import Loggers, fingerprint_of, precision_of, run
 from avcat.training.makeittalk import MakeItTalkTask
 from avcat.training.pc_avs import PCAVSTask
-from avcat.training.ranks import joined
+from avcat.training.ranks import joined, ranks
 from avcat.training.syncnet import SyncNetTask, judge, overfit
+from avcat.training.threads import Threads
 from avcat.training.wav2lip import Wav2LipTask
 from pipelines.state import code_hash, file_hash
 
 CACHE_BYTES = 4 << 30  # of decoded crops, held by one training
+PRECISION = "precision"  # as it is noted
 
 Method = TrainConfig | Wav2LipTraining | PCAVSTraining | MakeItTalkTraining
 TASKS: dict[type[Method], tuple[str, Any]] = {  # by settings: the kind of the model file, and who trains it
@@ -47,6 +50,7 @@ TASKS: dict[type[Method], tuple[str, Any]] = {  # by settings: the kind of the m
     PCAVSTraining: ("pc-avs", PCAVSTask),
     MakeItTalkTraining: ("makeittalk", MakeItTalkTask),
 }
+Trained = TypeVar("Trained", bound=SyncNetTraining | Method)
 
 
 def train_syncnet(
@@ -61,19 +65,20 @@ def train_syncnet(
 ) -> dict[str, float]:
     """Trains a SyncNet on `shards/train`, writes `out/model.pt`, and judges it on `shards/test`, people never seen."""
     _check_precision(config, runtime)
-    set_threads(runtime.threads)
-    size = config.model.image_size
-    with joined(runtime.device) as ranks:
+    threads = Threads(runtime.threads)
+    size, made_from = config.model.image_size, _fingerprint(config, inputs, shards)
+    with joined(runtime.device) as us:
+        config = _with_precision(config, state, made_from, runtime, loggers)
         train = _store(shards / "train", size, runtime, config.half)
         _check_sound(config.model, train, shards)
         task = SyncNetTask(config, train, _store(shards / "val", size, runtime), runtime.device)
         if runtime.compile:
             task.compile()
-        run(task, config.optimiser, state, loggers, fingerprint=_fingerprint(config, inputs, shards))
-        if not ranks.leads:
+        run(task, config.optimiser, state, loggers, fingerprint=made_from, threads=threads)
+        if not us.leads:
             return {}
         metrics = judge(task.averaged, _store(shards / "test", size, runtime), planted=True)
-        facts = {**metrics, "steps": config.optimiser.steps}
+        facts = {**metrics, "steps": config.optimiser.steps, PRECISION: config.optimiser.precision}
         save_model(out / "model.pt", "syncnet", task.averaged, config.model, inputs, facts)
         _finish(out, state, metrics)
     return metrics
@@ -83,9 +88,9 @@ def overfit_syncnet(
     config: SyncNetTraining, *, clips: int, steps: int, shards: Path, runtime: RuntimeConfig, loggers: Loggers
 ) -> dict[str, float]:
     """Whether the first `clips` training clips can be learnt by heart (`avcat.training.syncnet.overfit`)."""
-    set_threads(runtime.threads)
+    threads = Threads(runtime.threads)
     store = _store(shards / "train", config.model.image_size, runtime, first=clips)
-    return overfit(config, store, steps, runtime.device, loggers)
+    return overfit(config, store, steps, runtime.device, loggers, threads)
 
 
 def train_method(
@@ -106,24 +111,25 @@ def train_method(
     move.
     """
     _check_precision(config, runtime)
-    set_threads(runtime.threads)
+    threads = Threads(runtime.threads)
     size, (kind, task_of) = config.model.image_size, TASKS[type(config)]
     expert = None
     if syncnet is not None:
         network, _ = load_model(syncnet, "syncnet")
         assert isinstance(network, SyncNet)
         expert = network
-    with joined(runtime.device) as ranks:
+    made_from = _fingerprint(config, inputs, shards, *(file_hash(path) for path in (syncnet, offsets) if path))
+    with joined(runtime.device) as us:
+        config = _with_precision(config, state, made_from, runtime, loggers)
         train, held_out = (_store(shards / split, size, runtime, offsets=offsets) for split in ("train", "val"))
         _check_sound(config.model, train, shards)
         task = task_of(config, train, held_out, expert, runtime.device)
         if runtime.compile:
             task.compile()
-        made_from = _fingerprint(config, inputs, shards, *(file_hash(path) for path in (syncnet, offsets) if path))
-        metrics = run(task, config.optimiser, state, loggers, fingerprint=made_from)
-        if not ranks.leads:
+        metrics = run(task, config.optimiser, state, loggers, fingerprint=made_from, threads=threads)
+        if not us.leads:
             return {}
-        facts = {"steps": config.optimiser.steps, **metrics}
+        facts = {"steps": config.optimiser.steps, PRECISION: config.optimiser.precision, **metrics}
         save_model(out / "model.pt", kind, task.averaged, config.model, inputs, facts)
         _finish(out, state, metrics)
     return metrics
@@ -152,6 +158,14 @@ def _store(
 def _check_precision(config: SyncNetTraining | Method, runtime: RuntimeConfig) -> None:
     if config.optimiser.precision == "fp16" and runtime.device == "cpu":
         raise InputError("optimiser.precision: fp16 is for GPUs; on a processor take bf16 or fp32")
+
+
+def _with_precision(config: Trained, state: Path, made_from: str, runtime: RuntimeConfig, loggers: Loggers) -> Trained:
+    """The settings with the precision that this run computes in, which is noted."""
+    precision = precision_of(config.optimiser, state, made_from, runtime.device)
+    if ranks().leads:
+        loggers.note(PRECISION, precision)
+    return replace(config, optimiser=replace(config.optimiser, precision=precision))
 
 
 def _check_sound(model: Any, store: ClipStore, shards: Path) -> None:

@@ -126,6 +126,7 @@ def _worker(config: dict[str, Any]) -> None:
     loggers = Loggers(
         lambda *content: told.put(("scalars", content)),
         lambda *content: told.put(("image", content)),
+        lambda *content: told.put(("note", content)),
     )
     try:
         figures = config["training"](*config["arguments"], loggers=loggers, **config["settings"])

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -39,18 +40,27 @@ def run_stage(work: Callable[[], None]) -> int:
 
 
 @contextmanager
-def bar(what: str, unit: str = "clip") -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, as the callback (done, total) that pipelines take. Rare lines where no one watches.
+def bar(what: str, unit: str = "clip") -> Iterator[Callable[[float, float], None]]:
+    """A progress bar, as the callback (done, total) that pipelines take. Rare lines if no one watches.
 
-    Of the processes that torchrun started, the first alone shows one.
+    The time that is left is forecast from the first report on: what came before, as the start of workers, happens once.
+    Of the processes that torchrun started, only the first shows one.
     """
     watched, silent = sys.stderr.isatty(), os.environ.get("RANK", "0") != "0"
     with tqdm(
-        desc=what, unit=unit, mininterval=0.2 if watched else 5.0, dynamic_ncols=watched, disable=silent
+        desc=what,
+        unit=unit,
+        mininterval=0.2 if watched else 5.0,
+        smoothing=0.02 if watched else 0.3,
+        dynamic_ncols=watched,
+        disable=silent,
     ) as shown:
 
-        def progress(done: int, total: int) -> None:
-            shown.total = total
-            shown.update(done - shown.n)
+        def progress(done: float, total: float) -> None:
+            shown.total, now = round(total), round(done)
+            if not shown.n:
+                shown.initial = shown.n = shown.last_print_n = now
+                shown.start_t = shown.last_print_t = time.time()
+            shown.update(now - shown.n)
 
         yield progress

@@ -45,6 +45,11 @@ class Run:
         """A uint8 [H, W, 3] RGB picture, kept for each step."""
         mlflow.log_image(image, key=name, step=step)
 
+    def note(self, name: str, text: str) -> None:
+        """Prints a fact that is known only now, as the precision of a training, and keeps it as a tag."""
+        print(f"{name}: {text}", flush=True)
+        mlflow.set_tag(name, text)
+
     def log_outcomes(self, counts: Mapping[str, Any]) -> None:
         """A picture of what became of the clips: `clips` by status, `rejected` and `failed` by reason."""
         bars = {"ok": counts["clips"]["ok"]}
@@ -82,6 +87,9 @@ class Untracked(Run):
         pass
 
     def log_image(self, name: str, step: int, image: np.ndarray) -> None:
+        pass
+
+    def note(self, name: str, text: str) -> None:
         pass
 
     def log_bars(self, name: str, title: str, bars: Mapping[str, float]) -> None:

@@ -25,7 +25,7 @@ def loggers(run: Run, what: str, steps: int) -> Iterator[Loggers]:
             if step % LOG_EVERY == 0 or step == steps or any(name.startswith(RARE) for name in figures):
                 run.log(step, figures)
 
-        yield Loggers(scalars, run.log_image)
+        yield Loggers(scalars, run.log_image, run.note)
 
 
 def conclude(run: Run, metrics: Mapping[str, Any], model: Path, name: str, params: Params, settings: Any) -> None:

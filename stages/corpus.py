@@ -14,7 +14,7 @@ def work() -> None:
     """Writes `out/<profile>/corpus/<corpus>/<split>/<speaker>/<name>.mp4`."""
     params = load()
     with tracked("corpus", {"corpus": params.corpus}) as run:
-        with connect(params.runtime), bar("render") as progress:
+        with connect(params.runtime), bar("render", "frame") as progress:
             counts = render_corpus(
                 params.corpus, params.out / "corpus", workers=params.runtime.workers, progress=progress
             )

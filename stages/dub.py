@@ -74,7 +74,7 @@ def work() -> None:
     folder = params.out / "dub"
     with tracked("dub", {"video": video, "sound": sound}, [manifest, model]) as run:
         device = with_device(params.runtime).device
-        dubber = Dubber.from_checkpoint(model, device, precision="fp32")
+        dubber = Dubber.from_checkpoint(model, device)
         with bar("dub", "frame") as progress:
             out = folder / "dubbed.mp4"
             result = dubber.dub(video, sound, out, threads=1, progress=lambda _, done, total: progress(done, total))

@@ -15,7 +15,7 @@ def work() -> None:
     params = load()
     manifest = params.out / "manifest.parquet"
     with tracked("mels", {"mel": params.mel, "data": params.data}, [manifest]) as run:
-        with connect(params.runtime), bar("mels") as progress:
+        with connect(params.runtime), bar("mels", "s of video") as progress:
             counts = compute_mels(
                 params.mel,
                 params.data,

@@ -24,6 +24,7 @@ from avcat.errors import InputError
 from avcat.files import atomic_path
 from stages._main import run_stage
 from stages._params import FILE, ROOT, check, load, rows_in_force
+from stages.forecast import forecast
 
 PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
 ROWS_LINE = re.compile(r"^rows: *(\{.*?\})", re.MULTILINE | re.DOTALL)  # DVC, which rewrites the file, wraps it
@@ -106,11 +107,12 @@ def reproduce(profile: str, rows: str | None) -> None:
     set_profile(profile, ROOT / FILE)
     if rows:
         set_rows(rows, ROOT / FILE)
-    if not stale():
-        print(f"{profile}: everything is up to date", flush=True)
-    else:
+    if waiting := stale():
         check_networks(profile)
+        print(f"{profile}: {forecast(load(profile), waiting, rows_in_force())}", flush=True)
         _run_stages(profile)
+    else:
+        print(f"{profile}: everything is up to date", flush=True)
     show_results(Path("out") / profile)
 
 

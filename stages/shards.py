@@ -20,7 +20,7 @@ def work() -> None:
     manifest, tracks, mels = out / "manifest.parquet", out / "tracks", out / "mels"
     settings = {"data": data, "align": params.align, "mel": params.mel}
     with tracked("shards", settings, [manifest, tracks, mels]) as run:
-        with connect(params.runtime), bar("shards", "shard") as progress:
+        with connect(params.runtime), bar("shards", "s of video") as progress:
             counts = build_shards(
                 params.inputs,
                 data.jpeg_quality,

@@ -16,7 +16,7 @@ def work() -> None:
     params = load()
     manifest = params.out / "manifest.parquet"
     with tracked("tracks", {"data": params.data}, [manifest]) as run:
-        with connect(params.runtime), bar("find faces") as progress:
+        with connect(params.runtime), bar("find faces", "s of video") as progress:
             counts = track_clips(
                 params.data,
                 manifest,

@@ -220,6 +220,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
     from avcat.credentials import signing
     from avcat.dubbing import Dubber, DubSettings  # slow to import
+    from avcat.nn.precision import resolved
 
     if arguments.syncnet is not None:
         _tell_offset(arguments)
@@ -242,7 +243,9 @@ def _run(arguments: argparse.Namespace) -> None:
     started = time.monotonic()
     with signing(arguments.output, credentials) as out, Bars(quiet=arguments.quiet) as bars:
         summary = dubber.dub(arguments.video, arguments.audio, out, settings, progress=bars.update)
-    _tell(summary, arguments, time.monotonic() - started)
+    took_s = time.monotonic() - started
+    precision = "fp32" if model.suffix == ONNX_SUFFIX else resolved(arguments.precision, arguments.device)
+    _tell(summary, arguments, took_s, precision)
 
 
 def _voices(given: "list[tuple[Which, Path]]") -> "dict[Which, Path]":
@@ -262,8 +265,9 @@ def _tell_offset(arguments: argparse.Namespace) -> None:
     print(f"{arguments.video}: {found or 'no sound, or too little of a face, to tell its own offset'}")
 
 
-def _tell(summary: "DubSummary", arguments: argparse.Namespace, took_s: float) -> None:
+def _tell(summary: "DubSummary", arguments: argparse.Namespace, took_s: float, precision: str) -> None:
     for warning in summary.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if not arguments.quiet:
-        print(f"{arguments.output}: {summary.told}; {took_s:.1f} s, {summary.frames / took_s:.1f} frames/s")
+        speed = f"{took_s:.1f} s, {summary.frames / took_s:.1f} frames/s in {precision}"
+        print(f"{arguments.output}: {summary.told}; {speed}")

@@ -43,6 +43,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
     from avcat.dubbing.fit import fit, strip_of  # slow to import
     from avcat.face.landmarks import MediaPipeDetector
+    from avcat.training.threads import Threads
 
     check_output(strip_of(arguments.output), tuple(arguments.clips), ".png", "a strip of pictures")
     with Bars(quiet=arguments.quiet) as bars:
@@ -53,10 +54,11 @@ def _run(arguments: argparse.Namespace) -> None:
             MediaPipeDetector(),
             steps=arguments.steps,
             device=arguments.device,
+            threads=Threads(),
             progress=bars.update,
         )
     if not arguments.quiet:
         print(
             f"{arguments.output}: held-out error {done.before:.4f} before, {done.after:.4f} after {done.best_step} "
-            f"steps; trained on {done.frames} frames, held out {done.held_out}"
+            f"steps; trained on {done.frames} frames, held out {done.held_out}; {done.precision}"
         )

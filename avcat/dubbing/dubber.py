@@ -192,13 +192,12 @@ class Dubber:
     def from_checkpoint(cls, path: str | Path, device: str = "cpu", **options: Any) -> "Dubber":
         """With a model file of kind `avcat` and Face Mesh; `options` as for `avcat.redraw.Redrawer.from_checkpoint`.
 
-        But precision is "auto" by default. Raises InputError where the file cannot be used.
+        Raises InputError if the file cannot be used.
         """
         from avcat.face.landmarks import MediaPipeDetector
         from avcat.redraw import Redrawer  # torch; whoever brings another redrawer does without
 
-        redrawer = Redrawer.from_checkpoint(path, device, **{"precision": "auto", **options})
-        return cls(redrawer, MediaPipeDetector(max_faces=_MAX_FACES))
+        return cls(Redrawer.from_checkpoint(path, device, **options), MediaPipeDetector(max_faces=_MAX_FACES))
 
     def dub(
         self,

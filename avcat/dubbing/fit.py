@@ -24,8 +24,10 @@ from avcat.face.landmarks import FaceDetector
 from avcat.files import atomic_path
 from avcat.media.mel import COLUMNS_PER_FRAME
 from avcat.models.avcat import AVCAT
+from avcat.nn.precision import Precision, quickest
 from avcat.training.generator import strip
 from avcat.training.person import PersonTask
+from avcat.training.threads import Threads
 
 STEPS, VALIDATE_EVERY, PATIENCE = 150, 50, 2  # validations in a row that bring nothing
 PASSES = 40  # over the frames, at most: few are soon known by heart
@@ -46,6 +48,7 @@ class Fitted:
     best_step: int
     frames: int  # trained on
     held_out: int
+    precision: Precision  # computed in
 
 
 class PersonStore:
@@ -89,13 +92,14 @@ def fit(
     steps: int = STEPS,
     device: str = "cpu",
     seed: int = 0,
+    threads: Threads | None = None,
     progress: Progress = lambda *_: None,
 ) -> Fitted:
     """Writes `out`, a model file as `avcat dub` takes it, and beside it a strip of held-out moments (`strip_of`).
 
     Of all clips together ten minutes count, the first ones. The strip has three rows for each of some stretches: the
-    truth, what `model` drew, what `out` draws. The same inputs give the same weights. Raises InputError where an input
-    cannot be used or shows the face for too short.
+    truth, what `model` drew, what `out` draws. The same inputs and the same number of threads give the same weights;
+    `threads` are adapted after each step. Raises InputError if an input cannot be used or shows the face too briefly.
     """
     network, file = load_model(model, "avcat", device)
     assert isinstance(network, AVCAT)
@@ -112,9 +116,17 @@ def fit(
         )
     progress("fit", 0, steps)  # strips and the first judgement take a while
     before = strip(network, held_out, device)  # type: ignore[arg-type]
-    done = fit_network(network, train, held_out, steps=steps, device=device, seed=seed, progress=progress)
+    done = fit_network(
+        network, train, held_out, steps=steps, device=device, seed=seed, threads=threads, progress=progress
+    )
     after = strip(network, held_out, device)  # type: ignore[arg-type]
-    facts = {**file.facts, "fitted_steps": done.best_step, "fitted_l1_before": done.before, "fitted_l1": done.after}
+    facts = {
+        **file.facts,
+        "fitted_steps": done.best_step,
+        "fitted_precision": done.precision,
+        "fitted_l1_before": done.before,
+        "fitted_l1": done.after,
+    }
     save_model(out, "avcat", network, network.config, file.inputs, facts)
     strips = cv2.cvtColor(_three_rows(before, after, size), cv2.COLOR_RGB2BGR)
     with atomic_path(strip_of(out)) as png:
@@ -135,6 +147,7 @@ def fit_network(
     steps: int = STEPS,
     device: str = "cpu",
     seed: int = 0,
+    threads: Threads | None = None,
     progress: Progress = lambda *_: None,
 ) -> Fitted:
     """Gives `network` the weights that draw `held_out` best while it learns from `train`, for `steps` at most."""
@@ -147,6 +160,8 @@ def fit_network(
     done = 0
     for number, batch in enumerate(task.batches(0, steps)):
         task.step(number, batch)
+        if threads:
+            threads.adapt()
         done = number + 1
         progress("fit", done, steps)
         if done % VALIDATE_EVERY == 0 or done == steps:
@@ -157,7 +172,7 @@ def fit_network(
                 break
     network.load_state_dict(best)
     after, best_step = min(tried)
-    return Fitted(before, after, done, best_step, sum(train.lengths), sum(held_out.lengths))
+    return Fitted(before, after, done, best_step, sum(train.lengths), sum(held_out.lengths), quickest(device))
 
 
 def _copy(network: Module) -> dict[str, Tensor]:
@@ -188,7 +203,7 @@ def _settings(network: AVCAT, steps: int, seed: int) -> TrainConfig:
         weight_decay=0.0,
         gradient_clip=1.0,
         ema_decay=0.99,
-        precision="bf16",
+        precision="auto",
         seed=seed,
         validate_every=VALIDATE_EVERY,
         checkpoint_every=steps,

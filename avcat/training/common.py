@@ -9,9 +9,13 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from avcat.config import OptimiserConfig
+from avcat.nn.attention import PositionBias
 from avcat.seeding import seed_of
 from avcat.training.augment import LIGHT_DRAWS, MOVE_DRAWS
+from avcat.training.muon import Muon
 from avcat.training.ranks import average_gradients
+
+RGB = 3  # channels of a picture
 
 
 class Resumable:
@@ -37,29 +41,27 @@ def step_draws(config: OptimiserConfig, step: int, share: range, *, windows: int
 
 
 class Optimiser:
-    """One or two torch optimisers that share out the parameters that learn: matrices to Muon if wanted, else AdamW.
+    """One or two torch optimisers that share the parameters that learn: matrices to Muon if wanted, else AdamW.
 
-    Muon (Jordan et al., 2024) makes a matrix's step orthogonal, so that it learns in all directions alike; torch scales
-    it to the size that AdamW's would have, so both use one learning rate. A convolution's kernel is a matrix from what
-    it sees at one place to what it says there. In fp16 losses are scaled up, so that small gradients do not vanish, and
-    gradients back (torch's GradScaler).
+    A convolution's kernel is a matrix from what it sees at one place to what it says there. Tables of position biases
+    and kernels that end in RGB are no maps between features, so they learn by AdamW. In fp16 losses are scaled up, so
+    that small gradients do not vanish, and gradients back (torch's GradScaler).
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, config: OptimiserConfig) -> None:
-        self.parameters = [p for p in parameters if p.requires_grad]
-        self._kernels = [p for p in self.parameters if p.ndim == 4 and config.muon]
+    def __init__(self, network: nn.Module, learning_rate: float, config: OptimiserConfig) -> None:
+        self.parameters = [p for p in network.parameters() if p.requires_grad]
+        chosen = _matrices(network) if config.muon else set()
+        self._kernels = [p for p in self.parameters if p.ndim == 4 and p in chosen]
         self._views = [nn.Parameter(_as_matrix(p.detach())) for p in self._kernels]  # which share their memory
         assert all(view.data_ptr() == p.data_ptr() for view, p in zip(self._views, self._kernels, strict=True))
-        matrices = [p for p in self.parameters if p.ndim == 2 and config.muon] + self._views
-        others = [p for p in self.parameters if p.ndim not in (2, 4) or not config.muon]
+        matrices = [p for p in self.parameters if p.ndim == 2 and p in chosen] + self._views
+        others = [p for p in self.parameters if p not in chosen]
         betas, decay = (config.beta1, config.beta2), config.weight_decay
         self.parts: list[torch.optim.Optimizer] = []
         if others:
             self.parts.append(torch.optim.AdamW(others, learning_rate, betas=betas, weight_decay=decay))
         if matrices:
-            self.parts.append(
-                torch.optim.Muon(matrices, learning_rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
-            )
+            self.parts.append(Muon(matrices, learning_rate, weight_decay=decay))
         self._stepped = others + matrices
         device = self.parameters[0].device.type if self.parameters else "cpu"
         self._scaler = torch.amp.GradScaler(device, enabled=config.precision == "fp16")
@@ -102,6 +104,12 @@ class Optimiser:
             part.load_state_dict(content)
         if self._scaler.is_enabled():  # a disabled one has no state, and takes none
             self._scaler.load_state_dict(state[-1])
+
+
+def _matrices(network: nn.Module) -> set[nn.Parameter]:
+    """The parameters that Muon can teach."""
+    tables = {module.table for module in network.modules() if isinstance(module, PositionBias)}
+    return {p for p in network.parameters() if (p.ndim == 2 and p not in tables) or (p.ndim == 4 and p.shape[0] != RGB)}
 
 
 def _as_matrix(kernel: Tensor) -> Tensor:

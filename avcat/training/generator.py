@@ -28,7 +28,6 @@ STRIP_CLIPS = 6
 STRIP_FRAMES = 8
 VALIDATION_WINDOWS = 8
 SHARES_EVERY = 50  # steps
-MEASURE_EVERY = 10  # steps, after which losses of weight 0 are measured, too: they cost time, and teach nothing
 
 
 class Sample(NamedTuple):
@@ -79,8 +78,8 @@ class GeneratorTask(Resumable):
         """Averages and optimisers, of the weights as they are now."""
         config = self.config.optimiser
         self.ema = ema_of(self.generator, config.ema_decay)
-        self.optimiser_g = Optimiser(self.generator.parameters(), config.learning_rate, config)
-        self.optimiser_d = Optimiser(self.discriminator.parameters(), self.config.discriminator_learning_rate, config)
+        self.optimiser_g = Optimiser(self.generator, config.learning_rate, config)
+        self.optimiser_d = Optimiser(self.discriminator, self.config.discriminator_learning_rate, config)
 
     @abstractmethod
     def weights(self, number: int) -> dict[str, float]:
@@ -105,7 +104,6 @@ class GeneratorTask(Resumable):
         inputs = self.sample(batch, step_draws(optimiser, number, self.sampler.share))
         parts = [Sample(*tensors) for tensors in zip(*(t.chunk(self.config.accumulate) for t in inputs), strict=True)]
         wanted = [name for name, weight in weights.items() if weight]
-        idle = [name for name in self._known() if name not in wanted] if (number + 1) % MEASURE_EVERY == 0 else []
         seen: list[dict[str, float]] = []
         pictures: list[tuple[Tensor, Tensor]] = []  # true, drawn
         shares: dict[str, float] = {}
@@ -117,12 +115,11 @@ class GeneratorTask(Resumable):
                     redrawn = self.draw(self.generator, sample)
                     drawn = self.generator.composite(truth, redrawn.prediction)
                     losses = self.losses(wanted, redrawn, drawn, sample)
-                    measured = self._measure(idle, redrawn, drawn, sample)
                 weighted = {name: weights[name] * loss for name, loss in losses.items()}
                 if number % SHARES_EVERY == 0 and not seen:
                     shares.update(gradient_shares(weighted, drawn))
                 total = sum(weighted.values(), truth.new_zeros(()))
-                seen.append({name: value.item() for name, value in losses.items()} | measured | {"total": total.item()})
+                seen.append({name: value.item() for name, value in losses.items()} | {"total": total.item()})
                 pictures.append((truth, drawn.detach()))
                 yield total
 

@@ -7,7 +7,6 @@ the seed and the step, so a run that was stopped and resumed gives the same loss
 import csv
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,10 +21,13 @@ from avcat.config import OptimiserConfig
 from avcat.data.windows import Batch
 from avcat.errors import InputError
 from avcat.files import atomic_path
-from avcat.training.ranks import ranks
+from avcat.nn.precision import Precision, resolved
+from avcat.training.ranks import agreed, ranks
+from avcat.training.threads import Threads
 
 LogScalars = Callable[[int, dict[str, float]], None]
 LogImage = Callable[[str, int, np.ndarray], None]
+LogNote = Callable[[str, str], None]
 MAX_BAD_STEPS = 20  # skipped in a row before the run gives up
 SPEED = ("step_s", "images_per_s", "data_wait_share", "gpu_memory_gib")  # figures of the machine, not of what is learnt
 
@@ -56,10 +58,11 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class Loggers:
-    """Where figures and pictures go."""
+    """Where figures and pictures go, and what is noted once: a name and a text."""
 
     scalars: LogScalars
     image: LogImage
+    note: LogNote = lambda *_: None
 
 
 def learning_rate_factor(step: int, config: OptimiserConfig) -> float:
@@ -71,11 +74,18 @@ def learning_rate_factor(step: int, config: OptimiserConfig) -> float:
 
 
 def run(
-    task: Task, config: OptimiserConfig, state_dir: Path, loggers: Loggers, *, fingerprint: str
+    task: Task,
+    config: OptimiserConfig,
+    state_dir: Path,
+    loggers: Loggers,
+    *,
+    fingerprint: str,
+    threads: Threads | None = None,
 ) -> dict[str, float]:
     """Trains to `config.steps`, going on from the newest readable checkpoint in `state_dir` if there is one.
 
     A checkpoint of other settings (another `fingerprint`) is not used. Curves are kept in `state_dir/curves.csv`.
+    `threads` are adapted after each step.
     Where several ranks train together all call this with the same folder; the first one validates, logs and writes.
     Returns the figures of the last validation; nothing on the other ranks.
     """
@@ -93,6 +103,8 @@ def run(
         done, now = number + 1, time.perf_counter()
         measured = speed(batch.frames.shape, now - last, waited)
         last = now
+        if threads:
+            threads.adapt()
         images: dict[str, np.ndarray] = {}
         if leads and (done % config.validate_every == 0 or done == config.steps):
             held_out, images = task.validate(done)
@@ -106,7 +118,7 @@ def run(
             loggers.image(name, done, image)
         if done % config.checkpoint_every == 0 or done == config.steps:
             history.flush()
-            save(task, state_dir, done, fingerprint, config.keep_checkpoints)
+            save(task, state_dir, done, fingerprint, config)
     return {name.removeprefix("val_"): value for name, value in history.rows[-1].items() if name.startswith("val_")}
 
 
@@ -157,11 +169,12 @@ def checkpoints(state_dir: Path) -> list[Path]:
     return sorted(state_dir.glob("step-*.pt"))
 
 
-def save(task: Task, state_dir: Path, done: int, fingerprint: str, keep: int) -> None:
-    """Writes a checkpoint atomically, then deletes all but the newest `keep`."""
+def save(task: Task, state_dir: Path, done: int, fingerprint: str, config: OptimiserConfig) -> None:
+    """Writes a checkpoint atomically, then deletes all but the newest `config.keep_checkpoints`."""
+    content = {"done": done, "fingerprint": fingerprint, "precision": config.precision, "state": task.state()}
     with atomic_path(state_dir / f"step-{done:08d}.pt") as part:
-        torch.save({"done": done, "fingerprint": fingerprint, "state": task.state()}, part)
-    for path in checkpoints(state_dir)[:-keep]:
+        torch.save(content, part)
+    for path in checkpoints(state_dir)[: -config.keep_checkpoints]:
         path.unlink()
 
 
@@ -170,28 +183,39 @@ def resume(task: Task, state_dir: Path, fingerprint: str) -> int:
 
     Without one that is 0, and the others are deleted: `save` keeps the newest by their steps, whosever they are.
     """
-    for path in reversed(checkpoints(state_dir)):
-        try:
-            content = read_archive(path, "a checkpoint")
-        except InputError as error:
-            print(f"{error}; trying the one before", flush=True)
-            continue
-        if content["fingerprint"] == fingerprint:
-            task.load_state(content["state"])
-            print(f"going on from {path.name}", flush=True)
-            return int(content["done"])
+    content = _newest(state_dir, fingerprint)
+    if content:
+        task.load_state(content["state"])
+        print(f"going on from step {content['done']}", flush=True)
+        return int(content["done"])
     if ranks().leads:
         for path in checkpoints(state_dir):
             path.unlink()
     return 0
 
 
+def precision_of(config: OptimiserConfig, state_dir: Path, fingerprint: str, device: str) -> Precision:
+    """The precision that all ranks train in. For `auto` that of the checkpoint to go on from, else the quickest.
+
+    If the ranks' devices differ, it is one that none of them emulates.
+    """
+    begun = _newest(state_dir, fingerprint) if config.precision == "auto" else None
+    return agreed(begun["precision"] if begun else resolved(config.precision, device))
+
+
+def _newest(state_dir: Path, fingerprint: str) -> dict[str, Any] | None:
+    """The newest readable checkpoint, if its settings are the same."""
+    for path in reversed(checkpoints(state_dir)):
+        try:
+            content: dict[str, Any] = read_archive(path, "a checkpoint")
+        except InputError as error:
+            print(f"{error}; trying the one before", flush=True)
+            continue
+        if content["fingerprint"] == fingerprint:
+            return content
+    return None
+
+
 def fingerprint_of(*parts: Any) -> str:
     """A text that is equal where the settings are: JSON with sorted keys."""
     return json.dumps(parts, sort_keys=True, default=str)
-
-
-def set_threads(threads: int) -> None:
-    """How many threads torch computes with; 0 shares out the cores among the processes that torchrun started here."""
-    beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) // beside))

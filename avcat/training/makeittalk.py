@@ -19,7 +19,7 @@ from avcat.models.syncnet import SyncNet
 from avcat.nn.precision import autocast
 from avcat.training.augment import LIGHT_DRAWS, mirror_and_light, to_network
 from avcat.training.common import Optimiser, Resumable, ema_of, step_draws, update
-from avcat.training.generator import MEASURE_EVERY, STRIP_CLIPS, STRIP_FRAMES, VALIDATION_WINDOWS, side_by_side
+from avcat.training.generator import STRIP_CLIPS, STRIP_FRAMES, VALIDATION_WINDOWS, side_by_side
 from avcat.training.hearing import start_audio_branch
 from avcat.training.loop import learning_rate_factor
 from avcat.training.ranks import average, ranks
@@ -64,7 +64,7 @@ class MakeItTalkTask(Resumable):
         )
         start_audio_branch(self.network.landmarks.audio, config, expert, train, device)
         self.ema = ema_of(self.network, optimiser.ema_decay)
-        self.optimiser = Optimiser(self.network.parameters(), optimiser.learning_rate, optimiser)
+        self.optimiser = Optimiser(self.network, optimiser.learning_rate, optimiser)
 
     def compile(self) -> None:
         """Has torch compile what a step runs, when it first runs it."""
@@ -78,11 +78,10 @@ class MakeItTalkTask(Resumable):
     def step(self, number: int, batch: Batch) -> dict[str, float]:
         optimiser, weights = self.config.optimiser, self.weights()
         talk = self.talk(self.train, batch, step_draws(optimiser, number, self.sampler.share))
-        names = [name for name, weight in weights.items() if weight or (number + 1) % MEASURE_EVERY == 0]
+        names = [name for name, weight in weights.items() if weight]
         with autocast(optimiser.precision, self.device):
             losses = self.losses(names, self.network, talk)
-        wanted = [weights[name] * loss for name, loss in losses.items() if weights[name]]
-        total = sum(wanted, talk.truth.new_zeros(()))
+        total = sum((weights[name] * loss for name, loss in losses.items()), talk.truth.new_zeros(()))
         rate = optimiser.learning_rate * learning_rate_factor(number, optimiser)
         norm = update(self.optimiser, [total], 1, rate, optimiser.gradient_clip)
         if math.isfinite(norm):

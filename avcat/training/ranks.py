@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from avcat.errors import InputError
+from avcat.nn.precision import Precision
 
 
 class Ranks(NamedTuple):
@@ -89,6 +90,16 @@ def average(figures: dict[str, float]) -> dict[str, float]:
     values = torch.tensor(list(figures.values()), dtype=torch.float64, device=device)
     dist.all_reduce(values)
     return dict(zip(figures, (values / world).tolist(), strict=True))
+
+
+def agreed(precision: Precision) -> Precision:
+    """fp32 unless all ranks say the same."""
+    world = ranks().world
+    if world == 1:
+        return precision
+    said: list[Precision] = ["fp32"] * world
+    dist.all_gather_object(said, precision)
+    return said[0] if len(set(said)) == 1 else "fp32"
 
 
 def gather(rows: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from avcat.training.augment import LIGHT_DRAWS, mirror_and_light, misalign, to_n
 from avcat.training.common import Optimiser, Resumable, ema_of, step_draws, update
 from avcat.training.loop import Loggers, learning_rate_factor, run
 from avcat.training.ranks import gather, ranks
+from avcat.training.threads import Threads
 
 MIDDLE = WINDOW_FRAMES // 2
 FAR_FRAMES = 5  # "another moment": so far away at least
@@ -47,7 +48,7 @@ class SyncNetTask(Resumable):
         torch.manual_seed(optimiser.seed)
         self.network = SyncNet(config.model).to(memory_format=torch.channels_last).to(device)
         self.ema = ema_of(self.network, optimiser.ema_decay)
-        self.optimiser = Optimiser(self.network.parameters(), optimiser.learning_rate, optimiser)
+        self.optimiser = Optimiser(self.network, optimiser.learning_rate, optimiser)
         self.sampler = WindowSampler(
             train,
             seed=optimiser.seed,
@@ -103,7 +104,14 @@ class SyncNetTask(Resumable):
         return network
 
 
-def overfit(config: SyncNetTraining, store: ClipStore, steps: int, device: str, loggers: Loggers) -> dict[str, float]:
+def overfit(
+    config: SyncNetTraining,
+    store: ClipStore,
+    steps: int,
+    device: str,
+    loggers: Loggers,
+    threads: Threads | None = None,
+) -> dict[str, float]:
     """Learns the clips of `store` by heart, without augmentation, and is judged on the same clips; keeps nothing.
 
     What cannot even do this will not learn from more clips: sound and picture do not belong together, or the settings
@@ -120,7 +128,7 @@ def overfit(config: SyncNetTraining, store: ClipStore, steps: int, device: str, 
     )
     task = SyncNetTask(replace(config, optimiser=optimiser, augment=False, chance_steps=0), store, store, device)
     with tempfile.TemporaryDirectory(prefix="avcat-overfit-") as state:
-        run(task, optimiser, Path(state), loggers, fingerprint="overfit")
+        run(task, optimiser, Path(state), loggers, fingerprint="overfit", threads=threads)
     return judge(task.averaged, store, planted=True)
 
 

@@ -1,0 +1,206 @@
+"""`python -m stages.forecast`: how long what is left of a reproduction will take on this machine.
+
+Trainings are measured: a few steps of each network that is to be trained, on noise. All else is arithmetic, from what
+it took on a known machine and how much longer a rendered clip takes here than there.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avcat.errors import InputError
+from stages._main import run_stage
+from stages._params import Params, load
+
+# Of two cores of an AMD EPYC (Zen 4), 30 November 2026; all but STAGE_S in seconds of one core.
+STAGE_S = 8.0  # to start a stage: Python, MLflow, Ray's workers, DVC's hashes
+PER_VIDEO_S = {"corpus": 0.21, "manifest": 0.0, "tracks": 0.16, "mels": 0.01, "shards": 0.09}
+PER_SCORED_FRAME = 0.04  # of detection, sync and image metrics, besides drawing
+RENDERED_S, RENDER_TOOK_S = 2.0, 0.42  # a clip that is rendered to compare machines
+DRAWN_STEPS = 0.35  # what drawing a frame takes of what learning from it takes
+ORDER = ("corpus", "manifest", "tracks", "mels", "shards", "syncnet", "evaluator", "offsets")  # then by rows
+WORD_S = 1.25  # a clip of synth-words, on average
+LOOK_S = 1.0  # how long we look at what other programs do
+TIMED_STEPS = 2
+
+
+def forecast(params: Params, stale: Iterable[str], rows: Sequence[str]) -> str:
+    """What to tell before the stages in `stale` (as DVC names them) run: machine, precision, time.
+
+    `rows` are the methods that are trained.
+    """
+    from avcat.nn.precision import quickest, resolved  # torch, which takes a while
+    from avcat.training.threads import TOLERATED, Threads, used_by_others
+    from pipelines.cluster import cpu_count
+    from pipelines.resources import with_device
+    from stages.train import settings
+
+    runtime = with_device(params.runtime)
+    cores, others = runtime.num_cpus or cpu_count(), used_by_others(LOOK_S)
+    Threads(runtime.threads)
+    waiting = with_dependents(stale)
+    slower = rendering_took() / RENDER_TOOK_S
+    video_s = seconds_of_video(params)
+    total = STAGE_S * len(waiting)
+    total += sum(video_s * PER_VIDEO_S.get(stage, 0.0) for stage in waiting) * slower / cores
+    precisions = set()
+    per_frame: dict[str, float] = {}
+    trainings: dict[str, Any] = {"syncnet": params.syncnet, "evaluator": params.evaluator}
+    trainings |= {row: settings(row)[1] for row in rows}
+    for name, config in trainings.items():
+        stages = [stage for stage in waiting if stage == name or stage.endswith(f"@{name}")]
+        scored = [stage for stage in waiting if stage.startswith("evaluate") and f"@{name}-" in stage]
+        if stages or scored:
+            step = step_s(config, params, runtime.device)
+            precisions.add(resolved(config.optimiser.precision, runtime.device))
+            total += step * config.optimiser.steps * len(stages)
+            per_frame[name] = step / frames_per_step(config)
+    for stage in waiting:
+        if stage.startswith("evaluate"):
+            row = stage.partition("@")[2].rpartition("-synth-")[0]
+            drawing = DRAWN_STEPS * per_frame.get(row, 0.0) * cores
+            total += scored_frames(params) * (PER_SCORED_FRAME * slower + drawing) / cores
+    why = (
+        "" if runtime.device != "cpu" or quickest("cpu") == "bf16" else "; this processor has no instructions for bf16"
+    )
+    where = f"{cores} cores" if runtime.device == "cpu" else f"a GPU and {cores} cores"
+    said = f"{len(waiting)} stages on {where}, in {' and '.join(sorted(precisions)) or 'any precision'}{why}"
+    said += f": about {rounded(total)}"
+    if others > TOLERATED:
+        said += f"\nother programs use {others:.1f} of the {cores} cores; without them it would be sooner"
+    return said
+
+
+def with_dependents(stale: Iterable[str]) -> list[str]:
+    """Stale stages, and those that have to run again once these have run, which DVC cannot know yet."""
+    found = list(stale)
+    first = min((ORDER.index(stage) for stage in found if stage in ORDER), default=len(ORDER))
+    return found + [stage for stage in ORDER[first + 1 :] if stage not in found]
+
+
+def rendering_took() -> float:
+    """Seconds of this process that a short rendered clip takes, the quicker of two."""
+    from avcat.config import CorpusConfig, SpeakersConfig
+    from avcat.synth.corpus import plan, render
+
+    one, nobody = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (1, 0))
+    took = []
+    with tempfile.TemporaryDirectory(prefix="avcat-") as folder:
+        for seed in range(2):
+            (spec,) = plan(CorpusConfig(0, 256, nobody, one, (RENDERED_S, RENDERED_S)))
+            start = time.process_time()
+            render(replace(spec, width=256, height=256), Path(folder, str(seed)))
+            took.append(time.process_time() - start)
+    return min(took)
+
+
+def seconds_of_video(params: Params) -> float:
+    """As the manifest has it; before there is one, what the corpora that we render ourselves will have."""
+    from pipelines.clips import read_manifest, video_seconds
+
+    manifest = params.out / "manifest.parquet"
+    if manifest.exists():
+        return sum(video_seconds(read_manifest(manifest)))
+    words, wild = (
+        (part.train + part.val + part.test) * part.clips_per_speaker
+        for part in (params.corpus.words, params.corpus.wild)
+    )
+    return words * WORD_S + wild * sum(params.corpus.wild_seconds) / 2
+
+
+def scored_frames(params: Params) -> float:
+    """Of one evaluation, of the rendered corpora on average."""
+    words, wild = params.corpus.words, params.corpus.wild
+    seconds = (WORD_S + sum(params.corpus.wild_seconds) / 2) / 2
+    clips = (words.test * words.clips_per_speaker + wild.test * wild.clips_per_speaker) / 2
+    return 25 * seconds * min(clips, params.evaluate.clips_per_corpus or clips)
+
+
+def frames_per_step(config: Any) -> int:
+    """That the network sees in a training step."""
+    from avcat.data.schema import WINDOW_FRAMES
+
+    return int(config.optimiser.batch_clips * getattr(config, "windows_per_clip", 1) * WINDOW_FRAMES)
+
+
+def step_s(config: Any, params: Params, device: str) -> float:
+    """Seconds of a training step of a network, the quickest of TIMED_STEPS after a first one."""
+    import torch
+
+    from avcat.models.syncnet import SyncNet
+    from avcat.training.syncnet import SyncNetTask
+    from pipelines.train import TASKS
+
+    store: Any = Noise(config.model.image_size, params.mel.bands)
+    if hasattr(config, "vgg_weights"):
+        config = replace(config, vgg_weights="random")  # which take as long
+    if type(config) in TASKS:
+        task = TASKS[type(config)][1](config, store, store, SyncNet(params.syncnet.model), device)
+    else:
+        task = SyncNetTask(config, store, store, device)
+    batch, took = task.sampler.batch(1), []
+    for number in range(1, TIMED_STEPS + 2):  # not 0, in which the shares of the losses are measured
+        start = time.perf_counter()
+        task.step(number, batch)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        took.append(time.perf_counter() - start)
+    return min(took[1:])
+
+
+class Noise:
+    """Looks like a `ClipStore`, of clips of noise."""
+
+    def __init__(self, image_size: int, bands: int) -> None:
+        self.image_size, self.bands, self.threads, self.skip_broken = image_size, bands, 1, False
+        self.lengths = [50] * 32
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def read_frames(self, clip: int, at: Sequence[int], out: Iterable[np.ndarray]) -> None:
+        """See `ClipStore`."""
+        for picture in out:
+            picture[:] = np.random.default_rng(clip).integers(0, 256, picture.shape, np.uint8)
+
+    def mel(self, clip: int) -> np.ndarray:
+        """See `ClipStore`."""
+        return np.random.default_rng(clip).random((self.bands, 4 * self.lengths[clip]), np.float32)
+
+    def landmarks(self, clip: int) -> np.ndarray:
+        """See `ClipStore`."""
+        return np.random.default_rng(clip).random((self.lengths[clip], 22, 2), np.float32)
+
+
+def rounded(seconds: float) -> str:
+    """A time as precise as a forecast is."""
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(1, seconds / 60):.0f} minute{'s' if seconds >= 90 else ''}"
+
+
+def main() -> int:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+
+    def work() -> None:
+        from stages._params import rows_in_force
+        from stages.reproduce import stale
+
+        params, waiting = load(), stale()
+        if not waiting:
+            raise InputError(f"{params.profile}: everything is up to date")
+        print(forecast(params, waiting, rows_in_force()))
+
+    return run_stage(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
