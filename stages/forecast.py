@@ -23,7 +23,7 @@ from stages._params import Params, load
 STAGE_S = 8.0  # to start a stage: Python, MLflow, Ray's workers, DVC's hashes
 PER_VIDEO_S = {"corpus": 0.21, "manifest": 0.0, "tracks": 0.16, "mels": 0.01, "shards": 0.09}
 PER_SCORED_FRAME = 0.04  # of detection, sync and image metrics, besides drawing
-RENDERED_S, RENDER_TOOK_S = 2.0, 0.42  # a clip that is rendered to compare machines
+RENDERED_S, RENDER_TOOK_S = 2.0, 0.32  # a clip that is rendered to compare machines
 DRAWN_STEPS = 0.35  # what drawing a frame takes of what learning from it takes
 ORDER = ("corpus", "manifest", "tracks", "mels", "shards", "syncnet", "evaluator", "offsets")  # then by rows
 WORD_S = 1.25  # a clip of synth-words, on average
