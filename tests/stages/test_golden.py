@@ -1,8 +1,9 @@
 """Steps of both trainings at the `tiny` profile give the losses that they gave when `golden.json` was written.
 
 So a refactoring that changes numbers is seen. Drawn data, fp32, Muon included, two threads. Another processor rounds in
-another way, which every step amplifies, SyncNet's most: its losses by AVX-512 and by AVX2 differ by 0.002 in eight steps
-and by 0.05 in thirty, AV-CAT's by 0.002 in eighteen. So steps are few, and the tolerance is five times what was seen. After a change that is meant to change numbers:
+another way, which every step amplifies, SyncNet's most: its losses by AVX-512 and by AVX2 differ by 0.002 in eight
+steps and by 0.05 in thirty, AV-CAT's by 0.002 in eighteen. So steps are few, and the tolerance is five times what was
+seen. After a change that is meant to change numbers:
 `AVCAT_WRITE_GOLDEN=1 pytest -m slow tests/stages/test_golden.py`, and say why in the commit.
 """
 
