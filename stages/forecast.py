@@ -71,7 +71,7 @@ def forecast(params: Params, stale: Iterable[str], rows: Sequence[str]) -> str:
         "" if runtime.device != "cpu" or quickest("cpu") == "bf16" else "; this processor has no instructions for bf16"
     )
     where = f"{cores} cores" if runtime.device == "cpu" else f"a GPU and {cores} cores"
-    said = f"{len(waiting)} stages on {where}, in {' and '.join(sorted(precisions)) or 'any precision'}{why}"
+    said = f"{len(waiting)} stage{'s' if len(waiting) != 1 else ''} on {where}, in {' and '.join(sorted(precisions)) or 'any precision'}{why}"
     said += f": about {rounded(total)}"
     if others > TOLERATED:
         said += f"\nother programs use {others:.1f} of the {cores} cores; without them it would be sooner"

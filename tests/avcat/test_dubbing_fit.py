@@ -9,7 +9,7 @@ import torch
 from drawn import ALIGN, MEL, talking, tone, write_video
 from test_cli import TINY
 
-from avcat.checkpoint import load_model, save_model
+from avcat.checkpoint import load_model, read_facts, save_model
 from avcat.cli import main
 from avcat.config import InputConfig, to_dict
 from avcat.dubbing.fit import fit
@@ -96,6 +96,9 @@ def test_the_command(files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main([*command, "-o", str(out)]) == 0
     said = capsys.readouterr()
     assert "held-out error" in said.out
+    precision = read_facts(out).facts["fitted_precision"]
+    assert said.out.rstrip().endswith(precision)
+    assert precision in ("fp32", "bf16")
     assert "fit" in said.err
     assert main([*command, "-o", str(tmp_path / "person.mp4")]) == 2
     assert "must end in .pt" in capsys.readouterr().err

@@ -21,7 +21,7 @@ from avcat.seeding import generator
 from avcat.training.augment import to_network
 from avcat.training.avcat import AVCATTask
 from avcat.training.generator import gradient_shares
-from avcat.training.loop import SPEED, Loggers, checkpoints, learning_rate_factor, run, speed
+from avcat.training.loop import SPEED, Loggers, checkpoints, learning_rate_factor, precision_of, run, save, speed
 from avcat.training.syncnet import SyncNetTask, judge, overfit
 
 
@@ -257,6 +257,18 @@ def test_losses_of_weight_0_are_measured_at_validations_only(kind: str, store: C
     held_out, _ = task.validate(11)
     assert off.keys() <= held_out.keys()
     assert all(held_out[name] > 0 for name in off.keys() - {"gan"})
+
+
+def test_a_resumed_run_keeps_the_precision_it_began_with(
+    store: ClipStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, begun = (dataclasses.replace(OPTIMISER, precision=p) for p in ("auto", "bf16"))
+    monkeypatch.setattr("avcat.nn.precision.quickest", lambda _: "fp32")
+    assert precision_of(wanted, tmp_path, "x", "cpu") == "fp32"
+    save(make_task("syncnet", store), tmp_path, 2, "x", begun)
+    assert precision_of(wanted, tmp_path, "x", "cpu") == "bf16"
+    assert precision_of(wanted, tmp_path, "of other settings", "cpu") == "fp32"
+    assert precision_of(OPTIMISER, tmp_path, "x", "cpu") == OPTIMISER.precision == "fp32", "as asked for"
 
 
 def test_a_batch_that_cannot_be_cut_so_is_refused(store: ClipStore) -> None:

@@ -15,7 +15,7 @@ from small_training import make_store, make_task
 
 from avcat.errors import InputError
 from avcat.training.loop import SPEED, Loggers, checkpoints, run
-from avcat.training.ranks import Ranks, average, average_gradients, gather, ranks
+from avcat.training.ranks import Ranks, agreed, average, average_gradients, gather, ranks
 from avcat.training.wav2lip import Wav2LipTask
 
 WORLD = 2
@@ -68,7 +68,7 @@ def test_two_workers_learn_what_one_learns(tmp_path: Path, kind: str) -> None:
         for name in figures.keys() - set(SPEED):
             if name.startswith("gradient_share_"):
                 continue  # the mean over ranks of shares is not the share of means
-            # Sums in another order differ by rounding, which Muon's bf16 arithmetic carries on.
+            # Sums in another order differ by rounding.
             assert first["rows"][step][name] == pytest.approx(figures[name], rel=1e-2, abs=1e-5), (step, name)
     for name, weight in first["weights"].items():
         assert torch.equal(weight, second["weights"][name]), name
@@ -85,6 +85,8 @@ def check_sums(folder: Path) -> None:
     assert weight.grad.tolist() == [1.5] * 3
     assert unused.grad is None
     assert average({"a": float(rank), "b": 1.0}) == {"a": 0.5, "b": 1.0}
+    assert agreed("bf16") == "bf16"
+    assert agreed("bf16" if rank else "fp32") == "fp32", "which nobody emulates"
     rows = torch.full((2, 1), float(rank), requires_grad=True)
     everyone = gather(rows)
     assert everyone.flatten().tolist() == [0, 0, 1, 1]
@@ -110,3 +112,4 @@ def test_alone_nothing_changes() -> None:
     assert ranks() == Ranks(0, 1)
     assert gather(rows) is rows
     assert average({"a": 1.0}) == {"a": 1.0}
+    assert agreed("bf16") == "bf16"

@@ -47,6 +47,16 @@ def test_every_item_is_done_once(double: Callable[..., dict[int, object]]) -> No
     assert seen == [(done, 20) for done in range(1, 21)]
 
 
+def test_progress_counts_sizes(double: Callable[..., dict[int, object]]) -> None:
+    seen: list[tuple[float, float]] = []
+    sizes = [0.5, 4.0, 1.5, 2.0]
+    double([1, 2, 3, 4], workers=1, sizes=sizes, progress=lambda done, total: seen.append((done, total)))
+    done, totals = zip(*seen, strict=True)
+    assert set(totals) == {8.0}
+    assert done[-1] == 8.0
+    assert sorted(b - a for a, b in zip((0.0, *done), done, strict=False)) == sorted(sizes)
+
+
 def test_an_exception_is_a_row(double: Callable[..., dict[int, object]]) -> None:
     assert double([1, -1, 3]) == {0: 2, 1: Failed("ValueError: minus one"), 2: 6}
 

@@ -1,4 +1,4 @@
-"""What a training refuses before it starts."""
+"""What a training refuses before it starts, and what it says of itself."""
 
 import sys
 from dataclasses import replace
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from avcat.checkpoint import read_facts
 from avcat.config import SyncNetTraining
 from avcat.data.shards import write_shard
 from avcat.errors import InputError
@@ -22,6 +23,14 @@ SILENT = Loggers(lambda *_: None, lambda *_: None)
 
 
 @pytest.fixture(scope="module")
+def heard_shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("heard")
+    for split in ("train", "val", "test"):
+        write_shard(folder / split / "shard-000000.tar", [talking_clip(f"{split}{i}") for i in range(4)])
+    return folder
+
+
+@pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sounds of 16 features."""
     folder = tmp_path_factory.mktemp("shards")
@@ -31,12 +40,12 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def train(config: Any, shards: Path, folder: Path) -> None:
+def train(config: Any, shards: Path, folder: Path, loggers: Loggers = SILENT) -> None:
     places = {"shards": shards, "out": folder / "out", "state": folder / "state"}
     if isinstance(config, SyncNetTraining):
-        train_syncnet(config, INPUTS, **places, runtime=RUNTIME, loggers=SILENT)
+        train_syncnet(config, INPUTS, **places, runtime=RUNTIME, loggers=loggers)
     else:
-        train_method(config, INPUTS, syncnet=None, offsets=None, **places, runtime=RUNTIME, loggers=SILENT)
+        train_method(config, INPUTS, syncnet=None, offsets=None, **places, runtime=RUNTIME, loggers=loggers)
 
 
 @pytest.mark.parametrize("config", [SYNC, *(config for config, _ in METHODS.values())], ids=["syncnet", *METHODS])
@@ -51,3 +60,19 @@ def test_half_precision_on_a_processor(config: Any, shards: Path, tmp_path: Path
     half = replace(config, optimiser=replace(config.optimiser, precision="fp16"))
     with pytest.raises(InputError, match="fp16 is for GPUs"):
         train(half, shards, tmp_path)
+
+
+@pytest.mark.parametrize("quickest", ["fp32", "bf16"])
+@pytest.mark.parametrize("config", [SYNC, METHODS["makeittalk"][0]], ids=["syncnet", "makeittalk"])
+def test_the_precision_that_was_chosen_is_noted(
+    config: Any, quickest: str, heard_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("avcat.nn.precision.quickest", lambda _: quickest)
+    optimiser = replace(config.optimiser, precision="auto", steps=2, validate_every=2)
+    config = replace(config, optimiser=optimiser)
+    if not isinstance(config, SyncNetTraining):
+        config = replace(config, audio_from_syncnet=False, audio_frozen=False)
+    notes: dict[str, str] = {}
+    train(config, heard_shards, tmp_path, replace(SILENT, note=notes.__setitem__))
+    assert notes == {"precision": quickest}
+    assert read_facts(tmp_path / "out" / "model.pt").facts["precision"] == quickest
