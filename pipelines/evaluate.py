@@ -160,8 +160,15 @@ def evaluate(
     }
     rows: dict[str, dict[str, Any]] = {}
     strips: dict[str, bytes] = {}
-    resources = Resources(num_gpus=gpus)
-    work = parallel(jobs, Scorer, settings, workers=runtime.workers, resources=resources, progress=progress)
+    work = parallel(
+        jobs,
+        Scorer,
+        settings,
+        workers=runtime.workers,
+        resources=Resources(num_gpus=gpus),
+        sizes=[job.frames for job in jobs],
+        progress=progress,
+    )
     for position, result in work:
         job = jobs[position]
         figures, png = (_unknown(result), b"") if isinstance(result, Failed) else result

@@ -42,7 +42,7 @@ def score(
     check_models(GROUND_TRUTH if checkpoint is None else method, checkpoint, evaluator)
     check_weights(params.evaluate)
     with tracked(f"evaluate-{name}-{corpus}", settings, reads) as run:
-        with connect(params.runtime), bar(f"evaluate {name} on {corpus}") as progress:
+        with connect(params.runtime), bar(f"evaluate {name} on {corpus}", "frame") as progress:
             evaluation = evaluate(
                 method,
                 corpus,
