@@ -46,36 +46,47 @@ def forecast(params: Params, stale: Iterable[str], rows: Sequence[str]) -> str:
     cores, others = runtime.num_cpus or cpu_count(), used_by_others(LOOK_S)
     Threads(runtime.threads)
     waiting = with_dependents(stale)
-    slower = rendering_took() / RENDER_TOOK_S
-    video_s = seconds_of_video(params)
-    total = STAGE_S * len(waiting)
-    total += sum(video_s * PER_VIDEO_S.get(stage, 0.0) for stage in waiting) * slower / cores
-    precisions = set()
-    per_frame: dict[str, float] = {}
     trainings: dict[str, Any] = {"syncnet": params.syncnet, "evaluator": params.evaluator}
     trainings |= {row: settings(row)[1] for row in rows}
-    for name, config in trainings.items():
-        stages = [stage for stage in waiting if stage == name or stage.endswith(f"@{name}")]
-        scored = [stage for stage in waiting if stage.startswith("evaluate") and f"@{name}-" in stage]
-        if stages or scored:
-            step = step_s(config, params, runtime.device)
-            precisions.add(resolved(config.optimiser.precision, runtime.device))
-            total += step * config.optimiser.steps * len(stages)
-            per_frame[name] = step / frames_per_step(config)
+    steps = {
+        name: step_s(config, params, runtime.device)
+        for name, config in trainings.items()
+        if any(_is_training(stage, name) or _scored(stage) == name for stage in waiting)
+    }
+    seconds = STAGE_S * len(waiting) + preparing_s(params, waiting, cores)
     for stage in waiting:
+        seconds += sum(s * trainings[name].optimiser.steps for name, s in steps.items() if _is_training(stage, name))
         if stage.startswith("evaluate"):
-            row = stage.partition("@")[2].rpartition("-synth-")[0]
-            drawing = DRAWN_STEPS * per_frame.get(row, 0.0) * cores
-            total += scored_frames(params) * (PER_SCORED_FRAME * slower + drawing) / cores
+            drawn = steps.get(row := _scored(stage), 0.0) / frames_per_step(trainings.get(row, params.train))
+            seconds += scored_frames(params) * (PER_SCORED_FRAME / cores + DRAWN_STEPS * drawn)
+    number = f"{len(waiting)} stage{'s' if len(waiting) != 1 else ''}"
+    where = f"{cores} cores" if runtime.device == "cpu" else f"a GPU and {cores} cores"
+    used = sorted({resolved(trainings[name].optimiser.precision, runtime.device) for name in steps})
     why = (
         "" if runtime.device != "cpu" or quickest("cpu") == "bf16" else "; this processor has no instructions for bf16"
     )
-    where = f"{cores} cores" if runtime.device == "cpu" else f"a GPU and {cores} cores"
-    said = f"{len(waiting)} stage{'s' if len(waiting) != 1 else ''} on {where}, in {' and '.join(sorted(precisions)) or 'any precision'}{why}"
-    said += f": about {rounded(total)}"
+    how = f", in {' and '.join(used)}{why}" if used else ""
+    said = f"{number} on {where}{how}: about {rounded(seconds)}"
     if others > TOLERATED:
         said += f"\nother programs use {others:.1f} of the {cores} cores; without them it would be sooner"
     return said
+
+
+def _is_training(stage: str, name: str) -> bool:
+    return stage == name or (stage.startswith("train") and stage.endswith(f"@{name}"))
+
+
+def _scored(stage: str) -> str:
+    """The method that a stage evaluates, or nothing."""
+    return stage.partition("@")[2].rpartition("-synth-")[0] if stage.startswith("evaluate") else ""
+
+
+def preparing_s(params: Params, waiting: Iterable[str], cores: int) -> float:
+    """Seconds of the stages before the trainings, whose work grows with the seconds of video."""
+    per_video_s = sum(PER_VIDEO_S.get(stage, 0.0) for stage in waiting)
+    if not per_video_s:
+        return 0.0
+    return seconds_of_video(params) * per_video_s * rendering_took() / RENDER_TOOK_S / cores
 
 
 def with_dependents(stale: Iterable[str]) -> list[str]:
