@@ -403,7 +403,6 @@ class OptimiserConfig:
     warmup_steps: Natural
     beta1: Fraction
     beta2: Fraction
-    weight_decay: Rate
     gradient_clip: Rate
     ema_decay: Fraction
     precision: Literal["auto", "fp32", "bf16", "fp16"]  # auto: bf16 if the device has instructions for it, else fp32
@@ -458,7 +457,6 @@ class TrainConfig(GeneratorTraining):
     discriminator: DiscriminatorConfig
     weights: LossWeights
     sync_form: Literal["cosine", "bce"]  # 1 - cosine, or -log of a match as Wav2Lip has it
-    gan_start_step: int
     vgg_weights: str  # imagenet, random, or a path
     vgg_layer_weights: tuple[float, float, float, float, float]
     audio_from_syncnet: bool

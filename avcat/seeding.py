@@ -11,6 +11,6 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2s(text, digest_size=8).digest(), "little") >> 1
 
 
-def generator(*parts: object) -> np.random.Generator:
+def rng_of(*parts: object) -> np.random.Generator:
     """A numpy generator seeded by `seed_of(*parts)`."""
     return np.random.default_rng(seed_of(*parts))

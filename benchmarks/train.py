@@ -36,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     Threads()
     params = load(options.profile)
-    config = replace(params.train, vgg_weights="random", gan_start_step=0)
+    config = replace(params.train, vgg_weights="random")
     if not options.own_losses:
         config = replace(config, weights=ALL_LOSSES)
     if options.clips:

@@ -22,8 +22,8 @@ from avcat.data.schema import WINDOW_FRAMES
 from avcat.errors import InputError
 from avcat.files import atomic_path
 from avcat.media.mel import COLUMNS_PER_FRAME
+from stages._mlflow import git_revision, mlflow
 from stages._params import ROOT, Params
-from stages._track import git_revision, mlflow
 
 SERVED = Path(__file__).with_name("_served.py")
 USES = {

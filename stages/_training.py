@@ -7,9 +7,9 @@ from typing import Any
 
 from avcat.training.loop import Loggers
 from stages._main import bar
+from stages._mlflow import Run, Untracked
 from stages._params import Params
 from stages._registry import register
-from stages._track import Run, Untracked
 
 LOG_EVERY = 10  # steps; a point takes MLflow some milliseconds
 RARE = ("val_", "gradient_share_")  # starts of the names of figures that few steps have

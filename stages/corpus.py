@@ -6,8 +6,8 @@ import sys
 from pipelines.cluster import connect
 from pipelines.corpus import render_corpus
 from stages._main import bar, run_stage
+from stages._mlflow import tracked
 from stages._params import load
-from stages._track import tracked
 
 
 def work() -> None:

@@ -20,8 +20,8 @@ from avcat.media.video import decode_at
 from pipelines.clips import read_manifest
 from pipelines.resources import with_device
 from stages._main import bar, run_stage
+from stages._mlflow import tracked
 from stages._params import load
-from stages._track import tracked
 
 CORPUS = "synth-wild"
 RATE = 16_000  # Hz, at which loudness is measured

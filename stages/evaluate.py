@@ -14,8 +14,8 @@ from avcat.metrics.methods import COPY_REFERENCE, GROUND_TRUTH
 from pipelines.cluster import connect
 from pipelines.evaluate import check_models, check_weights, evaluate
 from stages._main import bar, run_stage
+from stages._mlflow import tracked
 from stages._params import Params, load, trained_methods
-from stages._track import tracked
 
 
 def work(method: str, corpus: str, predictions: Path | None = None) -> None:

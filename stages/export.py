@@ -6,8 +6,8 @@ from pathlib import Path
 
 from avcat.errors import InputError
 from stages._main import run_stage
+from stages._mlflow import use_store
 from stages._registry import export
-from stages._track import use_store
 
 
 def work(name: str, version: str | None, out: Path) -> None:

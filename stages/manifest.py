@@ -8,8 +8,8 @@ from pipelines.cluster import connect
 from pipelines.manifest import build_manifest
 from pipelines.outcome import Outcome, explain, read_outcomes
 from stages._main import bar, run_stage
+from stages._mlflow import tracked
 from stages._params import load
-from stages._track import tracked
 
 REPORTS = {
     "manifest": "manifest-outcomes.parquet",

@@ -9,8 +9,8 @@ from pipelines.clips import SPLITS
 from pipelines.cluster import connect
 from pipelines.shards import build_shards
 from stages._main import bar, run_stage
+from stages._mlflow import tracked
 from stages._params import load
-from stages._track import tracked
 
 
 def work() -> None:

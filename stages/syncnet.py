@@ -10,8 +10,8 @@ from pipelines.resources import with_device
 from pipelines.train import overfit_syncnet, train_syncnet
 from pipelines.workers import train_on_workers
 from stages._main import bar, run_stage
+from stages._mlflow import tracked
 from stages._params import Params, load
-from stages._track import tracked
 from stages._training import conclude, loggers
 
 LEARNT = 0.9  # a two-way accuracy on clips that were seen many times

@@ -7,8 +7,8 @@ from avcat.report.report import write_report
 from avcat.report.tables import METHODS
 from avcat.study.table import table2
 from stages._main import run_stage
+from stages._mlflow import tracked
 from stages._params import load, rows_in_force, trained_methods
-from stages._track import tracked
 
 
 def work() -> None:

@@ -7,8 +7,8 @@ from pipelines.cluster import connect
 from pipelines.resources import with_device
 from pipelines.tracks import track_clips
 from stages._main import bar, run_stage
+from stages._mlflow import tracked
 from stages._params import load
-from stages._track import tracked
 
 
 def work() -> None:

@@ -10,8 +10,8 @@ from pipelines.resources import with_device
 from pipelines.train import Method, train_method
 from pipelines.workers import train_on_workers
 from stages._main import run_stage
+from stages._mlflow import tracked
 from stages._params import Params, load, trained_methods
-from stages._track import tracked
 from stages._training import conclude, loggers
 
 BASELINES = [field.name for field in dataclasses.fields(BaselinesConfig)]

@@ -18,7 +18,7 @@ from avcat.data.shards import open_shards
 from avcat.errors import InputError
 from avcat.files import read_table
 from avcat.media.mel import WINDOW_COLUMNS, mel_windows, shifted
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ class WindowSampler:
             clips=np.empty(count, np.int64),
             at=np.empty((count, WINDOW_FRAMES + 1), np.int64),
         )
-        draws = generator("windows", self.seed, step).random((self.clips, self.windows, WINDOW_FRAMES + 1))
+        draws = rng_of("windows", self.seed, step).random((self.clips, self.windows, WINDOW_FRAMES + 1))
         for n, i in enumerate(self.share):  # a generator for each would cost as much as half a frame's decoding
             part = slice(n * self.windows, (n + 1) * self.windows)
             self._fill_with_readable(batch, part, step * self.clips + i, draws[i])
@@ -211,7 +211,7 @@ class WindowSampler:
         epoch, place = divmod(number, len(self._turns))
         order = self._epoch  # other threads may be in another epoch
         if order is None or order[0] != epoch:
-            order = self._epoch = (epoch, generator("epoch", self.seed, epoch).permutation(self._turns))
+            order = self._epoch = (epoch, rng_of("epoch", self.seed, epoch).permutation(self._turns))
         return int(order[1][place])
 
     def _fill(self, batch: Batch, part: slice, clip: int, draws: np.ndarray) -> None:

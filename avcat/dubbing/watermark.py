@@ -31,7 +31,7 @@ from avcat.face.track import find_people
 from avcat.media.reader import FrameReader
 from avcat.media.shots import CutFinder
 from avcat.media.video import decode, probe
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 
 Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 CHIP_S = (
@@ -51,7 +51,7 @@ _ALIGN = AlignConfig(  # to a square whose upper part is the grid; steadier than
     position_sigma_s=0.08,
     scale_sigma_s=0.5,
 )
-_SIGNS = generator("watermark", 1).choice(np.array([-1.0, 1.0], np.float32), (CHIPS, ROWS, COLUMNS))
+_SIGNS = rng_of("watermark", 1).choice(np.array([-1.0, 1.0], np.float32), (CHIPS, ROWS, COLUMNS))
 
 _STEPS = 2  # a chip: how finely the moment at which the signs begin is searched
 _SAMPLE_S = CHIP_S / _STEPS

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import false_discovery_control, permutation_test
 
 from avcat.metrics.summary import summarise
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 
 RESAMPLES = 9999  # of the permutation test, and of the bootstrap
 LEVEL = 0.05  # share of false alarms among the differences called real
@@ -55,7 +55,7 @@ def _chance(totals: np.ndarray) -> float:
         permutation_type="samples",
         vectorized=True,
         n_resamples=RESAMPLES,
-        random_state=generator("paired"),
+        random_state=rng_of("paired"),
     )
     return float(test.pvalue)
 

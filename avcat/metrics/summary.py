@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 
 CONFIDENCE = 0.95
 
@@ -48,7 +48,7 @@ def _interval(values: NDArray[np.float64], groups: NDArray[np.str_], samples: in
     # Sorted sums, so that the order in which clips arrive cannot reach the last digit.
     totals = np.array([math.fsum(values[member == g]) for g in range(len(names))])
     counts = np.bincount(member)
-    drawn = generator("bootstrap", seed).integers(0, len(names), size=(samples, len(names)))
+    drawn = rng_of("bootstrap", seed).integers(0, len(names), size=(samples, len(names)))
     means = totals[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return float(low), float(high)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from avcat.errors import InputError
 from avcat.files import atomic_path
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 
 VERSION = 1
 FILE, CLIPS, RATINGS = "study.json", "clips", "ratings.sqlite"  # in a study's folder
@@ -96,7 +96,7 @@ def order_for(rater: str, clips: Sequence[str]) -> list[Shown]:
     It depends on the rater and on which clips there are alone. Those shown again are of the first third, and come back
     in the last one, when they are no longer remembered.
     """
-    rng = generator("study-order", rater)
+    rng = rng_of("study-order", rater)
     shown = [Shown(clip, 0) for clip in rng.permutation(sorted(clips)).tolist()]
     third = ceil(len(shown) / 3)
     repeated = max(1, round(REPEATED_SHARE * len(shown)))

@@ -13,7 +13,7 @@ from avcat.config import CorpusConfig, SpeakersConfig
 from avcat.errors import InputError
 from avcat.files import atomic_path
 from avcat.media.writer import VideoWriter
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 from avcat.synth.speech import SAMPLE_RATE, Voice
 from avcat.synth.take import Take
 from avcat.synth.texts import SPLITS, draw_sentence, words_of
@@ -76,7 +76,7 @@ def plan(config: CorpusConfig) -> list[ClipSpec]:
 def _voices(seed: int) -> Iterator[Voice]:
     """Every voice once, shuffled."""
     every = [Voice(variant, pitch, rate) for variant in VARIANTS for pitch in PITCHES for rate in RATES_WPM]
-    order = generator("voices", seed).permutation(len(every))
+    order = rng_of("voices", seed).permutation(len(every))
     return (every[i] for i in order)
 
 
@@ -84,7 +84,7 @@ def _clips(
     config: CorpusConfig, counts: SpeakersConfig, corpus: str, split: str, speaker: str, voice: Voice
 ) -> Iterator[ClipSpec]:
     speaker = f"{corpus.removeprefix('synth-')}-{speaker}"
-    random = generator("plan", config.seed, corpus, speaker)
+    random = rng_of("plan", config.seed, corpus, speaker)
     words = random.permutation(words_of(split)).tolist()
     for take in range(counts.clips_per_speaker):
         size = {"width": config.size, "height": config.size, "crf": 20}

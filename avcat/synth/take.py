@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from avcat.data.schema import FPS
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 from avcat.synth import motion
 from avcat.synth.identity import draw_identity
 from avcat.synth.scene import Camera, Sensor, draw_light, paint_background
@@ -34,18 +34,18 @@ class Take:
         """`size` is (width, height) in pixels; seeds are the parts of `avcat.seeding.generator`."""
         self._wild, self._clip_seed = wild, clip_seed
         self._texts, self._voice = texts, voice
-        self._identity = draw_identity(generator(*identity_seed), female=voice.variant.startswith("f"))
-        self.speech = _speech(generator("speech", *clip_seed), voice, texts, frames / FPS, wild)
+        self._identity = draw_identity(rng_of(*identity_seed), female=voice.variant.startswith("f"))
+        self.speech = _speech(rng_of("speech", *clip_seed), voice, texts, frames / FPS, wild)
         self.times_s = (np.arange(frames) + 0.5) / FPS
         self._shapes = MouthTrack(self.speech.phonemes).at(self.times_s)
         movement = motion.WILD if wild else motion.WORDS
-        self._poses = motion.poses(generator("motion", *clip_seed), movement, self.times_s)
-        self._camera = _camera(generator("camera", *clip_seed), size, wild)
+        self._poses = motion.poses(rng_of("motion", *clip_seed), movement, self.times_s)
+        self._camera = _camera(rng_of("camera", *clip_seed), size, wild)
         self._landmarks: list[Landmarks] = []
 
     def pictures(self) -> Iterator[np.ndarray]:
         """Draws uint8 [height, width, 3] RGB, frame by frame."""
-        random, camera = generator("scene", *self._clip_seed), self._camera
+        random, camera = rng_of("scene", *self._clip_seed), self._camera
         speaker = Speaker(self._identity, draw_light(random, self._wild), camera)
         background = paint_background(random, camera.width, camera.height, self._wild)
         sensor = Sensor(random, camera.width, camera.height, self._wild)

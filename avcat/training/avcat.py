@@ -50,7 +50,7 @@ class AVCATTask(GeneratorTask):
         weights = {
             "l1": w.l1,
             "edges": w.edges,
-            "gan": w.gan if number >= self.config.gan_start_step else 0.0,
+            "gan": w.gan,
             "vgg": w.vgg,
             "sync": w.sync,
         }

@@ -56,12 +56,12 @@ class Optimiser:
         assert all(view.data_ptr() == p.data_ptr() for view, p in zip(self._views, self._kernels, strict=True))
         matrices = [p for p in self.parameters if p.ndim == 2 and p in chosen] + self._views
         others = [p for p in self.parameters if p not in chosen]
-        betas, decay = (config.beta1, config.beta2), config.weight_decay
+        betas = (config.beta1, config.beta2)
         self.parts: list[torch.optim.Optimizer] = []
         if others:
-            self.parts.append(torch.optim.AdamW(others, learning_rate, betas=betas, weight_decay=decay))
+            self.parts.append(torch.optim.AdamW(others, learning_rate, betas=betas, weight_decay=0.0))
         if matrices:
-            self.parts.append(Muon(matrices, learning_rate, weight_decay=decay))
+            self.parts.append(Muon(matrices, learning_rate))
         self._stepped = others + matrices
         device = self.parameters[0].device.type if self.parameters else "cpu"
         self._scaler = torch.amp.GradScaler(device, enabled=config.precision == "fp16")

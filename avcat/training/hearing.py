@@ -10,7 +10,7 @@ from avcat.data.windows import ClipStore
 from avcat.media.mel import mel_windows
 from avcat.models.audio import AudioBranch
 from avcat.models.syncnet import SyncNet
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 
 CALIBRATION_WINDOWS = 512
 
@@ -34,7 +34,7 @@ def start_audio_branch(
         assert expert is not None, "audio_from_syncnet needs the expert"
         audio.encoder.load_state_dict(expert.audio.state_dict())
     audio.encoder.requires_grad_(not config.audio_frozen)
-    rng = generator("calibration", config.optimiser.seed)
+    rng = rng_of("calibration", config.optimiser.seed)
     clips = rng.integers(0, len(train), CALIBRATION_WINDOWS)
     mels = [mel_windows(train.mel(clip), rng.integers(0, train.lengths[clip], 1)) for clip in clips]
     audio.calibrate(torch.from_numpy(np.concatenate(mels)).to(device))

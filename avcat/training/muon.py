@@ -23,11 +23,9 @@ ADAMW_RMS = 0.2  # root mean square of AdamW's steps (Liu et al., 2025), so that
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, made orthogonal, scaled to the size of AdamW's steps."""
 
-    def __init__(
-        self, matrices: Iterable[nn.Parameter], lr: float, *, momentum: float = 0.95, weight_decay: float = 0.0
-    ) -> None:
+    def __init__(self, matrices: Iterable[nn.Parameter], lr: float, *, momentum: float = 0.95) -> None:
         """`matrices` are 2-D, fp32."""
-        super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        super().__init__(matrices, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -40,8 +38,6 @@ class Muon(torch.optim.Optimizer):
             buffers = [self.state[p]["momentum_buffer"] for p in matrices]
             torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
             directions = orthogonal(torch._foreach_lerp(gradients, buffers, group["momentum"]))
-            if group["weight_decay"]:
-                torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
             for p, direction in zip(matrices, directions, strict=True):
                 p.add_(direction, alpha=-group["lr"] * ADAMW_RMS * max(p.shape) ** 0.5)
 

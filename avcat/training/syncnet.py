@@ -22,7 +22,7 @@ from avcat.metrics.embed import embed_clip
 from avcat.metrics.sync import sync_scores
 from avcat.models.syncnet import SyncNet
 from avcat.nn.precision import autocast
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 from avcat.training.augment import LIGHT_DRAWS, mirror_and_light, misalign, to_network
 from avcat.training.common import Optimiser, Resumable, ema_of, step_draws, update
 from avcat.training.loop import Loggers, learning_rate_factor, run
@@ -150,7 +150,7 @@ def judge(network: SyncNet, store: ClipStore, *, planted: bool = False) -> dict[
         hits += _two_way(faces, sounds)
         zero.append(abs(sync_scores(faces, sounds, MAX_SHIFT).offset) <= 1)
         if planted:
-            rng = generator("planted", clip)
+            rng = rng_of("planted", clip)
             by = int(rng.integers(1, 11) * rng.choice((-1, 1)))
             _, moved = embed_clip(network, frames, shifted(mel, by), EMBED_WINDOWS)
             exact.append(sync_scores(faces, moved, MAX_SHIFT).offset == -by)

@@ -34,7 +34,7 @@ from avcat.config import (
 from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, write_shard
 from avcat.data.windows import ClipStore
 from avcat.models.syncnet import SyncNet
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 from avcat.training.avcat import AVCATTask
 from avcat.training.makeittalk import MakeItTalkTask
 from avcat.training.pc_avs import PCAVSTask
@@ -51,7 +51,6 @@ OPTIMISER = OptimiserConfig(
     warmup_steps=2,
     beta1=0.9,
     beta2=0.99,
-    weight_decay=0.0,
     gradient_clip=1.0,
     ema_decay=0.9,
     precision="fp32",
@@ -97,7 +96,6 @@ TRAIN = TrainConfig(
     weights=LossWeights(l1=1.0, l1_mouth=4.0, edges=1.0, gan=0.01, vgg=0.1, sync=0.01, intermediate=1.0),
     sync_form="cosine",
     gan_form="log",
-    gan_start_step=1,
     vgg_weights="random",
     vgg_layer_weights=(1, 1, 0, 0, 0),
     audio_from_syncnet=True,
@@ -170,7 +168,7 @@ INPUTS = InputConfig(
 
 def talking_clip(name: str, frames: int = 40) -> ShardClip:
     """A face whose mouth, a bright bar, is as high as the sound is loud."""
-    rng = generator("talking", name)
+    rng = rng_of("talking", name)
     loud = np.convolve(rng.random(frames + 4), np.ones(5) / 5, "valid").astype(np.float32)
     loud = (loud - loud.min()) / (loud.max() - loud.min())
     mel = np.repeat(loud, 4)[None] * np.linspace(0.2, 1, 80, dtype=np.float32)[:, None]

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 from benchmarks.av_sync import Curve, lag, lags
 from benchmarks.border import shaking, step
 
@@ -42,7 +42,7 @@ def test_a_step_in_colour_is_measured() -> None:
 
 
 def test_shaking_is_measured_and_a_smooth_way_is_none() -> None:
-    random = generator("shaking")
+    random = rng_of("shaking")
     wide = cv2.GaussianBlur(random.normal(128, 60, (140, 220)).astype(np.float32), (0, 0), 2)
     smooth_way = [(3 * np.sin(t / 15), 0.2 * t) for t in range(50)]
     off = random.normal(0, 0.5, (50, 2))

@@ -7,12 +7,12 @@ import pytest
 from avcat.dubbing.detail import Detail, amount
 from avcat.dubbing.paste import paste
 from avcat.dubbing.region import soft_redraw_mask
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 
 
 def texture(side: int = 128) -> np.ndarray:
     """float32 [side, side, 3] of skin with pores."""
-    noise = generator("pores").normal(0, 12, (side, side, 1))
+    noise = rng_of("pores").normal(0, 12, (side, side, 1))
     return np.asarray(cv2.GaussianBlur(150 + noise, (0, 0), 0.8), np.float32)[:, :, None] * np.ones(3, np.float32)
 
 

@@ -15,12 +15,12 @@ from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.metrics.sync import vertex
 from avcat.models.build import build
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 
 
 def embeddings(lead: int, frames: int = 150, noise: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
     """Faces and sounds whose sounds come `lead` frames before the faces they belong to."""
-    random = generator("embeddings", lead)
+    random = rng_of("embeddings", lead)
     meaning = random.normal(size=(frames + 40, 16))
     faces = meaning[20 : 20 + frames] + noise * random.normal(size=(frames, 16))
     sounds = meaning[20 + lead : 20 + lead + frames]
@@ -36,7 +36,7 @@ def test_a_planted_lead_is_found(lead: int) -> None:
 
 
 def test_noise_is_not_believed() -> None:
-    random = generator("noise")
+    random = rng_of("noise")
     claims = 0
     for _ in range(20):
         faces, sounds = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in random.normal(size=(2, 150, 16)))

@@ -16,7 +16,7 @@ from avcat.models.build import build_avcat
 from avcat.models.syncnet import SyncNet
 from avcat.nn.precision import Precision
 from avcat.redraw import Redrawer
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 from avcat.training.avcat import AVCATTask
 
 DEVICE = "cuda"
@@ -61,8 +61,8 @@ def test_a_step_teaches_what_it_teaches_on_a_processor(
 def test_pictures_are_those_of_a_processor(precision: Precision, compiled: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
     save_model(tmp_path / "model.pt", "avcat", build_avcat(TRAIN.model), TRAIN.model, INPUTS, {})
-    crops = generator("gpu crops").integers(0, 255, (5, 64, 64, 3)).astype(np.uint8)
-    windows = generator("gpu mels").random((5, 80, 20)).astype(np.float32)
+    crops = rng_of("gpu crops").integers(0, 255, (5, 64, 64, 3)).astype(np.uint8)
+    windows = rng_of("gpu mels").random((5, 80, 20)).astype(np.float32)
 
     def drawn(device: str, precision: Precision, compiled: bool) -> np.ndarray:
         redrawer = Redrawer.from_checkpoint(tmp_path / "model.pt", device, 5, precision, compiled)

@@ -17,7 +17,7 @@ from avcat.losses.sync import SYNC_LOSSES
 from avcat.media.mel import mel_windows, shifted
 from avcat.models.syncnet import SyncNet
 from avcat.redraw import Redrawer
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 from avcat.training.augment import to_network
 from avcat.training.avcat import AVCATTask
 from avcat.training.generator import gradient_shares
@@ -174,7 +174,7 @@ def test_what_belongs_together_is_learnt_by_heart_the_same_way_each_time(store: 
 def test_another_sound_is_not_learnt_by_heart(store: ClipStore) -> None:
     class Swapped(ClipStore):
         def mel(self, clip: int) -> np.ndarray:
-            return generator("noise", clip).random((80, 1), np.float32).repeat(4 * self.lengths[clip], 1)
+            return rng_of("noise", clip).random((80, 1), np.float32).repeat(4 * self.lengths[clip], 1)
 
     swapped = Swapped(store.rows[0][1].path.parent, image_size=SIZE, cache_bytes=1 << 30)
     assert overfit(OVERFIT, swapped, 80, "cpu", Recorder().loggers)["two_way"] < 0.6
@@ -301,7 +301,7 @@ def test_the_sync_loss_judges_five_frames_in_order_by_the_sound_of_the_middle_on
 
 @pytest.mark.parametrize("form", ["cosine", "bce"])
 def test_the_total_is_equation_10_and_what_we_add(form: str, store: ClipStore) -> None:
-    config = dataclasses.replace(TRAIN, sync_form=form, gan_start_step=0)
+    config = dataclasses.replace(TRAIN, sync_form=form)
     task = AVCATTask(config, store, store, SyncNet(SYNC.model), "cpu")
     figures = task.step(0, task.sampler.batch(0))
     w = config.weights
@@ -433,8 +433,8 @@ def test_validation_leaves_the_discriminator_as_it_was(store: ClipStore) -> None
 
 def test_a_redrawer_changes_the_masked_region_alone(model_file: Path) -> None:
     redrawer = Redrawer.from_checkpoint(model_file, batch_frames=2)
-    crops = generator("crops").integers(0, 255, (5, 64, 64, 3)).astype(np.uint8)
-    windows = generator("mels").random((5, 80, 20)).astype(np.float32)
+    crops = rng_of("crops").integers(0, 255, (5, 64, 64, 3)).astype(np.uint8)
+    windows = rng_of("mels").random((5, 80, 20)).astype(np.float32)
     out = redrawer.redraw(crops, windows, redrawer.encode_reference(crops[0]))
     changed = (out != crops).any(-1)
     assert not changed[:, :32].any()

@@ -11,7 +11,7 @@ from avcat.data.shards import Landmarks, ShardClip, ShardReader, encode_jpeg, wr
 from avcat.data.windows import ClipStore, WindowSampler, reference_for, spaced_starts
 from avcat.errors import InputError
 from avcat.media.mel import mel_windows
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 
 SIZE = 32
 
@@ -73,7 +73,7 @@ def test_every_clip_comes_up_once_an_epoch(shards: Path) -> None:
 
 
 def test_windows_of_one_clip_keep_their_distance() -> None:
-    rng = generator("test")
+    rng = rng_of("test")
     for _ in range(200):
         starts = spaced_starts(26, 5, rng.random(4))
         assert (np.diff(starts) >= 5).all()
@@ -85,7 +85,7 @@ def test_windows_of_one_clip_keep_their_distance() -> None:
 
 
 def test_a_reference_from_as_far_as_the_clip_allows() -> None:
-    rng = generator("test")
+    rng = rng_of("test")
     window = np.arange(WINDOW_FRAMES)
     assert {reference_for(window, 12, 5, rng.random()) for _ in range(50)} == {9, 10, 11}
     assert [reference_for(window, 12, 5, draw) for draw in (0.0, 0.34, 0.999)] == [9, 10, 11]

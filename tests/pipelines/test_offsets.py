@@ -13,7 +13,7 @@ from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, write_shard
 from avcat.data.windows import ClipStore
 from avcat.errors import InputError
 from avcat.media.mel import shifted
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 from pipelines import offsets
 from pipelines.offsets import OffsetFinder, find_offsets
 from stages._params import load
@@ -25,8 +25,8 @@ LEADS = {"a": 0, "b": 3, "c": -2, "d": 6, "e": None}  # frames by which the soun
 
 def clip(name: str, lead: int | None) -> ShardClip:
     """Every frame's brightness is a random number, and its sound is the same number, moved."""
-    level = generator("offsets", name).integers(40, 216, FRAMES)
-    heard = generator("offsets", name, "other").integers(40, 216, FRAMES) if lead is None else level
+    level = rng_of("offsets", name).integers(40, 216, FRAMES)
+    heard = rng_of("offsets", name, "other").integers(40, 216, FRAMES) if lead is None else level
     mel = np.repeat(heard / 255, 4)[None].repeat(80, 0).astype(np.float32)
     marks = Landmarks(
         np.zeros((FRAMES, 2, 2), np.float32),
@@ -79,7 +79,7 @@ def test_training_moves_and_leaves_out(rows: dict[str, dict[str, object]], shard
     store = ClipStore(shards, image_size=SIZE, cache_bytes=1 << 20, offsets=path)
     assert [row["clip_id"] for row, _, _ in store.rows] == ["a", "b", "c"]
     for place, name in enumerate("abc"):
-        true = np.repeat(generator("offsets", name).integers(40, 216, FRAMES) / 255, 4)
+        true = np.repeat(rng_of("offsets", name).integers(40, 216, FRAMES) / 255, 4)
         inside = slice(12, -8)  # silence has moved in at the ends
         np.testing.assert_allclose(store.mel(place)[0][inside], true[inside], atol=1e-6)
 

@@ -12,7 +12,7 @@ import pytest
 
 from avcat.checkpoint import read_facts
 from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, write_shard
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 from avcat.training.loop import Loggers
 from pipelines.train import train_method, train_syncnet
 from stages._params import load
@@ -29,7 +29,7 @@ def write_clips(folder: Path) -> None:
     for split in ("train", "val", "test"):
         clips = []
         for n in range(3):
-            rng = generator(split, n)
+            rng = rng_of(split, n)
             jpegs = [encode_jpeg(rng.integers(0, 255, (SIZE, SIZE, 3), np.uint8), 95) for _ in range(FRAMES)]
             nothing = np.zeros((FRAMES, 2, 2), np.float32)
             marks = Landmarks(

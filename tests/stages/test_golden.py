@@ -21,7 +21,7 @@ import torch
 from avcat.config import LossWeights, OptimiserConfig
 from avcat.data.schema import MEL_BANDS
 from avcat.models.syncnet import SyncNet
-from avcat.seeding import generator
+from avcat.seeding import rng_of
 from avcat.training.avcat import AVCATTask
 from avcat.training.syncnet import SyncNetTask
 from stages._params import load
@@ -42,7 +42,7 @@ class Drawn:
         return len(self.lengths)
 
     def loud(self, clip: int) -> np.ndarray:
-        noise = generator("golden", clip).random(FRAMES + 4)
+        noise = rng_of("golden", clip).random(FRAMES + 4)
         return np.convolve(noise, np.ones(5) / 5, "valid")
 
     def mel(self, clip: int) -> np.ndarray:

@@ -14,11 +14,11 @@ from avcat.errors import InputError
 from avcat.models.build import build_avcat
 from avcat.models.syncnet import SyncNet
 from avcat.redraw import Redrawer
-from avcat.seeding import generator
-from stages import _track, export
+from avcat.seeding import rng_of
+from stages import _mlflow, export
+from stages._mlflow import tracked
 from stages._params import Params, load
 from stages._registry import register
-from stages._track import tracked
 
 pytestmark = pytest.mark.filterwarnings(  # MLflow's own
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning", "ignore::ResourceWarning"
@@ -32,12 +32,12 @@ NAME = "avcat-test-full"
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with two versions of one model, and a SyncNet, in a registry of its own."""
     folder = tmp_path_factory.mktemp("registry")
-    before = _track.mlflow.get_tracking_uri()
+    before = _mlflow.mlflow.get_tracking_uri()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("DVC_STAGE", raising=False)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'runs.db'}")
-        _track.mlflow.set_tracking_uri(f"sqlite:///{folder / 'runs.db'}")
+        _mlflow.mlflow.set_tracking_uri(f"sqlite:///{folder / 'runs.db'}")
         for number in (1, 2):
             model = folder / f"trained-{number}.pt"
             network = build_avcat(PARAMS.train.model)
@@ -47,7 +47,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         save_model(folder / "syncnet.pt", "syncnet", judge, PARAMS.syncnet.model, PARAMS.inputs, {"steps": 3})
         keep(folder / "syncnet.pt", "syncnet", PARAMS, PARAMS.syncnet)
         yield folder
-        _track.mlflow.set_tracking_uri(before)
+        _mlflow.mlflow.set_tracking_uri(before)
 
 
 def keep(model: Path, name: str, params: Params, settings: object) -> None:
@@ -73,33 +73,33 @@ def test_what_comes_out_is_what_went_in(
 
 
 def test_a_version_says_what_it_is(store: Path) -> None:
-    client = _track.mlflow.MlflowClient()
+    client = _mlflow.mlflow.MlflowClient()
     version = client.get_model_version(NAME, "2")
     assert (version.tags["kind"], version.tags["profile"], version.tags["steps"]) == ("avcat", "test", "2")
     assert "| l1 | 0.125 |" in version.description
     assert "synth-words" in version.description
-    here = Path(_track.mlflow.artifacts.download_artifacts(f"models:/{NAME}/2"), "artifacts")
+    here = Path(_mlflow.mlflow.artifacts.download_artifacts(f"models:/{NAME}/2"), "artifacts")
     config = json.loads((here / "config.json").read_text())
     assert config["training"]["optimiser"]["steps"] == PARAMS.train.optimiser.steps
     assert (here / "card.md").read_text() == version.description
 
 
 def test_a_redrawing_model_is_served_as_its_signature_says(store: Path) -> None:
-    served = _track.mlflow.pyfunc.load_model(f"models:/{NAME}/2")
+    served = _mlflow.mlflow.pyfunc.load_model(f"models:/{NAME}/2")
     size = PARAMS.inputs.crop_size
-    rng = generator("served")
+    rng = rng_of("served")
     crops = rng.integers(0, 255, (3, size, size, 3)).astype(np.uint8)
     mels = rng.random((3, 80, 20)).astype(np.float32)
     drawn = served.predict({"crops": crops, "mels": mels, "reference": crops[:1]})
     redrawer = Redrawer.from_checkpoint(store / "trained-2.pt")
     assert np.array_equal(drawn, redrawer.redraw(crops, mels, redrawer.encode_reference(crops[0])))
-    with pytest.raises(_track.mlflow.MlflowException, match="shape"):
+    with pytest.raises(_mlflow.mlflow.MlflowException, match="shape"):
         served.predict({"crops": crops[:, :-1], "mels": mels, "reference": crops[:1]})
 
 
 def test_a_syncnet_is_served_too(store: Path) -> None:
-    served = _track.mlflow.pyfunc.load_model("models:/avcat-test-syncnet/1")
-    size, rng = PARAMS.inputs.crop_size, generator("judged")
+    served = _mlflow.mlflow.pyfunc.load_model("models:/avcat-test-syncnet/1")
+    size, rng = PARAMS.inputs.crop_size, rng_of("judged")
     crops = rng.integers(0, 255, (7, size, size, 3)).astype(np.uint8)
     cosines = served.predict({"crops": crops, "mel": rng.random((80, 28)).astype(np.float32)})
     assert cosines.shape == (3,)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from avcat.config import EvaluateConfig
-from stages import _track
-from stages._track import flatten, input_hashes, tracked
+from stages import _mlflow
+from stages._mlflow import flatten, input_hashes, tracked
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*noload", "ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -29,10 +29,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AVCAT_REPRODUCTION", "demo-1")
     monkeypatch.setenv("DVC_STAGE", "evaluate@full")
     monkeypatch.chdir(tmp_path)
-    before = _track.mlflow.get_tracking_uri()
-    _track.mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'runs.db'}")
+    before = _mlflow.mlflow.get_tracking_uri()
+    _mlflow.mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'runs.db'}")
     yield
-    _track.mlflow.set_tracking_uri(before)
+    _mlflow.mlflow.set_tracking_uri(before)
 
 
 def test_a_run_says_what_was_done(store: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,7 +50,7 @@ def test_a_run_says_what_was_done(store: None, capsys: pytest.CaptureFixture[str
         run.log(2, {"loss": 0.25})
         run.log_image("held out", 2, np.zeros((8, 8, 3), np.uint8))
         run.summarise({"clips": {"ok": 3}, "method": "full"})
-    (found,) = _track.mlflow.search_runs(search_all_experiments=True, output_format="list")
+    (found,) = _mlflow.mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert found.info.status == "FINISHED"
     assert found.data.tags["stage"] == "evaluate@full"
     assert found.data.tags["reproduction"] == "demo-1"
@@ -62,7 +62,7 @@ def test_a_run_says_what_was_done(store: None, capsys: pytest.CaptureFixture[str
 
     with pytest.raises(RuntimeError, match="planted"), tracked("evaluate", {}):
         raise RuntimeError("planted")
-    newest = _track.mlflow.search_runs(search_all_experiments=True, output_format="list", max_results=1)[0]
+    newest = _mlflow.mlflow.search_runs(search_all_experiments=True, output_format="list", max_results=1)[0]
     assert newest.info.status == "FAILED"
 
 
@@ -82,5 +82,5 @@ def test_an_experiment_of_dvc_is_a_reproduction(store: None, monkeypatch: pytest
     monkeypatch.setenv("DVC_EXP_NAME", "more-sync")
     with tracked("evaluate", {}):
         pass
-    (found,) = _track.mlflow.search_runs(search_all_experiments=True).to_dict("records")
+    (found,) = _mlflow.mlflow.search_runs(search_all_experiments=True).to_dict("records")
     assert found["tags.reproduction"] == "more-sync"
