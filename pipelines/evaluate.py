@@ -23,7 +23,8 @@ from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.files import absolute, atomic_path
 from avcat.media.audio import load_audio
-from avcat.metrics.clip import FIGURES, ClipScorer, Judges
+from avcat.metrics.clip import ClipScorer, Judges
+from avcat.metrics.figures import FIGURES
 from avcat.metrics.lse import load_official
 from avcat.metrics.marks import Marker
 from avcat.metrics.methods import COPY_REFERENCE, GROUND_TRUTH, Crops, build_method, check_checkpoint
@@ -282,8 +283,8 @@ def corpus_metrics(
 
 
 def unmeasured(config: EvaluateConfig) -> dict[str, str]:
-    """Why figures with these beginnings of their names are empty, where they are."""
-    return ({} if config.lpips_weights else {"lpips": NO_LPIPS}) | ({} if config.syncnet else {"lse_": NO_OFFICIAL})
+    """By judge: why its figures are empty."""
+    return ({} if config.lpips_weights else {"lpips": NO_LPIPS}) | ({} if config.syncnet else {"official": NO_OFFICIAL})
 
 
 class Scorer:

@@ -15,6 +15,7 @@ from avcat.data.schema import WINDOW_FRAMES
 from avcat.media.mel import COLUMNS_PER_FRAME
 from avcat.metrics import image, landmarks
 from avcat.metrics.embed import embed_clip
+from avcat.metrics.figures import unmeasured_by
 from avcat.metrics.lse import OfficialSyncNet, score_clip
 from avcat.metrics.marks import Marker, Marks
 from avcat.metrics.methods import REFERENCE_FRAME, Crops
@@ -24,31 +25,6 @@ from avcat.models.syncnet import SyncNet
 
 FIRST_SCORED = REFERENCE_FRAME + 1
 STRIP_FRAMES = 6
-
-# Every figure of a clip, in the order of the tables.
-FIGURES = (
-    "ssim",
-    "psnr",
-    "psnr_uint8_legacy",
-    "lpips",
-    "lmd",
-    "lmd_centred",
-    "lmd_atvg",
-    "opening_correlation",
-    "opening_ceiling",
-    "opening_amplitude_ratio",
-    "sync_confidence",
-    "sync_distance",
-    "sync_offset",
-    "sync_offset_within_1",
-    "sync_windows",
-    "lse_c",
-    "lse_d",
-    "lse_offset",
-    "lse_windows",
-    "found",
-    "equal_frames",
-)
 
 
 @dataclass(frozen=True)
@@ -102,7 +78,7 @@ class ClipScorer:
 
     def _sync_figures(self, drawn: Crops, mel: NDArray[np.float32]) -> Mapping[str, Any]:
         if self.judges.syncnet is None or len(drawn) < WINDOW_FRAMES:
-            return {**_unknown("sync_"), "sync_distances": []}
+            return {**unmeasured_by("evaluator"), "sync_distances": []}
         face, audio = embed_clip(self.judges.syncnet, drawn, mel, self.config.batch_frames)
         score = sync_scores(face, audio, self.config.sync_max_shift)
         return {
@@ -116,21 +92,17 @@ class ClipScorer:
 
     def _official_figures(self, drawn: Crops, marks: Marks, samples: NDArray[np.float32] | None) -> Mapping[str, float]:
         if self.judges.official is None:
-            return _unknown("lse_")
+            return unmeasured_by("official")
         assert samples is not None, "the official SyncNet hears the sound itself"
         score = score_clip(self.judges.official, drawn, marks.box, samples)
         if score is None:
-            return _unknown("lse_")
+            return unmeasured_by("official")
         return {
             "lse_c": score.confidence,
             "lse_d": score.distance,
             "lse_offset": float(score.offset),
             "lse_windows": float(score.windows),
         }
-
-
-def _unknown(prefix: str) -> dict[str, float]:
-    return dict.fromkeys((name for name in FIGURES if name.startswith(prefix)), float("nan"))
 
 
 def strip_frames(opening: NDArray[np.float64]) -> list[int]:

@@ -3,7 +3,7 @@
 `metrics.json` of one method on one corpus:
 
     {"method", "corpus", "clips", "failed", "frames", "speakers", "judge", "opening_of_ceiling",
-     "reasons": {why clips are left out: how many}, "unmeasured": {beginning of a figure's name: why it is empty},
+     "reasons": {why clips are left out: how many}, "unmeasured": {judge: why its figures are empty},
      "figures": {name: {"mean", "low", "high", "n", "coverage"}}}
 
 where `null` stands for "nothing counted" and `"inf"` for a figure that is infinite (the PSNR of the truth). Beside it
@@ -35,7 +35,7 @@ class Result:
     judge: str  # which SyncNet measured; empty where none did
     opening_of_ceiling: float
     reasons: dict[str, int]  # why clips were left out, and how many each
-    unmeasured: dict[str, str]  # why figures whose names begin so are empty
+    unmeasured: dict[str, str]  # by judge (`avcat.metrics.figures`): why its figures are empty
     figures: dict[str, Summary]
     folder: Path
 

@@ -3,20 +3,13 @@
 import math
 from collections.abc import Sequence
 
+from avcat.metrics.figures import AGREEMENT, FIGURES
 from avcat.metrics.paired import FEWEST_SPEAKERS, LEVEL
 from avcat.report.paired import BASE, Compared
 from avcat.report.paper import COUNTERPART, TABLE1, TABLE3, PaperRow
 from avcat.report.table import EMPTY, Cell, Row, Table
 from avcat.report.tables import METHODS
 
-# heading, our figure, the paper's; the paper's PSNR fits the uint8 one
-FIGURES = (
-    ("SSIM", "ssim", "ssim"),
-    ("PSNR uint8", "psnr_uint8_legacy", "psnr"),
-    ("LMD", "lmd", "lmd"),
-    ("Sync_conf, evaluator", "sync_confidence", "sync_confidence"),
-    ("Sync_conf, official", "lse_c", "sync_confidence"),
-)
 SAME, OPPOSITE, WITHIN, EQUAL = "as there", "the other way", "within chance", "no difference there"
 UNTESTED = f"fewer than {FEWEST_SPEAKERS} speakers: not tested"
 NOTES = (
@@ -36,14 +29,17 @@ def agreement_table(found: Sequence[Compared]) -> Table:
         for method, (row, full) in _printed(corpus).items():
             if any(key[0] == method for key in ours):
                 cells = [
-                    _cell(ours[method, figure], getattr(row, printed) - getattr(full, printed))
-                    for _, figure, printed in FIGURES
+                    _cell(ours[method, name], getattr(row, FIGURES[name].paper) - getattr(full, FIGURES[name].paper))
+                    for name in AGREEMENT
                 ]
                 rows.append(Row([Cell(METHODS[method]), *cells], "ours"))
         if rows:
             groups.append((corpus, rows))
     return Table(
-        "Does the order agree with the paper's?", ["Method", *(heading for heading, _, _ in FIGURES)], groups, NOTES
+        "Does the order agree with the paper's?",
+        ["Method", *(FIGURES[name].title for name in AGREEMENT)],
+        groups,
+        NOTES,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from avcat.metrics.figures import FIGURES, PAIRED, headings
 from avcat.metrics.paired import FEWEST_SPEAKERS, LEVEL, Difference, adjusted, compare
 from avcat.metrics.results import Result
 from avcat.report.table import Cell, Row, Table
@@ -15,22 +16,6 @@ from avcat.report.tables import BOUNDS, METHODS, difference_cell, in_order, reas
 
 BASE = "full"
 
-# heading, figure, decimals
-FIGURES = (
-    ("SSIM ↑", "ssim", 3),
-    ("PSNR ↑", "psnr", 2),
-    ("PSNR uint8 ↑", "psnr_uint8_legacy", 2),
-    ("LPIPS ↓", "lpips", 3),
-    ("LMD ↓", "lmd", 2),
-    ("LMD centred ↓", "lmd_centred", 2),
-    ("LMD sum ↓", "lmd_atvg", 1),
-    ("Opening r ↑", "opening_correlation", 2),
-    ("Sync_conf, evaluator ↑", "sync_confidence", 2),
-    ("LSE-D, evaluator ↓", "sync_distance", 2),
-    ("LSE-C, official ↑", "lse_c", 2),
-    ("LSE-D, official ↓", "lse_d", 2),
-)
-DECIMALS = {figure: decimals for _, figure, decimals in FIGURES}
 NOTES = (
     "The row's figure less the full model's, mean over the clips that both count, with a 95 % bootstrap interval over "
     "speakers. * : more than chance. The test draws the sign of each speaker's differences; p values are raised for "
@@ -67,7 +52,7 @@ def compared(results: Sequence[Result]) -> list[Compared]:
         for result in rows:
             if result is not base:
                 theirs, _ = clips_of(result.folder)
-                for _, figure, _ in FIGURES:
+                for figure in PAIRED:
                     difference = compare(theirs[figure], ours[figure], speakers)
                     differences[f"{result.method}/{figure}"] = result, figure, difference
         ps = raised({name: (result.method, difference.p) for name, (result, _, difference) in differences.items()})
@@ -90,11 +75,10 @@ def raised(asked: Mapping[str, tuple[str, float]]) -> dict[str, float]:
 
 
 def clips_of(folder: Path) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
-    """What a result's folder holds: `FIGURES` by name and clip id, and the clips' speakers."""
-    names = [figure for _, figure, _ in FIGURES]
-    table = pq.read_table(folder / "clips.parquet", columns=["clip_id", "speaker", *names])
+    """What a result's folder holds: `PAIRED` by name and clip id, and the clips' speakers."""
+    table = pq.read_table(folder / "clips.parquet", columns=["clip_id", "speaker", *PAIRED])
     clips = table["clip_id"].to_pylist()
-    figures = {name: dict(zip(clips, table[name].to_pylist(), strict=True)) for name in names}
+    figures = {name: dict(zip(clips, table[name].to_pylist(), strict=True)) for name in PAIRED}
     return figures, dict(zip(clips, table["speaker"].to_pylist(), strict=True))
 
 
@@ -107,8 +91,8 @@ def paired_table(found: Sequence[Compared]) -> Table:
             cells = rows.setdefault(each.method, [Cell(METHODS.get(each.method, each.method)), _clip_cell(found, each)])
             cells.append(_cell(each))
         groups.append((f"ours, {corpus}", [Row(cells, "ours") for cells in rows.values()]))
-    headings = ["Method", "N", *(heading for heading, _, _ in FIGURES)]
-    return Table(f"Against {METHODS[BASE]}, clip by clip", headings, groups, NOTES)
+    columns = ["Method", "N", *headings(PAIRED)]
+    return Table(f"Against {METHODS[BASE]}, clip by clip", columns, groups, NOTES)
 
 
 def _clip_cell(found: Sequence[Compared], one: Compared) -> Cell:
@@ -117,7 +101,7 @@ def _clip_cell(found: Sequence[Compared], one: Compared) -> Cell:
 
 
 def _cell(each: Compared) -> Cell:
-    return difference_cell(each.difference, DECIMALS[each.figure], each.p_adjusted < LEVEL, each.empty)
+    return difference_cell(each.difference, FIGURES[each.figure].decimals, each.p_adjusted < LEVEL, each.empty)
 
 
 def paired_csv(found: Sequence[Compared]) -> str:

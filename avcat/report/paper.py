@@ -14,6 +14,8 @@ class PaperRow:
     sync_confidence: float
 
 
+PRINTED_DECIMALS = {"ssim": 3, "psnr": 2, "lmd": 2, "sync_confidence": 1}
+
 TABLE1 = {
     "LRW": (
         PaperRow("Wav2Lip", 0.937, 34.25, 2.54, 6.7),

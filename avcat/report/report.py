@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from avcat.data.schema import FPS
 from avcat.errors import InputError
 from avcat.files import atomic_path
+from avcat.metrics.figures import DISTRIBUTIONS, FIGURES
 from avcat.metrics.results import Result, read_results
 from avcat.report import curves, grid, page
 from avcat.report.agreement import agreement_table
@@ -35,7 +36,6 @@ TRUTH, COPY = "ground-truth", "copy-reference"  # first in grids and openings; t
 NOT_LEARNT = ("learning_rate", "gradient_norm")  # they are in MLflow; the page is about what was learnt
 SHIFTED = "right_at_"  # figures of `avcat.training.syncnet.judge`, + by how many frames
 GRIDS_PER_CORPUS, OPENINGS_PER_CORPUS = 2, 3
-DISTRIBUTIONS = (("SSIM", "ssim"), ("LMD (px)", "lmd"), ("r of the opening", "opening_correlation"))
 SYSTEMS, PARTS = "Systems, as in the paper's figure 4", "Ablation, as in the paper's figure 5"
 PAPERS_FIGURES = (
     "The paper's figures 4 and 5 show people of LRW and VoxCeleb. They are not ours to copy, and other faces by other "
@@ -163,9 +163,9 @@ def _distributions(results: Sequence[Result]) -> list[tuple[str, str]]:
     for corpus in _corpora(results):
         methods = [result for result in _ordered(results, corpus) if result.method != TRUTH]
         rows = {_label(result): _clips(result) for result in methods}
-        for heading, name in DISTRIBUTIONS:
+        for name in DISTRIBUTIONS:
             values = {label: [row[name] for row in clips if math.isfinite(row[name])] for label, clips in rows.items()}
-            title = f"{heading}, {corpus}"
+            title = f"{FIGURES[name].title}, {corpus}"
             found.append((f"Each clip's {title}", curves.distributions(title, values)))
     return found
 
@@ -187,7 +187,7 @@ def _in_step(results: Sequence[Result]) -> list[tuple[str, str]]:
 
 
 def _clips(result: Result) -> list[dict[str, Any]]:
-    names = ["clip_id", "opening_truth", "opening", "sync_distances", *(name for _, name in DISTRIBUTIONS)]
+    names = ["clip_id", "opening_truth", "opening", "sync_distances", *DISTRIBUTIONS]
     return pq.read_table(result.folder / "clips.parquet", columns=names).to_pylist()
 
 

@@ -8,9 +8,10 @@ import numpy as np
 from scipy.stats import ttest_1samp
 
 from avcat.errors import InputError
+from avcat.metrics.figures import FIGURES, PAIRED, headings
 from avcat.metrics.paired import LEVEL, Difference, compare
 from avcat.metrics.results import Result, read_results
-from avcat.report.paired import BASE, DECIMALS, FIGURES, clips_of, raised
+from avcat.report.paired import BASE, clips_of, raised
 from avcat.report.table import Cell, Row, Table
 from avcat.report.tables import METHODS, difference_cell, in_order, reason_why_empty
 
@@ -79,7 +80,7 @@ def _of_corpus(corpus: str, rows: Sequence[Result], seeds: Sequence[dict[tuple[s
     measured = []
     for row in rows:
         ours = [clips_of(seed[corpus, row.method].folder)[0] for seed in seeds]
-        for _, figure, _ in FIGURES:
+        for figure in PAIRED:
             pairs = [(mine[figure], full[figure]) for mine, (full, _) in zip(ours, base, strict=True)]
             of_each = tuple(compare(mine, full, speakers).mean for mine, full in pairs)
             averaged = (_mean([mine for mine, _ in pairs]), _mean([full for _, full in pairs]))
@@ -112,13 +113,13 @@ def seeds_table(found: Sequence[Seeded], seeds: Sequence[int]) -> Table:
         for each in (each for each in found if each.corpus == corpus):
             rows.setdefault(each.method, [Cell(METHODS[each.method])]).append(_cell(each))
         groups.append((corpus, [Row(cells, "ours") for cells in rows.values()]))
-    headings = ["Method", *(heading for heading, _, _ in FIGURES)]
+    columns = ["Method", *headings(PAIRED)]
     caption = f"Against {METHODS[BASE]}, trained from {len(seeds)} seeds ({', '.join(map(str, seeds))})"
-    return Table(caption, headings, groups, NOTES)
+    return Table(caption, columns, groups, NOTES)
 
 
 def _cell(each: Seeded) -> Cell:
-    decimals = DECIMALS[each.figure]
+    decimals = FIGURES[each.figure].decimals
     cell = difference_cell(each.difference, decimals, each.holds, each.empty)
     if not cell.interval:
         return cell

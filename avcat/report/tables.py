@@ -5,10 +5,12 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 
+from avcat.metrics.figures import FIGURES, GLANCE, MOUTH, NOT_SAID, TABLE1, Figure, headings
 from avcat.metrics.paired import Difference
 from avcat.metrics.results import Result
 from avcat.metrics.summary import Summary
-from avcat.report.paper import COUNTERPART, TABLE1, TABLE3, PaperRow
+from avcat.report import paper
+from avcat.report.paper import COUNTERPART, PRINTED_DECIMALS, TABLE3, PaperRow
 from avcat.report.table import EMPTY, Cell, Row, Table
 
 METHODS = {
@@ -27,33 +29,6 @@ METHODS = {
 BOUNDS = ("copy-reference", "ground-truth")
 ABLATIONS = ("rn-only", "without-rn", "wav2lip_l-rn", "without-sync")
 IN_TABLE3 = (*TABLE3, "wav2lip_l")  # which the paper's text compares with those of the table
-
-# heading, figure, decimals
-TABLE1_FIGURES = (
-    ("SSIM ↑", "ssim", 3),
-    ("PSNR ↑", "psnr", 2),
-    ("PSNR uint8 ↑", "psnr_uint8_legacy", 2),
-    ("LPIPS ↓", "lpips", 3),
-    ("LMD ↓", "lmd", 2),
-    ("Sync_conf, evaluator ↑", "sync_confidence", 2),
-    ("Sync_conf, official ↑", "lse_c", 2),
-    ("Coverage", "found", 3),
-)
-GLANCE_FIGURES = (("SSIM ↑", "ssim", 3), ("LMD ↓", "lmd", 2))
-JUDGED = ("Sync_conf, evaluator ↑", "sync_confidence", 2)
-MOUTH_FIGURES = (
-    ("Opening r ↑", "opening_correlation", 2),
-    ("Ceiling of r", "opening_ceiling", 2),
-    ("Amplitude", "opening_amplitude_ratio", 2),
-    ("LMD centred ↓", "lmd_centred", 2),
-    ("LMD sum ↓", "lmd_atvg", 1),
-    ("LSE-D, evaluator ↓", "sync_distance", 2),
-    ("Offset ±1, evaluator ↑", "sync_offset_within_1", 2),
-    ("Windows, evaluator", "sync_windows", 0),
-    ("LSE-D, official ↓", "lse_d", 2),
-    ("Offset, official", "lse_offset", 1),
-    ("Windows, official", "lse_windows", 0),
-)
 
 SYNCNET_FIGURES = (
     ("Two-way accuracy ↑", "two_way"),
@@ -111,11 +86,7 @@ SYNCNET_NOTES = (
 
 NO_JUDGE = "no evaluator SyncNet was given"
 NOT_COUNTED = "no clip could be counted"
-NOT_SAID = "the paper does not say"
 NO_DIFFERENCE = "no clip has a finite figure in both rows"
-OFFICIAL = "the paper's is by the official SyncNet"
-NOT_USED = "the paper does not use it"
-NOT_PRINTED = "the paper prints one PSNR, which fits the uint8 one"
 NO_CEILING = "no correlation or no ceiling was counted"
 NOT_MEASURED = "this training did not measure it"
 
@@ -125,15 +96,17 @@ def table1(results: Sequence[Result], told: Sequence[str] = ()) -> Table:
 
     `told` are notes on these very trainings.
     """
-    headings = ["Method", "N", *(heading for heading, _, _ in TABLE1_FIGURES)]
+    columns = ["Method", "N", *headings(TABLE1)]
     groups: list[tuple[str, list[Row]]] = []
     for corpus in dict.fromkeys(result.corpus for result in results):
-        rows = [_row(result, TABLE1_FIGURES) for result in in_order(results, corpus) if result.method not in ABLATIONS]
+        rows = [_row(result, TABLE1) for result in in_order(results, corpus) if result.method not in ABLATIONS]
         groups.append((f"ours, {corpus}", rows))
         if corpus in COUNTERPART:
             name = COUNTERPART[corpus]
-            groups.append((f"paper, {name} (other data, official SyncNet)", [_paper_row(row) for row in TABLE1[name]]))
-    return Table("Table 1: quantitative results", headings, groups, (*TABLE1_NOTES, *told))
+            groups.append(
+                (f"paper, {name} (other data, official SyncNet)", [_paper_row(row) for row in paper.TABLE1[name]])
+            )
+    return Table("Table 1: quantitative results", columns, groups, (*TABLE1_NOTES, *told))
 
 
 def table3(results: Sequence[Result], told: Sequence[str] = ()) -> Table:
@@ -141,41 +114,42 @@ def table3(results: Sequence[Result], told: Sequence[str] = ()) -> Table:
 
     `told` as for `table1`.
     """
-    headings = ["Method", "N", *(heading for heading, _, _ in TABLE1_FIGURES)]
+    columns = ["Method", "N", *headings(TABLE1)]
     groups = [("paper, VoxCeleb (other data, official SyncNet)", [_paper_row(row) for row in TABLE3.values()])]
     for corpus in dict.fromkeys(result.corpus for result in results):
-        rows = [_row(result, TABLE1_FIGURES) for result in in_order(results, corpus) if result.method in IN_TABLE3]
+        rows = [_row(result, TABLE1) for result in in_order(results, corpus) if result.method in IN_TABLE3]
         groups.append((f"ours, {corpus}", rows))
-    return Table("Table 3: ablation", headings, groups, (*TABLE3_NOTES, *told))
+    return Table("Table 3: ablation", columns, groups, (*TABLE3_NOTES, *told))
 
 
 def glance_table(results: Sequence[Result]) -> Table:
     """What one wants to see first, of ours alone: narrow enough for a terminal."""
-    headings = ["Method", "N", GLANCE_FIGURES[0][0], GLANCE_FIGURES[1][0], "r / ceiling ↑", JUDGED[0]]
+    *first, last = headings(GLANCE)
+    columns = ["Method", "N", *first, "r / ceiling ↑", last]
     groups = []
     for corpus in dict.fromkeys(result.corpus for result in results):
         rows = []
         for result in in_order(results, corpus):
-            cells = _row(result, (*GLANCE_FIGURES, JUDGED)).cells
+            cells = _row(result, GLANCE).cells
             share = _number(result.opening_of_ceiling, 2, NO_CEILING)
             plain = [Cell(cell.text, note=cell.note) for cell in (*cells[:-1], share, cells[-1])]
             rows.append(Row(plain, "ours"))
         groups.append((corpus, rows))
-    return Table("At a glance", headings, groups, GLANCE_NOTES)
+    return Table("At a glance", columns, groups, GLANCE_NOTES)
 
 
 def mouth_table(results: Sequence[Result]) -> Table:
     """How the mouth follows the sound, ours alone: the paper prints none of it."""
-    headings = ["Method", "N", "r / ceiling ↑", *(heading for heading, _, _ in MOUTH_FIGURES)]
+    columns = ["Method", "N", "r / ceiling ↑", *headings(MOUTH)]
     groups = []
     for corpus in dict.fromkeys(result.corpus for result in results):
         rows = []
         for result in in_order(results, corpus):
-            method, n, *figures = _row(result, MOUTH_FIGURES).cells
+            method, n, *figures = _row(result, MOUTH).cells
             share = _number(result.opening_of_ceiling, 2, NO_CEILING)
             rows.append(Row([method, n, share, *figures], "ours"))
         groups.append((f"ours, {corpus}", rows))
-    return Table("How the mouth follows the sound", headings, groups, MOUTH_NOTES)
+    return Table("How the mouth follows the sound", columns, groups, MOUTH_NOTES)
 
 
 def syncnet_table(trainings: Mapping[str, Mapping[str, float]]) -> Table:
@@ -185,16 +159,16 @@ def syncnet_table(trainings: Mapping[str, Mapping[str, float]]) -> Table:
         if SYNCNET_FIGURES[0][1] in figures:
             values = (_number(figures.get(key, math.nan), 3, NOT_MEASURED) for _, key in SYNCNET_FIGURES)
             rows.append(Row([Cell(name), *values], "ours"))
-    headings = ["Network", *(heading for heading, _ in SYNCNET_FIGURES)]
+    columns = ["Network", *(heading for heading, _ in SYNCNET_FIGURES)]
     return Table(
-        "SyncNet on people it has never seen", headings, [("test speakers of all corpora", rows)], SYNCNET_NOTES
+        "SyncNet on people it has never seen", columns, [("test speakers of all corpora", rows)], SYNCNET_NOTES
     )
 
 
 def table1_csv(results: Sequence[Result]) -> str:
     """The rows of Table 1 with every figure there is, and the paper's; see `_csv`."""
     data = dict.fromkeys(COUNTERPART[r.corpus] for r in results if r.corpus in COUNTERPART)
-    return _csv([r for r in results if r.method not in ABLATIONS], {name: TABLE1[name] for name in data})
+    return _csv([r for r in results if r.method not in ABLATIONS], {name: paper.TABLE1[name] for name in data})
 
 
 def table3_csv(results: Sequence[Result]) -> str:
@@ -232,7 +206,7 @@ def in_order(results: Sequence[Result], corpus: str) -> list[Result]:
     return sorted(chosen, key=lambda r: (order.index(r.method) if r.method in order else others, r.method))
 
 
-def _row(result: Result, figures: Sequence[tuple[str, str, int]]) -> Row:
+def _row(result: Result, names: Sequence[str]) -> Row:
     counted = f"{result.clips - result.failed}"
     left_out = ", ".join(f"{count}: {reason}" for reason, count in result.reasons.items())
     cells = [
@@ -243,17 +217,20 @@ def _row(result: Result, figures: Sequence[tuple[str, str, int]]) -> Row:
         ),
     ]
     cells += [
-        _figure(result.figures[name], decimals, reason_why_empty(result, name), result.clips - result.failed)
-        for _, name, decimals in figures
+        _figure(
+            result.figures[name], FIGURES[name].decimals, reason_why_empty(result, name), result.clips - result.failed
+        )
+        for name in names
     ]
     return Row(cells, "ours")
 
 
 def reason_why_empty(result: Result, figure: str) -> str:
     """What a cell says in which a figure of a result cannot stand."""
-    if figure.startswith("sync") and not result.judge:
+    judge = FIGURES[figure].judge
+    if judge == "evaluator" and not result.judge:
         return NO_JUDGE
-    return next((why for name, why in result.unmeasured.items() if figure.startswith(name)), NOT_COUNTED)
+    return result.unmeasured.get(judge, NOT_COUNTED)
 
 
 def difference_cell(difference: Difference, decimals: int, beyond_chance: bool, why_empty: str) -> Cell:
@@ -265,16 +242,13 @@ def difference_cell(difference: Difference, decimals: int, beyond_chance: bool, 
 
 
 def _paper_row(row: PaperRow) -> Row:
-    figures = [
-        Cell(f"{row.ssim:.3f}"),
-        Cell(EMPTY, note=NOT_PRINTED),
-        Cell(f"{row.psnr:.2f}"),
-        Cell(EMPTY, note=NOT_USED),
-        Cell(f"{row.lmd:.2f}"),
-        Cell(EMPTY, note=OFFICIAL),
-        Cell(f"{row.sync_confidence:.1f}"),
-    ]
-    return Row([Cell(row.method), Cell(EMPTY, note=NOT_SAID), *figures, Cell(EMPTY, note=NOT_SAID)], "paper")
+    def cell(figure: Figure) -> Cell:
+        if figure.paper_empty:
+            return Cell(EMPTY, note=figure.paper_empty)
+        return Cell(f"{getattr(row, figure.paper):.{PRINTED_DECIMALS[figure.paper]}f}")
+
+    cells = (cell(FIGURES[name]) for name in TABLE1)
+    return Row([Cell(row.method), Cell(EMPTY, note=NOT_SAID), *cells], "paper")
 
 
 def _figure(summary: Summary, decimals: int, reason: str, clips: int) -> Cell:

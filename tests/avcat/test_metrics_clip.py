@@ -12,7 +12,8 @@ from avcat.config import EvaluateConfig
 from avcat.data.schema import MOUTH_POINTS
 from avcat.face.landmarks import Face
 from avcat.media.mel import mel_windows
-from avcat.metrics.clip import FIGURES, ClipScorer, Judges, strip_frames
+from avcat.metrics.clip import ClipScorer, Judges, strip_frames
+from avcat.metrics.figures import FIGURES
 from avcat.metrics.marks import Marker
 from avcat.metrics.methods import CopyReference, GroundTruth, Method, Trained, build_method
 

@@ -8,13 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from avcat.errors import InputError
-from avcat.metrics.clip import FIGURES as EVERYTHING
-from avcat.report.paired import FIGURES
+from avcat.metrics.figures import FIGURES, PAIRED
 from avcat.report.seeds import Seeded, seeded, seeds_table
 from avcat.report.table import to_markdown
 
 SPEAKERS = 8
-NAMES = [figure for _, figure, _ in FIGURES]
+NAMES = list(PAIRED)
 
 
 def result(folder: Path, method: str, **figures: float) -> None:
@@ -31,7 +30,7 @@ def result(folder: Path, method: str, **figures: float) -> None:
         "opening_of_ceiling": None,
         "reasons": {},
         "unmeasured": {"lpips": "no backbone"},
-        "figures": dict.fromkeys(EVERYTHING, nothing),
+        "figures": dict.fromkeys(FIGURES, nothing),
     }
     (folder / "metrics.json").write_text(json.dumps(metrics))
     spread = [0.001 * clip for clip in range(SPEAKERS)]

@@ -21,7 +21,7 @@ from avcat.config import (
 )
 from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, write_shard
 from avcat.errors import InputError
-from avcat.metrics.clip import FIGURES
+from avcat.metrics.figures import FIGURES
 from avcat.metrics.image import psnr
 from avcat.metrics.results import read_results
 from avcat.models.syncnet import SyncNet

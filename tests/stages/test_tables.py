@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 from avcat.errors import InputError
-from avcat.metrics.clip import FIGURES
+from avcat.metrics.figures import FIGURES
 from avcat.metrics.results import encode_strip, from_json, read_results, to_json
 from avcat.report import curves, report
 from avcat.report.curves import learning_curves, read_curves
@@ -45,7 +45,7 @@ def evaluation(method: str, corpus: str) -> Evaluation:
         figures["psnr"] = figure("inf", "inf", "inf")
     metrics = {"method": method, "corpus": corpus, "clips": 8, "failed": 0, "frames": 240, "speakers": 4}
     metrics |= {"judge": "evaluator SyncNet", "opening_of_ceiling": 0.87, "figures": figures}
-    metrics |= {"reasons": {}, "unmeasured": {"lpips": "no backbone", "lse_": "no official weights"}}
+    metrics |= {"reasons": {}, "unmeasured": {"lpips": "no backbone", "official": "no official weights"}}
     for name in (name for name in FIGURES if name.startswith(("lpips", "lse_"))):
         figures[name] = figure(None, None, None, n=0)
     row: dict[str, Any] = dict.fromkeys(FIGURES, 0.5)

@@ -1,0 +1,103 @@
+"""All figures of an evaluation: what each is called, how it is printed, who measures it, which tables show it.
+
+To add one, name it here and compute it in `avcat.metrics.clip`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Judge = Literal["", "evaluator", "official", "lpips"]
+
+NOT_PRINTED = "the paper prints one PSNR, which fits the uint8 one"
+NOT_USED = "the paper does not use it"
+OFFICIAL = "the paper's is by the official SyncNet"
+NOT_SAID = "the paper does not say"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of a clip. That of a corpus is the mean over clips (`avcat.metrics.summary`)."""
+
+    title: str
+    decimals: int
+    better: Literal["", "↑", "↓"] = ""  # higher or lower; nothing where neither is
+    judge: Judge = ""  # the network without which it is empty
+    paper: str = ""  # the field of `avcat.report.paper.PaperRow` that its order is compared with
+    paper_empty: str = ""  # why the paper's rows have no number in its column
+
+    @property
+    def heading(self) -> str:
+        """Of its column."""
+        return f"{self.title} {self.better}".rstrip()
+
+
+# In the order of `metrics.json` and `clips.parquet`.
+FIGURES = {
+    "ssim": Figure("SSIM", 3, "↑", paper="ssim"),
+    "psnr": Figure("PSNR", 2, "↑", paper_empty=NOT_PRINTED),
+    "psnr_uint8_legacy": Figure("PSNR uint8", 2, "↑", paper="psnr"),
+    "lpips": Figure("LPIPS", 3, "↓", judge="lpips", paper_empty=NOT_USED),
+    "lmd": Figure("LMD", 2, "↓", paper="lmd"),
+    "lmd_centred": Figure("LMD centred", 2, "↓"),
+    "lmd_atvg": Figure("LMD sum", 1, "↓"),
+    "opening_correlation": Figure("Opening r", 2, "↑"),
+    "opening_ceiling": Figure("Ceiling of r", 2),
+    "opening_amplitude_ratio": Figure("Amplitude", 2),
+    "sync_confidence": Figure(
+        "Sync_conf, evaluator", 2, "↑", judge="evaluator", paper="sync_confidence", paper_empty=OFFICIAL
+    ),
+    "sync_distance": Figure("LSE-D, evaluator", 2, "↓", judge="evaluator"),
+    "sync_offset": Figure("Offset, evaluator", 1, judge="evaluator"),
+    "sync_offset_within_1": Figure("Offset ±1, evaluator", 2, "↑", judge="evaluator"),
+    "sync_windows": Figure("Windows, evaluator", 0, judge="evaluator"),
+    "lse_c": Figure("Sync_conf, official", 2, "↑", judge="official", paper="sync_confidence"),
+    "lse_d": Figure("LSE-D, official", 2, "↓", judge="official"),
+    "lse_offset": Figure("Offset, official", 1, judge="official"),
+    "lse_windows": Figure("Windows, official", 0, judge="official"),
+    "found": Figure("Coverage", 3, paper_empty=NOT_SAID),
+    "equal_frames": Figure("Equal frames", 0),
+}
+
+# Which figures a table shows, in its order.
+TABLE1 = ("ssim", "psnr", "psnr_uint8_legacy", "lpips", "lmd", "sync_confidence", "lse_c", "found")
+GLANCE = ("ssim", "lmd", "sync_confidence")
+MOUTH = (
+    "opening_correlation",
+    "opening_ceiling",
+    "opening_amplitude_ratio",
+    "lmd_centred",
+    "lmd_atvg",
+    "sync_distance",
+    "sync_offset_within_1",
+    "sync_windows",
+    "lse_d",
+    "lse_offset",
+    "lse_windows",
+)
+PAIRED = (  # compared clip by clip
+    "ssim",
+    "psnr",
+    "psnr_uint8_legacy",
+    "lpips",
+    "lmd",
+    "lmd_centred",
+    "lmd_atvg",
+    "opening_correlation",
+    "sync_confidence",
+    "sync_distance",
+    "lse_c",
+    "lse_d",
+)
+AGREEMENT = ("ssim", "psnr_uint8_legacy", "lmd", "sync_confidence", "lse_c")  # with the paper's order of methods
+DISTRIBUTIONS = ("ssim", "lmd", "opening_correlation")  # of which the report draws each clip
+
+
+def headings(names: Iterable[str]) -> list[str]:
+    """Of the columns of some figures."""
+    return [FIGURES[name].heading for name in names]
+
+
+def unmeasured_by(judge: Judge) -> dict[str, float]:
+    """The figures of a network that is not there: NaN."""
+    return {name: float("nan") for name, figure in FIGURES.items() if figure.judge == judge}
