@@ -1,4 +1,4 @@
-# Each target sets itself up: Python 3.11 or 3.12, a .venv, the locked packages. Later calls find it done.
+# Each target sets itself up: Python 3.11 or 3.12, a .venv, the locked packages. Later calls skip this.
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -20,28 +20,28 @@ $(READY): requirements.lock pyproject.toml
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
 	@touch $@
 
-demo: $(READY)  ## AV-CAT alone, shortly trained, and a dubbed clip
+demo: $(READY)  ## only AV-CAT, briefly trained, and a dubbed clip
 	$(BIN)/python -m stages.reproduce --profile demo --rows full
 
-repro: $(READY)  ## every table and figure: AV-CAT, its ablations and its peers, each shortly trained
+repro: $(READY)  ## every table and figure: AV-CAT, its ablations and its peers, each briefly trained
 	$(BIN)/python -m stages.reproduce --profile tables --rows all
 
-model: $(READY)  ## AV-CAT alone, trained for most of an hour: the best to dub with
+model: $(READY)  ## only AV-CAT, trained for most of an hour: the best for dubbing
 	$(BIN)/python -m stages.reproduce --profile tiny --rows full
 
-test: $(READY)  ## the tests, but the slow ones
+test: $(READY)  ## the tests, except the slow ones
 	$(BIN)/python -m pytest
 
 slow: $(READY)  ## the slow tests: all stages by DVC, two Ray nodes and an S3 server, a thousand damaged videos, all real clips
 	$(BIN)/python -m pytest -m slow
 
-lint: $(READY)  ## style, types and who may import whom
+lint: $(READY)  ## style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(READY)  ## what style can mend by itself
+format: $(READY)  ## fix style automatically
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -22,12 +22,12 @@ PARTS = ("kind", "model", "inputs", "facts", "weights")
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a model file holds besides its weights."""
+    """The content of a model file besides its weights."""
 
     kind: str  # as in `avcat.models.build`
     model: dict[str, Any]  # the settings that build it
-    inputs: InputConfig  # what its inputs must be
-    facts: dict[str, Any]  # steps, data, metrics: for people
+    inputs: InputConfig  # required inputs
+    facts: dict[str, Any]  # steps, data, metrics: for display
 
 
 def save_model(
@@ -43,14 +43,14 @@ def save_model(
         "facts": facts,
         "weights": {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()},
     }
-    with atomic_path(path) as part, part.open("wb") as file:  # of a path torch would write the name into the file
+    with atomic_path(path) as part, part.open("wb") as file:  # given a path, torch would write its name into the file
         torch.save(content, file)
 
 
 def load_model(path: str | Path, kind: str | Collection[str], device: str = "cpu") -> tuple[nn.Module, ModelFile]:
     """Builds and loads the network of a model file, of one kind or one of several, in eval mode on `device`.
 
-    Raises InputError where the file is missing, is no model file, has another version or holds another kind.
+    Raises InputError if the file is missing, is no model file, has another version or holds another kind.
     """
     content = _read(Path(path))
     check_kind(path, content["kind"], kind)
@@ -69,14 +69,14 @@ def load_model(path: str | Path, kind: str | Collection[str], device: str = "cpu
 
 
 def check_kind(path: str | Path, found: str, wanted: str | Collection[str]) -> None:
-    """Raises InputError where the kind of the model in a file is not, or not one of, those wanted."""
+    """Raises InputError if the kind of the model in a file is not (one of) the kinds wanted."""
     kinds = [wanted] if isinstance(wanted, str) else sorted(wanted)
     if found not in kinds:
         raise InputError(f"{path}: holds a model of kind {found}, one of kind {' or '.join(kinds)} is needed")
 
 
 def read_facts(path: str | Path) -> ModelFile:
-    """What a model file says of itself, without building it. Errors as `load_model`."""
+    """The facts of a model file, without building the network. Errors as `load_model`."""
     return _facts(path, _read(Path(path)))
 
 
@@ -89,13 +89,13 @@ def _facts(path: str | Path, content: dict[str, Any]) -> ModelFile:
 
 
 def read_archive(path: Path, what: str) -> Any:
-    """What `torch.save` wrote, on the CPU: tensors, numbers, dicts and lists alone.
+    """Reads a file of `torch.save` on the CPU: only tensors, numbers, dicts and lists.
 
-    Raises InputError, which names `path` and calls it `what`, where it is missing, damaged or something else.
+    Raises InputError, with `path` and its expected type `what`, if it is missing, damaged or something else.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    if not zipfile.is_zipfile(path):  # what torch writes is a zip; other bytes make its reader fail in many ways
+    if not zipfile.is_zipfile(path):  # torch writes zips; on other bytes its reader fails in many ways
         raise InputError(f"{path}: not {what}")
     with zipfile.ZipFile(path) as archive:  # torch does not compare checksums
         try:

@@ -1,4 +1,4 @@
-"""What commands check before they start work that takes long."""
+"""Checks of the commands before long work starts."""
 
 import os
 import re
@@ -10,13 +10,13 @@ from avcat.errors import InputError
 
 MODEL_VARIABLE = "AVCAT_MODEL"
 ONNX_SUFFIX = ".onnx"
-_URL = re.compile(r"[a-z][a-z0-9+]+:/")  # as pathlib has it, which takes one slash away
+_URL = re.compile(r"[a-z][a-z0-9+]+:/")  # as pathlib writes it, which removes one slash
 
 
 def model_path(given: Path | None, *, onnx: bool = False) -> Path:
-    """The model file that was given, or that the environment names; `onnx`: it may be one that `avcat export` wrote.
+    """The given model file, or the one named in the environment; `onnx`: a file of `avcat export` is allowed.
 
-    Raises InputError where there is none, or it cannot be a model file.
+    Raises InputError if there is none, or it cannot be a model file.
     """
     path = given or (Path(os.environ[MODEL_VARIABLE]) if os.environ.get(MODEL_VARIABLE) else None)
     if path is None:
@@ -30,14 +30,14 @@ def model_path(given: Path | None, *, onnx: bool = False) -> Path:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from None
     if path.suffix == ONNX_SUFFIX:
         if not onnx:
-            raise InputError(f"{path}: an ONNX model can dub, and nothing else; give the model.pt it was made from")
-    elif not zipfile.is_zipfile(path):  # which is what torch.save writes
+            raise InputError(f"{path}: an ONNX model can only dub; give the model.pt it was made from")
+    elif not zipfile.is_zipfile(path):  # the format of torch.save
         raise InputError(f"{path}: not a model file")
     return path
 
 
 def check_output(path: Path, inputs: tuple[Path, ...], suffix: str, what: str) -> None:
-    """Finds out, without leaving a trace, whether `path` can be written. Raises InputError where it cannot."""
+    """Checks, without leaving a trace, that `path` can be written. Raises InputError if it cannot."""
     if _URL.match(str(path)):
         raise InputError(f"{path}: a URL; the output must be a file on this machine")
     if path.suffix.lower() != suffix:
@@ -57,7 +57,7 @@ def check_output(path: Path, inputs: tuple[Path, ...], suffix: str, what: str) -
 
 
 def check_device(name: str) -> None:
-    """Raises InputError where torch cannot compute on the device."""
+    """Raises InputError if torch cannot compute on the device."""
     import torch
 
     try:

@@ -22,8 +22,8 @@ _MORE_EXAMPLES = """\
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, 1 where `verify` finds no mark, 2 for bad input, 130 interrupted,
-    141 where nobody reads what it says.
+    """Runs the command; returns its exit code: 0, 1 if `verify` finds no mark, 2 for bad input, 130 interrupted,
+    141 if standard output is closed.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -31,8 +31,8 @@ def main(argv: list[str] | None = None) -> int:
             code = arguments.run(arguments) or 0
             sys.stdout.flush()
             return code
-    except BrokenPipeError:  # as of `| head`, which has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain at its end
+    except BrokenPipeError:  # as with `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python would report an error at exit
         return 128 + signal.SIGPIPE
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Being asked to end, in whatever way, raises KeyboardInterrupt once: what cleans up then is not cut short."""
+    """Any signal to terminate raises KeyboardInterrupt once: the clean-up that follows is not interrupted."""
     asks = [
         asked
         for asked in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -1,8 +1,8 @@
-"""Every setting of AV-CAT, as frozen dataclasses.
+"""All settings of AV-CAT, as frozen dataclasses.
 
 `params.yaml` has one section for each class below. A section is parsed strictly: an unknown or a missing
-key is an error that names it. Settings that define a model travel inside its checkpoint.
-Units are part of the names. Defaults live in `params.yaml` alone, so a number is written once.
+key is an error that names it. Settings that define a model are stored in its checkpoint.
+Units are part of the names. Defaults are only in `params.yaml`, so each number is written once.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Between:
-    """What a number may be, both ends included."""
+    """Allowed range of a number, both ends included."""
 
     low: float
     high: float
@@ -36,7 +36,7 @@ Side = Annotated[int, Between(16, 4096)]  # of a square picture, px
 
 
 def parse(cls: type[T], values: Mapping[str, Any], source: str = "params") -> T:
-    """Builds the dataclass `cls` from a mapping, strictly. `source` is what messages say that it was read from.
+    """Builds the dataclass `cls` from a mapping, strictly. `source`: its origin, for messages.
 
     Raises InputError for an unknown key (with the nearest known one), a missing key or a value of the wrong type.
     """
@@ -111,16 +111,16 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# What a picture and a sound are
+# Pictures and sounds
 
 
 @dataclass(frozen=True)
 class PretrainedConfig:
-    """A network whose features are heard in the place of mels (the paper's future work): wav2vec 2.0, HuBERT, WavLM."""
+    """A network with features used in place of mels (the paper's future work): wav2vec 2.0, HuBERT, WavLM."""
 
-    path: str  # the folder that `save_pretrained` of transformers wrote; AVCAT_FEATURES names another one
+    path: str  # the folder written by `save_pretrained` of transformers; AVCAT_FEATURES overrides it
     sha256: str  # of the file of its weights, or its first digits
-    layer: Annotated[int, Between(0, 1000)]  # whose output is heard; 0: what goes into the first
+    layer: Annotated[int, Between(0, 1000)]  # its output is used; 0: the input of the first
 
 
 @dataclass(frozen=True)
@@ -130,29 +130,29 @@ class MelConfig:
     sample_rate: Count
     fft_size: Count
     hop_size: Count
-    bands: Count  # of a pretrained network: its features
+    bands: Count  # or the number of features of a pretrained network
     low_hz: float
     high_hz: float
     rms: float  # the whole file is scaled to this root mean square
-    pretrained: PretrainedConfig | None = None  # heard in the place of mels; older model files do not say
+    pretrained: PretrainedConfig | None = None  # used in place of mels; absent in older model files
 
 
 @dataclass(frozen=True)
 class AlignConfig:
-    """Where the eyes come to lie in the square crop, as fractions of its side, and how steady the crop is."""
+    """Position of the eyes in the square crop, as fractions of its side, and smoothing of the crop."""
 
     left_eye: tuple[float, float]
     right_eye: tuple[float, float]
     position_sigma_s: Seconds  # Gaussian smoothing of the eyes' midpoint and angle
     scale_sigma_s: Seconds  # of the eyes' distance: much longer, so that a turning head keeps its size
-    # How far down the crop the corners of the mouth lie in a clip's median, as a fraction of its side: long faces are
-    # moved up and short ones down. None leaves it to the eyes alone, as in files made before there was this.
+    # Height of the corners of the mouth in the crop, the clip's median, as a fraction of its side: long faces are moved
+    # up and short ones down. None aligns by the eyes only, as in older files.
     mouth_height: Fraction | None = None
 
 
 @dataclass(frozen=True)
 class InputConfig:
-    """What a trained network's inputs must be; whoever uses its checkpoint has to match it."""
+    """Required inputs of a trained network; users of its checkpoint must match them."""
 
     crop_size: int
     align: AlignConfig
@@ -165,7 +165,7 @@ class InputConfig:
 
 @dataclass(frozen=True)
 class SpeakersConfig:
-    """How many rendered people there are in each split, and how many clips of each. No one is in two splits."""
+    """Number of rendered people per split, and of clips per person. Splits share no person."""
 
     train: int
     val: int
@@ -175,7 +175,7 @@ class SpeakersConfig:
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """`synth-words` (as LRW) and `synth-wild` (as VoxCeleb), rendered by `avcat.synth`."""
+    """`synth-words` (like LRW) and `synth-wild` (like VoxCeleb), rendered by `avcat.synth`."""
 
     seed: int
     size: int  # side of a synth-words video in pixels; synth-wild varies around it
@@ -192,9 +192,9 @@ class CorpusConfig:
 class SourceConfig:
     """A corpus of video files."""
 
-    kind: Literal["folder", "lrw", "voxceleb"]  # how it is laid out: `pipelines/corpora.py`
+    kind: Literal["folder", "lrw", "voxceleb"]  # its layout: `pipelines/corpora.py`
     root: str  # its folder; `{out}` stands for the profile's output folder
-    table: str | None  # a CSV with path, speaker and split, where the layout does not tell them
+    table: str | None  # a CSV with path, speaker and split, if the layout does not define them
 
 
 @dataclass(frozen=True)
@@ -204,17 +204,17 @@ class RetinaFaceConfig:
     body: Literal["resnet50", "mobilenet0.25"]
     weights: str  # file or URL
     sha256: str  # of that file, or its first digits
-    max_side: int  # larger pictures are shrunk to it, in pixels
+    max_side: int  # in pixels; larger pictures are shrunk to it
     batch_frames: Count
 
 
 @dataclass(frozen=True)
 class DetectorConfig:
-    """Who finds the faces."""
+    """The face detector."""
 
     kind: Literal["mediapipe", "retinaface"]
-    max_faces: Count  # in one picture, the largest
-    min_score: Fraction  # below it is no face
+    max_faces: Count  # the largest in each picture
+    min_score: Fraction  # detections below are discarded
     retinaface: RetinaFaceConfig
 
 
@@ -223,16 +223,16 @@ class DataConfig:
     """From raw videos to shards."""
 
     corpora: dict[str, SourceConfig]  # by name
-    mix: dict[str, Fraction]  # by name: the share of a corpus's training files that is used, 1 where it is not named
-    val_fraction: Fraction  # of the speakers, where the corpus has no split of its own
+    mix: dict[str, Fraction]  # by name: the share of a corpus's training files that is used, 1 by default
+    val_fraction: Fraction  # of the speakers, if the corpus has no split of its own
     test_fraction: Fraction
     max_clip_s: Seconds  # longer videos are cut at their shots, and into clips no longer than this
-    cut_threshold: float  # PySceneDetect's, of its content detector: 27 is its default
-    crop_size: Side  # side of the stored crops; networks of another size resize them
+    cut_threshold: float  # of PySceneDetect's content detector, default 27
+    crop_size: Side  # of the stored crops; networks of another size resize them
     jpeg_quality: Annotated[int, Between(1, 100)]
     clips_per_shard: Count
     detector: DetectorConfig
-    speaker: Literal["largest", "central", "agreement"]  # which of several faces speaks; agreement asks a SyncNet
+    speaker: Literal["largest", "central", "agreement"]  # how the speaker is chosen; agreement: by a SyncNet
     speaker_syncnet: str | None  # its model file
     min_frames: Natural  # shorter clips are rejected: "too short"
     max_gap_frames: Natural  # longer runs without a face reject the clip: "gap"
@@ -244,30 +244,30 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OffsetsConfig:
-    """Clips whose sound is not that of their picture, or comes early or late, as SyncNet hears it."""
+    """Clips with a foreign, early or late sound, as measured by SyncNet."""
 
-    check: bool  # whether anybody looks at all
-    max_shift: Count  # frames that are tried to each side
+    check: bool  # run the check?
+    max_shift: Count  # frames searched to each side
     max_offset: Natural  # frames; more rejects the clip: "sound and picture apart"
     min_confidence: float  # of SyncNet; less rejects the clip: "sound and picture do not fit"
-    correct: bool  # moves the sound of clips that stay to where it fits
+    correct: bool  # shifts the sound of the remaining clips by the measured offset
 
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """How the work is done. Never changes a result but by rounding, in training, so no stage depends on it."""
+    """How the work is done. Changes no result except by rounding in training, so no stage depends on it."""
 
-    storage: str  # where out/ and state/ lie: a folder, or a URL such as s3://bucket/folder (docs/cluster.md)
+    storage: str  # location of out/ and state/: a folder, or a URL such as s3://bucket/folder (docs/cluster.md)
     num_cpus: Natural  # of a Ray instance that we start ourselves; 0 takes all
-    workers: Natural  # actors of one pipeline; 0 takes one a CPU
-    worker_gpus: float  # the share of a GPU that an actor gets whose detector can use one
-    clip_limit_s: Seconds  # what decodes a clip for longer is ended, and the clip has failed
+    workers: Natural  # actors of one pipeline; 0 takes one per CPU
+    worker_gpus: float  # the share of a GPU per actor, if its detector can use one
+    clip_limit_s: Seconds  # decoding a clip for longer is aborted, and the clip counts as failed
     device: Literal["auto", "cpu", "cuda"]  # of training, and of detectors that can use it
-    compile: bool  # networks by torch.compile, which pays on a GPU: minutes at the start, faster steps after
-    train_workers: Count  # processes that train one network; 1 is the stage's own, more are placed by Ray
+    compile: bool  # networks by torch.compile, useful on a GPU: minutes at the start, then faster steps
+    train_workers: Count  # processes that train one network; 1: the stage's own process; more are placed by Ray
     threads: Natural  # of a training process; 0 takes all
-    loader_threads: Count  # that make its batches
-    broken_shards: Literal["stop", "skip"]  # what training does where one cannot be read; skipping changes the result
+    loader_threads: Count  # for its batches
+    broken_shards: Literal["stop", "skip"]  # what training does if one cannot be read; skipping changes the result
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ class AudioEncoderConfig:
     kind: Literal["resnet_se", "small", "features"]
     width: int  # channels of the first level
     dim: int  # of f_a
-    bands: int = 80  # of what it hears, `mel.bands`; older model files do not say
+    bands: int = 80  # of its input, `mel.bands`; absent in older model files
 
 
 @dataclass(frozen=True)
@@ -310,8 +310,8 @@ class BackboneConfig:
     encoder_stride: int  # image side / side of F: 2 keeps a quarter of the area
     stage_strides: tuple[int, int, int, int, int]  # 2 halves the map's side before the stage, -2 doubles it, 1 keeps it
     audio_stages: tuple[int, ...]  # 1-based; the paper injects audio into 3, 4, 5
-    skips: bool  # from stages 1 and 2 to 5 and 4, as MAT has them; the paper names none
-    position_bias: bool  # a learned bias for each relative position, as Swin has it; equation 1 has none
+    skips: bool  # from stages 1 and 2 to 5 and 4, as in MAT; the paper mentions none
+    position_bias: bool  # a learned bias per relative position, as in Swin; equation 1 has none
     mutual_shares_projection: bool  # MMA takes q, k, v and output weights from the MSA instead of having its own
 
 
@@ -320,9 +320,9 @@ class RefinementConfig:
     """The U-Net of modulated convolutions (paper, section 3.3)."""
 
     width: int  # channels at full resolution
-    depth: int  # how many times the side is halved
+    depth: int  # number of times the side is halved
     max_width: int
-    reference: bool  # it sees the reference beside the picture to mend; the paper's does not, but for "RN only"
+    reference: bool  # its input includes the reference; not in the paper, except "RN only"
 
 
 @dataclass(frozen=True)
@@ -339,9 +339,9 @@ class ModelConfig:
 
     image_size: Side
     audio: AudioEncoderConfig
-    backbone: BackboneConfig | None  # None: "RN only", the U-Net mends the masked frame
+    backbone: BackboneConfig | None  # None: "RN only", the U-Net refines the masked frame
     refinement: RefinementConfig | None  # None: "w/o RN", the backbone's own output
-    wav2lip: Wav2LipConfig | None = None  # in the backbone's place: "Wav2Lip-L + RN"; older model files do not say
+    wav2lip: Wav2LipConfig | None = None  # in the backbone's place: "Wav2Lip-L + RN"; absent in older model files
 
 
 @dataclass(frozen=True)
@@ -367,7 +367,7 @@ class MakeItTalkConfig:
     hidden: int  # of the LSTMs; published: 256
     lstm_layers: int  # of the content branch; published: 3
     width: int  # channels at full resolution, of the U-Net
-    depth: int  # how many times it halves the side
+    depth: int  # number of times it halves the side
     max_width: int
 
 
@@ -396,7 +396,7 @@ class DiscriminatorConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    muon: bool  # matrices and kernels learn by Muon, all else by AdamW; else everything by AdamW
+    muon: bool  # matrices and kernels by Muon, the rest by AdamW; False: everything by AdamW
     steps: Count
     batch_clips: Count  # global batch: each clip contributes 5 consecutive frames
     learning_rate: Rate
@@ -416,20 +416,20 @@ class OptimiserConfig:
 class SyncNetTraining:
     model: SyncNetConfig
     optimiser: OptimiserConfig
-    windows_per_clip: int  # hard negatives: so many windows of one clip in a batch
-    min_shift: int  # frames that two windows of one clip are apart at least
-    loss: Literal["contrastive", "cosine_bce"]  # every window among all of the batch, or pairs as in Wav2Lip
+    windows_per_clip: int  # hard negatives: number of windows of one clip in a batch
+    min_shift: int  # frames, the least distance of two windows of one clip
+    loss: Literal["contrastive", "cosine_bce"]  # each window against the whole batch, or pairs as in Wav2Lip
     temperature: float  # of the contrastive loss
     augment: bool
-    chance_steps: int  # a SyncNet that still guesses at a validation after so many steps stops with a reason; 0: never
-    half: Literal["all", "even", "odd"]  # of the training speakers: so that loss and judge can see other people
+    chance_steps: int  # training stops with a reason if validation is still at chance after this many steps; 0: never
+    half: Literal["all", "even", "odd"]  # of the training speakers: loss and evaluation can use different people
 
 
 @dataclass(frozen=True)
 class LossWeights:
     l1: float  # not in the paper (0 there)
-    l1_mouth: float  # how many times as much as elsewhere L1 counts where alignment puts the mouth; 1 counts all alike
-    edges: float  # not in the paper: L1 of the steps from pixel to pixel, so that lips do not stay blurred for long
+    l1_mouth: float  # weight of L1 at the aligned mouth's place relative to elsewhere; 1: uniform
+    edges: float  # not in the paper: L1 of differences between neighbouring pixels, so that lips get sharp sooner
     gan: float
     vgg: float
     sync: float
@@ -438,14 +438,14 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class GeneratorTraining:
-    """What all networks have in common that redraw faces and have an adversary."""
+    """Common settings of all networks that redraw faces and have an adversary."""
 
     optimiser: OptimiserConfig
-    accumulate: Count  # parts that a process cuts its batch into, one after the other, where the memory is small
+    accumulate: Count  # gradient accumulation: sequential parts of a process's batch, to save memory
     discriminator_learning_rate: Rate
     gan_form: Literal["log", "hinge"]
-    min_reference_gap: int  # frames between the window and its reference at least
-    consecutive: bool  # False: five frames from anywhere in the clip, more to see in a step; the sync loss needs True
+    min_reference_gap: int  # least number of frames between the window and its reference
+    consecutive: bool  # False: five frames from anywhere in the clip, more variety per step; the sync loss needs True
     augment: bool
 
 
@@ -456,7 +456,7 @@ class TrainConfig(GeneratorTraining):
     model: ModelConfig
     discriminator: DiscriminatorConfig
     weights: LossWeights
-    sync_form: Literal["cosine", "bce"]  # 1 - cosine, or -log of a match as Wav2Lip has it
+    sync_form: Literal["cosine", "bce"]  # 1 - cosine, or -log of a match as in Wav2Lip
     vgg_weights: str  # imagenet, random, or a path
     vgg_layer_weights: tuple[float, float, float, float, float]
     audio_from_syncnet: bool
@@ -478,7 +478,7 @@ class Wav2LipTraining(GeneratorTraining):
     model: Wav2LipConfig
     discriminator_width: int  # of the quality discriminator; published: 32
     weights: Wav2LipWeights
-    sync_gate: float | None  # the sync loss counts once its held-out value is below this (published: 0.75, the same
+    sync_gate: float | None  # the sync loss is used once its held-out value is below this (published: 0.75, the same
     # cosine as 0.31 here); null: from the first step
 
 
@@ -487,7 +487,7 @@ class PCAVSWeights:
     gan: float  # published: 1
     vgg: float  # published: 10
     features: float  # of the discriminator; published: 10
-    contrastive: float  # of mouths' codes and sounds'; published: 100
+    contrastive: float  # between codes of mouths and sounds; published: 100
     l1: float  # published: 0
     l1_mouth: float
     edges: float  # published: 0
@@ -508,7 +508,7 @@ class PCAVSTraining(GeneratorTraining):
 @dataclass(frozen=True)
 class MakeItTalkWeights:
     landmarks: float  # L1 of positions, published: squared
-    shape: float  # of each point against its neighbours' middle, published: 1
+    shape: float  # of each point relative to its neighbours' mean, published: 1
     l1: float  # published: 1
     l1_mouth: float
     edges: float  # published: 0
@@ -521,18 +521,18 @@ class MakeItTalkTraining:
     model: MakeItTalkConfig
     optimiser: OptimiserConfig
     weights: MakeItTalkWeights
-    sequence_frames: int  # that the landmark predictor learns from at once; published: 18
+    sequence_frames: int  # per training sequence of the landmark predictor; published: 18
     vgg_weights: str
     vgg_layer_weights: tuple[float, float, float, float, float]
     audio_from_syncnet: bool
     audio_frozen: bool
     min_reference_gap: int
-    augment: bool  # other light, but never mirrored: landmarks have sides
+    augment: bool  # colour changes, but no mirroring: landmarks have sides
 
 
 @dataclass(frozen=True)
 class BaselinesConfig:
-    """The paper's peers, trained on the same shards."""
+    """The paper's baselines, trained on the same shards."""
 
     wav2lip: Wav2LipTraining
     wav2lip_l: Wav2LipTraining  # the wider one

@@ -1,7 +1,7 @@
-"""C2PA content credentials: a signed statement inside the file that a program redrew it, and which.
+"""C2PA content credentials: a signed statement inside the file that a program redrew it, and which program.
 
-Whoever shows the file can show who signed it and what was done, and sees whether it was changed since. The signature
-carries no time stamp of an authority, since nothing here speaks to a network.
+It shows who signed the file and what was done, and whether the file was changed since. The signature has no time stamp
+of an authority, since the program does not access the internet.
 """
 
 import io
@@ -22,7 +22,7 @@ from avcat.files import atomic_path
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-# IPTC's terms: a picture of a camera in which a trained model redrew a part, and one that is all a model's.
+# IPTC's terms: a camera picture in which a trained model redrew a part, and a picture fully made by a model.
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 DRAWN_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 DONE = "A neural network redrew the mouths of people shown, so that they seem to say another sound."
@@ -32,7 +32,7 @@ _LEAST_RSA_BITS = 2048
 
 @dataclass(frozen=True)
 class Credentials:
-    """Who signs."""
+    """The signer's certificates and key."""
 
     chain: str  # certificates in PEM, the signer's first
     key: str  # the signer's private key in PEM
@@ -42,8 +42,8 @@ class Credentials:
 def load_credentials(chain: Path, key: Path) -> Credentials:
     """Reads a certificate chain and its key, both PEM, and signs a trial picture with them.
 
-    Raises InputError where the extra `credentials` is missing, a file cannot be read, the two do not belong together,
-    or C2PA does not let such a certificate sign (one that signed itself, or is over).
+    Raises InputError if the extra `credentials` is missing, a file cannot be read, the two do not belong together,
+    or C2PA does not accept the certificate (self-signed, or expired).
     """
     try:
         import c2pa  # noqa: F401
@@ -67,12 +67,12 @@ def load_credentials(chain: Path, key: Path) -> Credentials:
         private = load_pem_private_key(key_pem, None)
     except TypeError:
         raise InputError(f"{key}: is locked with a passphrase; give a key without one") from None
-    except Exception:  # ValueError, UnsupportedAlgorithm, and what OpenSSL adds
+    except Exception:  # ValueError, UnsupportedAlgorithm, and errors of OpenSSL
         raise InputError(f"{key}: holds no private key in PEM") from None
     if private.public_key() != certificates[0].public_key():
         raise InputError(f"{key}: does not belong to the first certificate of {chain}")
     algorithm = _algorithm(key, private)
-    # Written anew: files of OpenSSL have lines of any encoding between the blocks.
+    # Serialised again: files of OpenSSL have lines of any encoding between the blocks.
     chain_text = "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in certificates)
     key_text = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     credentials = Credentials(chain_text, key_text, algorithm)
@@ -85,9 +85,9 @@ def load_credentials(chain: Path, key: Path) -> Credentials:
 
 @contextmanager
 def signing(out: Path, credentials: Credentials | None) -> Iterator[Path]:
-    """Yields the path to write an MP4 file to; on success it comes to be `out`, signed. None signs nothing.
+    """Yields the path to write an MP4 file to; on success it is signed and renamed to `out`. None signs nothing.
 
-    Nothing is left of a failure. Raises InputError where signing fails.
+    On failure no file is left. Raises InputError if signing fails.
     """
     if credentials is None:
         yield out
@@ -97,7 +97,7 @@ def signing(out: Path, credentials: Credentials | None) -> Iterator[Path]:
         try:
             try:
                 yield unsigned
-            except InputError as error:  # which names the file that the user knows
+            except InputError as error:  # report the file name that the user knows
                 raise InputError(str(error).replace(str(unsigned), str(out))) from error
             try:
                 with unsigned.open("rb") as source, signed.open("w+b") as target:
@@ -109,7 +109,7 @@ def signing(out: Path, credentials: Credentials | None) -> Iterator[Path]:
 
 
 def manifest(title: str) -> dict[str, Any]:
-    """What is signed, as C2PA's JSON: a composite of a source and what a trained model drew."""
+    """The signed statement as C2PA's JSON: a composite of a source and the output of a trained model."""
     program = {"name": "avcat", "version": version("avcat")}
     created = {"action": "c2pa.created", "digitalSourceType": SOURCE_TYPE, "softwareAgent": program}
     drawn = {
@@ -127,7 +127,7 @@ def manifest(title: str) -> dict[str, Any]:
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest store of a file as C2PA's JSON. Raises InputError where there is none, or it cannot be read."""
+    """The manifest store of a file as C2PA's JSON. Raises InputError if there is none, or it cannot be read."""
     import c2pa
 
     try:
@@ -153,11 +153,11 @@ def _algorithm(path: Path, key: "PrivateKeyTypes") -> str:
         return _CURVES[key.curve.name]
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= _LEAST_RSA_BITS:
         return "ps256"
-    raise InputError(f"{path}: C2PA knows no signature with such a key; it takes P-256, P-384, P-521, Ed25519 and RSA")
+    raise InputError(f"{path}: C2PA has no signature with such a key; it takes P-256, P-384, P-521, Ed25519 and RSA")
 
 
 def _try(credentials: Credentials) -> None:
-    """Signs the smallest picture: what is wrong is known before a video is made."""
+    """Signs a tiny picture, so that errors are found before a video is made."""
     picture = io.BytesIO(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
     _sign(credentials, {**manifest("trial"), "format": "image/png"}, "image/png", picture, io.BytesIO())
 

@@ -1,4 +1,4 @@
-"""What a file is, in a few facts for people: a model, a video or a sound."""
+"""Describes a file in a few facts: a model, a video or a sound."""
 
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -13,8 +13,8 @@ from avcat.media.video import VideoInfo, audio_stream, open_media, probe, video_
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Name -> value, in the order to be shown. Raises InputError where the file is none of the three."""
-    if path.is_file() and zipfile.is_zipfile(path):  # what torch.save writes
+    """Name -> value, in display order. Raises InputError if the file is none of the three."""
+    if path.is_file() and zipfile.is_zipfile(path):  # the format of torch.save
         return _model(path)
     if path.is_file() and path.suffix == ONNX_SUFFIX:
         return _onnx(path)
@@ -49,7 +49,7 @@ def _onnx(path: Path) -> dict[str, Any]:
 
 
 def _flat(tree: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """`a.b.c` and its value, for each value of nested settings; what is not there is called none."""
+    """`a.b.c` and its value, for each value of nested settings; None is shown as none."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}.")

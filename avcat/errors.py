@@ -1,13 +1,13 @@
-"""The one exception for what a user can mend."""
+"""The exception for errors that a user can fix."""
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used.
+    """Input of the user cannot be used.
 
-    The message is one line that names the file or the key and says why. Commands print it
+    The message is one line with the file or the key and the reason. Commands print it
     without a traceback and exit with code 2.
     """
 
     def __str__(self) -> str:
-        """In one line, whatever the names of files in it are made of."""
+        """One line, even if file names in it contain line breaks."""
         return super().__str__().replace("\n", "\\n").replace("\r", "\\r")

@@ -1,4 +1,4 @@
-"""`avcat export`: a generator's model file to an ONNX file that is known to give the same pictures."""
+"""`avcat export`: converts a generator's model file to an ONNX file that is checked to give the same pictures."""
 
 import json
 import logging
@@ -37,19 +37,19 @@ if TYPE_CHECKING:
 
 BOUND = 2e-3  # of a picture in -1..1: a quarter of a grey level
 CHECKED_BATCHES = (1, 2, 5)
-_TRACED_BATCH = 3  # a size of one would be taken for a constant
+_TRACED_BATCH = 3  # a batch of one would be traced as a constant
 _OPSET = 20
 
 
 class Exported(NamedTuple):
-    """What an export came to."""
+    """Result of an export."""
 
-    difference: float  # the largest to torch, of pictures in -1..1
-    features: int  # tensors that a reference is computed to, once a clip
+    difference: float  # largest difference to torch, of pictures in -1..1
+    features: int  # number of tensors computed from a reference, once per clip
 
 
 class _Whole(nn.Module):
-    """A generator and its reference branch in one call, of tensors alone."""
+    """A generator and its reference branch in one call, with tensors only."""
 
     def __init__(self, network: Generator) -> None:
         super().__init__()
@@ -65,8 +65,8 @@ class _Whole(nn.Module):
 def export(model: str | Path, out: str | Path, *, bound: float = BOUND) -> Exported:
     """Writes a model file of a generator as ONNX, after comparing both on random pictures and sounds.
 
-    Raises InputError where the model cannot be used, is of a kind that has no frame by frame form, or differs from
-    torch by more than `bound`; nothing is written then.
+    Raises InputError if the model cannot be used, is of a kind without a frame by frame form, or differs from torch by
+    more than `bound`; then nothing is written.
     """
     need_onnx("avcat export")
     import onnx
@@ -86,7 +86,7 @@ def export(model: str | Path, out: str | Path, *, bound: float = BOUND) -> Expor
         _describe(proto, file, {})
         onnx.save(proto, part)
         difference = _difference(network, part, file.inputs.mel.bands)
-        if not difference <= bound:  # a NaN is refused, too
+        if not difference <= bound:  # also refuses NaN
             raise InputError(
                 f"{model}: in ONNX its pictures differ by {difference:.2e} (at most {bound:.0e} is allowed)"
             )
@@ -100,7 +100,7 @@ def _program(whole: _Whole, size: int, bands: int) -> "torch.onnx.ONNXProgram":
     with torch.inference_mode():
         features = len(whole(*example)) - 1
     batch = {0: torch.export.Dim("batch", min=1)}
-    with _quiet(), sdpa_kernel(SDPBackend.MATH):  # as plain products: kernels' own layouts confuse the exporter
+    with _quiet(), sdpa_kernel(SDPBackend.MATH):  # as plain products: fused kernels' layouts break the exporter
         program = torch.onnx.export(
             whole,
             example,
@@ -116,7 +116,7 @@ def _program(whole: _Whole, size: int, bands: int) -> "torch.onnx.ONNXProgram":
 
 
 def _random(batch: int, size: int, bands: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Frames and a reference in -1..1, mels in 0..1, the same at every call."""
+    """Frames and a reference in -1..1, mels in 0..1; the same on every call."""
     numbers = torch.Generator().manual_seed(batch)
     frames, reference = (torch.rand(n, 3, size, size, generator=numbers) * 2 - 1 for n in (batch, 1))
     return frames, reference, torch.rand(batch, bands, WINDOW_COLUMNS, generator=numbers)
@@ -124,7 +124,7 @@ def _random(batch: int, size: int, bands: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.inference_mode()
 def _difference(network: Generator, path: Path, bands: int) -> float:
-    """The largest of any pixel, over batches of several sizes, through the reference computed once."""
+    """The largest difference of any pixel, over batches of several sizes, with the reference encoded once."""
     exported, worst = load_onnx(path)[0], 0.0
     for batch in CHECKED_BATCHES:
         frames, reference, mels = _random(batch, network.image_size, bands)
@@ -149,7 +149,7 @@ def _describe(proto: "onnx.ModelProto", file: ModelFile, measured: dict[str, str
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns of its own code and logs what it optimises; nothing in either is for the user."""
+    """Hides the exporter's warnings about its own code and its logs of optimisations, irrelevant for users."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     try:

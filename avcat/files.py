@@ -1,7 +1,7 @@
-"""Files here and elsewhere: a path on this machine, or one like `s3://bucket/folder` that fsspec reaches.
+"""Local and remote files: a path on this machine, or a URL like `s3://bucket/folder` accessed by fsspec.
 
-Whoever takes a `Path` from `located` uses it as any other; the few things that differ are here. Nobody ever sees half
-of a file.
+A `Path` from `located` is used like any other; the few operations that differ are here. Files appear only when they
+are complete.
 """
 
 import os
@@ -20,9 +20,9 @@ from avcat.errors import InputError
 
 
 def located(name: str) -> Path:
-    """The path that a name stands for; a URL becomes universal_pathlib's path, which is used like pathlib's.
+    """The path of a name; a URL becomes universal_pathlib's path, which is used like pathlib's.
 
-    Raises InputError where what its protocol needs is not installed.
+    Raises InputError if the package for its protocol is not installed.
     """
     if "://" not in name:
         return Path(name)
@@ -30,27 +30,27 @@ def located(name: str) -> Path:
         from upath import UPath
 
         path: Any = UPath(name)
-        path.fs  # noqa: B018  # imports what the protocol needs
+        path.fs  # noqa: B018  # imports the protocol's package
     except (ImportError, ValueError) as error:
         raise InputError(f"{name}: cannot be reached ({error})") from error
     return path  # type: ignore[no-any-return]
 
 
 def is_remote(path: Path) -> bool:
-    """Whether a path of `located` lies elsewhere."""
+    """Whether a path of `located` is remote."""
     return not isinstance(path, Path)
 
 
 def absolute(path: Path) -> Path:
-    """The same file for a process that runs in another folder."""
+    """The path for a process that runs in another folder."""
     return path if is_remote(path) else path.absolute()
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yields a fresh path on this machine; what is written there comes to be `path` on success, and is gone on failure.
+    """Yields a fresh path on this machine; its file is renamed to `path` on success, deleted on failure.
 
-    The suffix is kept, so that writers which look at it still work. The folder is made where it is missing.
+    The suffix is kept, for writers that depend on it. The folder is made if it is missing.
     """
     if isinstance(path, str):
         path = Path(path)
@@ -58,7 +58,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="avcat-") as folder:
             part = Path(folder, path.name)
             yield part
-            path.fs.put_file(str(part), path.path)  # type: ignore[attr-defined]  # object stores show whole files alone
+            path.fs.put_file(str(part), path.path)  # type: ignore[attr-defined]  # object stores show only whole files
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
@@ -71,7 +71,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def local_copy(path: Path) -> Iterator[Path]:
-    """The file on this machine: itself, or a copy for the time being. An InputError names the file, not the copy."""
+    """The file on this machine: itself, or a temporary copy. An InputError names the file, not the copy."""
     if not is_remote(path):
         yield path
         return
@@ -88,7 +88,7 @@ def local_copy(path: Path) -> Iterator[Path]:
 
 
 def move(source: Path, target: Path) -> None:
-    """Moves a file within one storage. The folder is made where it is missing."""
+    """Moves a file within one storage. The folder is made if it is missing."""
     if is_remote(source):
         source.fs.mv(source.path, target.path)  # type: ignore[attr-defined]
     else:
@@ -97,7 +97,7 @@ def move(source: Path, target: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Removes a folder with all that is in it, if it is there."""
+    """Removes a folder with its content, if it exists."""
     if is_remote(folder):
         if folder.exists():
             folder.fs.rm(folder.path, recursive=True)  # type: ignore[attr-defined]
@@ -106,17 +106,17 @@ def remove_tree(folder: Path) -> None:
 
 
 def read_table(path: Path, **options: Any) -> pa.Table:
-    """A parquet file; raises what pyarrow raises."""
+    """Reads a parquet file; raises pyarrow's errors."""
     if is_remote(path):
         return pq.read_table(path.path, filesystem=path.fs, **options)  # type: ignore[attr-defined]
     return pq.read_table(path, **options)
 
 
 def read_range(path: Path, offset: int, size: int) -> bytes:
-    """`size` bytes from `offset` on, or fewer where the file ends."""
+    """`size` bytes from `offset` on, or fewer if the file ends."""
     if is_remote(path):
         return path.fs.cat_file(path.path, start=offset, end=offset + size)  # type: ignore[attr-defined,no-any-return]
-    file = os.open(path, os.O_RDONLY)  # a third of what a Python file object costs, which here is much
+    file = os.open(path, os.O_RDONLY)  # takes a third of the time of a Python file object, which matters here
     try:
         return os.pread(file, size, offset)
     finally:

@@ -1,8 +1,8 @@
-"""A generator as an ONNX file, run by ONNX Runtime on the processor; to its user it is any other `Generator`.
+"""A generator as an ONNX file, run by ONNX Runtime on the processor, with the interface of any `Generator`.
 
-The file is one ordinary graph, `frames`, `reference` and `mels` in, `prediction` out, as any runtime takes it; the
-batch is free, the reference is one picture. What depends on the reference alone is a further output each. For dubbing
-the graph is cut in two there, so that the reference goes through its part once a clip, as it does in torch.
+The file is one ordinary graph, `frames`, `reference` and `mels` in, `prediction` out, for any runtime; the batch size
+is dynamic, the reference is one picture. Tensors that depend only on the reference are further outputs. For dubbing
+the graph is split there, so that the reference branch runs once per clip, as in torch.
 """
 
 import json
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "avcat-onnx", 1
 CLASSES: dict[str, type[Generator]] = {"avcat": AVCAT, "wav2lip": Wav2Lip, "pc-avs": PCAVS}
 FRAMES, REFERENCE, MELS, PREDICTION = "frames", "reference", "mels", "prediction"
-FEATURE = "feature"  # feature_0, feature_1 ...: what the reference offers
+FEATURE = "feature"  # feature_0, feature_1 ...: tensors that depend only on the reference
 _QUIET = 3  # ONNX Runtime's level "error"
 
 
 @dataclass(frozen=True)
 class OnnxFacts:
-    """What an exported file says of itself, beside its graph."""
+    """The metadata of an exported file."""
 
     kind: str  # of the model file it was made from
     model: dict[str, Any]  # the settings that built it
-    inputs: InputConfig  # what its inputs must be
-    facts: dict[str, Any]  # as in the model file, and what the export measured
+    inputs: InputConfig  # required inputs
+    facts: dict[str, Any]  # as in the model file, and measurements of the export
 
 
 class OnnxNetwork(Generator):
-    """Built by `load_onnx`; takes and gives the tensors that the torch network of the same kind does."""
+    """Built by `load_onnx`; has the same input and output tensors as the torch network of the same kind."""
 
     def __init__(self, kind: str, mask: Tensor, model: "onnx.ModelProto") -> None:
-        """`mask` is M, `[S, S]`; `model` a checked graph of this module's form."""
+        """`mask` is M, `[S, S]`; `model` a checked graph in the format of this module."""
         import onnx.utils
 
         super().__init__(mask)
@@ -65,7 +65,7 @@ class OnnxNetwork(Generator):
     def encode_reference(self, reference: Tensor) -> Reference:
         """`[1, 3, S, S]` in -1..1. Raises InputError for several: the graph serves one reference at a time."""
         if len(reference) != 1:
-            raise InputError("an ONNX model takes one reference a clip, not `same`")
+            raise InputError("an ONNX model takes one reference per clip, not `same`")
         features = self._encodes.run(self._features, {REFERENCE: _array(reference)}) if self._encodes else []
         return Reference(reference, dict(zip(self._features, features, strict=True)))
 
@@ -77,26 +77,26 @@ class OnnxNetwork(Generator):
 
 
 def load_onnx(path: str | Path) -> tuple[OnnxNetwork, OnnxFacts]:
-    """The network of a file that `avcat export` wrote, and what it says of itself.
+    """The network of a file written by `avcat export`, and its metadata.
 
-    Raises InputError where the file cannot be used, or the extra `onnx` is not installed.
+    Raises InputError if the file cannot be used, or the extra `onnx` is not installed.
     """
     facts, model = _read(Path(path))
     size = facts.model["image_size"]
     try:
         mask = torch.from_numpy((~CLASSES[facts.kind].redrawn_region(size)).astype(np.float32))
         return OnnxNetwork(facts.kind, mask, model), facts
-    except Exception as error:  # ONNX Runtime has a dozen classes of its own, without a common one
+    except Exception as error:  # ONNX Runtime has a dozen exception classes without a common base
         raise InputError(f"{path}: cannot be run ({str(error).splitlines()[0]})") from error
 
 
 def read_onnx_facts(path: str | Path) -> OnnxFacts:
-    """What an exported file says of itself. Errors as `load_onnx`."""
+    """The metadata of an exported file. Errors as `load_onnx`."""
     return _read(Path(path))[0]
 
 
 def need_onnx(what: str) -> None:
-    """Raises InputError where the extra `onnx` is not installed. `what` is what needs it."""
+    """Raises InputError if the extra `onnx` is not installed. `what` needs it."""
     try:
         import onnx  # noqa: F401
         import onnxruntime  # noqa: F401
@@ -113,7 +113,7 @@ def _read(path: Path) -> "tuple[OnnxFacts, onnx.ModelProto]":
     from google.protobuf.message import DecodeError
 
     try:
-        model = onnx.load(path, load_external_data=False)  # an exported file is whole; others' may name any path
+        model = onnx.load(path, load_external_data=False)  # no external data: it may name any path
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, OSError) as error:
         raise InputError(f"{path}: not an ONNX model, or a damaged one") from error

@@ -18,7 +18,7 @@ KINDS = ("avcat", "wav2lip", "pc-avs")  # of model files that redraw frame by fr
 
 
 class Redrawer:
-    """Redraws the network's own region of aligned crops. Everything that a caller has to match is in the model file."""
+    """Redraws the network's own region of aligned crops. All that a caller must match is in the model file."""
 
     def __init__(
         self,
@@ -31,9 +31,9 @@ class Redrawer:
         compile: bool = False,
         workers: int = 1,
     ) -> None:
-        """`precision`: of products and convolutions; `compile`: by torch, minutes at first, faster after.
+        """`precision`: of products and convolutions; `compile`: by torch, minutes at first, then faster.
 
-        `workers`: threads that may call `redraw` at once, each of which computes alone.
+        `workers`: threads that may call `redraw` at once, each for its own batch.
         """
         self.network, self.align, self.mel, self.crop_size = network, inputs.align, inputs.mel, inputs.crop_size
         if compile:
@@ -52,10 +52,10 @@ class Redrawer:
         precision: WantedPrecision = "auto",
         compile: bool = False,
     ) -> "Redrawer":
-        """Loads a model file of one of `KINDS`, or what `avcat export` made of it, which runs in fp32 on a processor.
+        """Loads a model file of one of `KINDS`, or its ONNX export, which runs in fp32 on a processor.
 
-        By default a batch has 8 frames on a processor, else 32; precision `auto` is what the device is quickest in.
-        Raises InputError where the file cannot be used.
+        By default a batch has 8 frames on a processor, else 32; precision `auto` is the device's fastest.
+        Raises InputError if the file cannot be used.
         """
         is_onnx = Path(path).suffix == ONNX_SUFFIX
         if is_onnx:
@@ -79,7 +79,7 @@ class Redrawer:
     ) -> "Redrawer":
         if torch.device(device).type != "cpu" or precision not in ("auto", "fp32") or compile:
             raise InputError(f"{path}: an ONNX model runs on the processor, in fp32 and not compiled by torch")
-        from avcat.onnx_network import load_onnx  # an extra
+        from avcat.onnx_network import load_onnx  # needs an extra
 
         network, facts = load_onnx(path)
         return cls(network, facts.inputs, device=device, batch_frames=batch_frames or 8)
@@ -87,14 +87,14 @@ class Redrawer:
     def start_worker(self) -> None:
         """Called first by each of several `workers`.
 
-        A batch by one thread each: threads that share one wait for each other, and for whoever else uses a core.
+        One thread per batch: threads that share a batch wait for each other, and for other users of the cores.
         """
         if self.workers > 1:
-            torch.set_num_threads(1)  # of this thread, and of those to come
+            torch.set_num_threads(1)  # of this thread, and of later ones
 
     @torch.inference_mode()
     def encode_reference(self, crop: np.ndarray) -> Reference:
-        """A crop `uint8 [S, S, 3]` -> what all frames that refer to it share; computed once a clip."""
+        """A crop `uint8 [S, S, 3]` -> what all frames with this reference share; computed once per clip."""
         with autocast(self.precision, self.device):
             return self.network.encode_reference(to_network(crop[None], self.image_size, self.device))
 
@@ -102,8 +102,8 @@ class Redrawer:
     def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: Reference | None) -> np.ndarray:
         """Crops `uint8 [N, S, S, 3]`, windows `float32 [N, 80, 20]` -> crops, new in the redrawn region only.
 
-        Without a reference each crop is its own, as the paper allows when testing (section 3.1): the network sees the
-        mouth that it is to replace. Raises InputError where a GPU's memory does not take a batch.
+        Without a reference each crop is its own reference, as the paper allows when testing (section 3.1): the network
+        sees the mouth that it replaces. Raises InputError if a batch does not fit into a GPU's memory.
         """
         out = crops.copy()
         for start in range(0, len(crops), self.batch_frames):
@@ -123,7 +123,7 @@ class Redrawer:
             return self.network(images, reference or self.network.encode_reference(images), mels).prediction
 
     def degrade(self, crops: np.ndarray) -> np.ndarray:
-        """What a perfect network of this image size would give: the true crops, through the same change of size."""
+        """Output of a perfect network of this image size: the true crops, with the same change of size."""
         out = crops.copy()
         images = to_network(crops, self.image_size, self.device)
         out[:, self._redrawn] = to_crops(images, self.crop_size)[:, self._redrawn]
@@ -139,7 +139,7 @@ def to_network(crops: np.ndarray, size: int, device: str) -> Tensor:
 
 
 def to_crops(images: Tensor, size: int) -> np.ndarray:
-    """The inverse of `to_network`, but for what the change of size takes away: `uint8 [N, size, size, 3]`."""
+    """The inverse of `to_network`, except for losses by resizing: `uint8 [N, size, size, 3]`."""
     pictures = ((images.float().clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).cpu().numpy()
     if pictures.shape[1] != size:
         pictures = np.stack([cv2.resize(p, (size, size), interpolation=cv2.INTER_CUBIC) for p in pictures])

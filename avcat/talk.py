@@ -19,7 +19,7 @@ SMOOTHED_FRAMES, DEGREE = 5, 3  # of the Savitzky-Golay filter over each landmar
 
 
 class Talker:
-    """Moves the landmarks of a portrait as the sound says, and the portrait with them."""
+    """Moves the landmarks of a portrait by the sound, and the portrait with them."""
 
     def __init__(
         self, network: MakeItTalk, inputs: InputConfig, detector: FaceDetector, *, device: str, batch_frames: int
@@ -30,7 +30,7 @@ class Talker:
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, detector: FaceDetector, device: str, batch_frames: int) -> "Talker":
-        """Loads a model file of kind `makeittalk`. Raises InputError where it cannot be used."""
+        """Loads a model file of kind `makeittalk`. Raises InputError if it cannot be used."""
         network, file = load_model(path, KIND, device)
         assert isinstance(network, MakeItTalk)
         return cls(network, file.inputs, detector, device=device, batch_frames=batch_frames)
@@ -39,7 +39,7 @@ class Talker:
     def talk(self, portrait: np.ndarray, windows: np.ndarray) -> np.ndarray:
         """A crop `uint8 [S, S, 3]` and the windows of T frames `float32 [T, 80, 20]` -> crops `uint8 [T, S, S, 3]`.
 
-        Raises InputError where the portrait shows no face.
+        Raises InputError if the portrait shows no face.
         """
         rest = torch.from_numpy(self._landmarks(portrait)[None]).to(self.device)
         mels = torch.from_numpy(windows)[None].to(self.device)
@@ -59,7 +59,7 @@ class Talker:
         return np.concatenate(parts)
 
     def degrade(self, crops: np.ndarray) -> np.ndarray:
-        """What a perfect network of this image size would give: the true crops, through the same change of size."""
+        """Output of a perfect network of this image size: the true crops, with the same change of size."""
         return to_crops(to_network(crops, self.image_size, self.device), self.crop_size)
 
     def _landmarks(self, portrait: np.ndarray) -> np.ndarray:

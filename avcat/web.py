@@ -1,8 +1,8 @@
-"""`avcat web`: a page on which a video is dubbed. Made with Gradio, kept to this machine.
+"""`avcat web`: a page to dub videos. Made with Gradio, only for this machine by default.
 
-Nothing leaves the machine: no analytics, no tunnel, no fonts or scripts from elsewhere; of its files the server hands
-out only those that a visitor uploaded or was given. They lie in one temporary folder, and go when they are an hour old
-or the server ends.
+Nothing leaves the machine: no analytics, no tunnel, no fonts or scripts from elsewhere; the server serves only files
+that a visitor uploaded or received. They are in one temporary folder, and are deleted after an hour or when the server
+ends.
 """
 
 import os
@@ -36,17 +36,17 @@ NOTICE = (
 )
 LARGEST, EVERYBODY = "Largest face", "Everybody"
 FORGET_S = 3600  # age at which files of visitors are removed
-_SWEEP_S = 60  # how often that is looked for
-_WAITING = 8  # jobs; more are turned away
-_LOOKED_AT_S, _STEP_S = 4.0, 0.5  # how far into a video faces are looked for, and how often
+_SWEEP_S = 60  # interval of that check
+_WAITING = 8  # jobs; more are refused
+_LOOKED_AT_S, _STEP_S = 4.0, 0.5  # faces are looked for up to this time in a video, in these steps
 _MAX_FACES = 4
 _PICTURE_SIDE = 960
 _INK, _OUTLINE = (255, 255, 255), (20, 20, 20)
 
-# Gradio's page is made of inline scripts and styles, and shows what it was given as blobs.
+# Gradio's page uses inline scripts and styles, and shows its files as blobs.
 _POLICY = b"default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'self'"
 
-# Of the whole page. What cuts a video in the browser is a program from the web, so its button is not offered.
+# For the whole page. Trimming a video in the browser would load a program from the web, so its button is hidden.
 _STYLE = """
 .gradio-container { max-width: 1100px !important; margin: 0 auto !important; }
 footer { display: none !important; }
@@ -58,14 +58,14 @@ footer { display: none !important; }
 
 @dataclass(frozen=True)
 class Limits:
-    """What one job may be."""
+    """Limits of one job."""
 
     seconds: float  # of the video and of the sound
     megabytes: int  # of a file
 
 
 class Studio:
-    """What the page does, without the page."""
+    """The functions behind the page."""
 
     def __init__(
         self, dubber: Dubber, detector: FaceDetector, limits: Limits, credentials: Credentials | None = None
@@ -75,7 +75,7 @@ class Studio:
     def faces(self, video: Path) -> tuple[np.ndarray, int]:
         """The frame of the first seconds that shows most faces, uint8 [h, w, 3], numbered from the left; their number.
 
-        Raises InputError where the video cannot be used.
+        Raises InputError if the video cannot be used.
         """
         self._check_length("video", probe(video).duration_s)
         best: tuple[np.ndarray, list[np.ndarray]] | None = None
@@ -92,7 +92,7 @@ class Studio:
         return numbered_faces(*best), len(best[1])
 
     def dub(self, video: Path, sound: Path, which: Which, out: Path, progress: Any) -> str:
-        """Writes `out` and returns what to say of it. Errors as `Dubber.dub`, and for what is over the limits."""
+        """Writes `out` and returns a summary. Errors as `Dubber.dub`, and for inputs over the limits."""
         self._check_length("video", probe(video).duration_s)
         self._check_length("sound", audio_duration(sound))
         with signing(out, self._credentials) as part:
@@ -101,7 +101,7 @@ class Studio:
 
     def _check_length(self, what: str, seconds: float) -> None:
         if seconds > self._limits.seconds:
-            raise InputError(f"the {what} lasts {seconds:.1f} s; at most {self._limits.seconds:g} s are taken here")
+            raise InputError(f"the {what} lasts {seconds:.1f} s; at most {self._limits.seconds:g} s are accepted here")
 
 
 def numbered_faces(image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
@@ -115,7 +115,7 @@ def numbered_faces(image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray
         height = (y1 - y0) / 4  # of the digits
         font = (cv2.FONT_HERSHEY_DUPLEX, max(0.5, height / 22))
         (wide, high), _ = cv2.getTextSize(str(number), *font, 2 * thick)
-        # On top of the frame, or inside it where the picture ends.
+        # On top of the frame, or inside it at the picture's edge.
         above = y0 - 4 * thick
         bottom = above if above > high + 2 * thick else y0 + high + 4 * thick
         at = (int(np.clip(x0, 3 * thick, max(3 * thick, size[0] - wide))), int(np.clip(bottom, high, size[1])))
@@ -127,14 +127,14 @@ def numbered_faces(image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray
 
 
 def which_face(choice: str) -> Which:
-    """What a choice of the page means to `DubSettings`."""
+    """A choice of the page as a value for `DubSettings`."""
     if choice == EVERYBODY:
         return "all"
     return "largest" if choice == LARGEST else int(choice.removeprefix("Face "))
 
 
 def page(studio: Studio, limits: Limits) -> "gr.Blocks":
-    """The page. `private_folder` has to be in force."""
+    """The page. `private_folder` must be active."""
     gr = _gradio()
 
     def look(video: str | None) -> tuple[Any, Any]:
@@ -169,7 +169,7 @@ def page(studio: Studio, limits: Limits) -> "gr.Blocks":
         with tempfile.TemporaryDirectory(dir=tempfile.gettempdir()) as folder, _told(gr):
             out = Path(folder, "dubbed.mp4")
             said = studio.dub(Path(video), Path(sound), which_face(face), out, tell)
-            # Gradio takes a copy of the file while this waits.
+            # Gradio copies the file while this waits.
             yield video, str(out), gr.update(value=str(out), interactive=True), said
 
     with gr.Blocks(title="AV-CAT", analytics_enabled=False, delete_cache=(_SWEEP_S, FORGET_S)) as blocks:
@@ -194,7 +194,7 @@ def page(studio: Studio, limits: Limits) -> "gr.Blocks":
 
 
 def _inputs(gr: Any, limits: Limits) -> tuple[Any, Any, Any, Any]:
-    """What a visitor gives, side by side: the video, the faces seen in it, whose mouth is meant, the sound."""
+    """A visitor's inputs, side by side: the video, the faces seen in it, the chosen face, the sound."""
     with gr.Row():
         with gr.Column():
             video = gr.Video(
@@ -202,7 +202,7 @@ def _inputs(gr: Any, limits: Limits) -> tuple[Any, Any, Any, Any]:
                 sources=["upload", "webcam"],
                 include_audio=True,
                 buttons=[],
-                height=330,  # with the row that says where from
+                height=330,  # including the row of sources
                 elem_id="video",
             )
             shown = gr.Image(label="Faces", interactive=False, visible=False, buttons=[], height=220, elem_id="faces")
@@ -219,7 +219,7 @@ def _inputs(gr: Any, limits: Limits) -> tuple[Any, Any, Any, Any]:
 
 
 def start(blocks: "gr.Blocks", host: str, port: int, limits: Limits) -> str:
-    """Serves the page from threads of its own and returns its address. Raises InputError where it cannot listen."""
+    """Serves the page from its own threads and returns its address. Raises InputError if it cannot listen."""
     gr = _gradio()
     from starlette.middleware import Middleware
 
@@ -254,9 +254,9 @@ def start(blocks: "gr.Blocks", host: str, port: int, limits: Limits) -> str:
 def serve(
     model: Path, *, host: str, port: int, limits: Limits, device: str, credentials: Credentials | None = None
 ) -> None:
-    """Serves the page until it is interrupted. Raises InputError where the model or the address cannot be used."""
+    """Serves the page until interrupted. Raises InputError if the model or the address cannot be used."""
     with private_folder():
-        _gradio()  # whether it is there, before the model is read
+        _gradio()  # checks that it is installed, before the model is read
         dubber = Dubber.from_checkpoint(model, device)
         blocks = page(Studio(dubber, MediaPipeDetector(max_faces=_MAX_FACES), limits, credentials), limits)
         try:
@@ -269,7 +269,7 @@ def serve(
 
 
 class _OwnOnly:
-    """Tells browsers to load nothing from elsewhere: parts of Gradio's page would."""
+    """Forbids browsers to load anything from elsewhere, as parts of Gradio's page would."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -285,12 +285,12 @@ class _OwnOnly:
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """A fresh temporary folder for all that visitors send and get; gone at the end. Gradio sees no setting but ours."""
+    """A temporary folder for all files of visitors, deleted at the end. Gradio sees only our settings."""
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("GRADIO_")}
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="avcat-web-", ignore_cleanup_errors=True) as folder:
         os.environ |= {"GRADIO_TEMP_DIR": str(Path(folder, "files")), "GRADIO_ANALYTICS_ENABLED": "False"}
-        # What Gradio and we write in between lies there too.
+        # Intermediate files of Gradio and of ours are there too.
         Path(folder, "between").mkdir()
         tempfile.tempdir = str(Path(folder, "between"))
         try:
@@ -304,7 +304,7 @@ def private_folder() -> Iterator[Path]:
 
 @contextmanager
 def _told(gr: Any) -> Iterator[None]:
-    """What a visitor can mend is shown; where files lie on the server is not."""
+    """Shows errors that a visitor can fix, without the paths of files on the server."""
     try:
         yield
     except InputError as error:

@@ -1,9 +1,9 @@
 """Sound and picture of dubbed files: `python -m benchmarks.av_sync [--model out/tiny/train/full/model.pt]`.
 
 A rendered clip at each of eight frame rates, one of them uneven, and every clip of AVCAT_REAL are dubbed with rendered
-speech. The mouth's opening in the file that comes out is compared with the known one, for the first and the last third
-apart: how much later than the sound the mouth moves, finer than a frame. Without a model a painter stands in, which
-paints the mouth as bright as the known opening of what it hears; that tells what decoding, timing and encoding do.
+speech. The mouth's opening in the file that comes out is compared with the known one, separately for the first and
+the last third: how much later than the sound the mouth moves, finer than a frame. Without a model a painter is used,
+which paints the mouth as bright as the known opening of its sound; that isolates decoding, timing and encoding.
 Prints a table; nothing is asserted here.
 """
 
@@ -44,7 +44,7 @@ RATES = {
     "50": Fraction(50),
     "60": Fraction(60),
 }
-UNEVEN = (3000, 6000, 3000, 4500)  # ticks of 1/90000 s that the frames of the uneven clip last, over and over
+UNEVEN = (3000, 6000, 3000, 4500)  # durations of the uneven clip's frames in ticks of 1/90000 s, repeated
 TICK = Fraction(1, 90_000)
 STEP_S = 0.005  # of the curves that are compared
 REACH_S = 0.4  # of the shifts that are tried
@@ -54,7 +54,7 @@ ALIGN = AlignConfig(left_eye=(0.37, 0.31), right_eye=(0.63, 0.31), position_sigm
 
 @dataclass(frozen=True)
 class Curve:
-    """A mouth over time: values float64 [n] at times float64 [n] in seconds, the middles of what they are values of."""
+    """A mouth over time: values float64 [n] at times float64 [n] in seconds, the middles of their frames or windows."""
 
     times_s: np.ndarray
     values: np.ndarray
@@ -68,10 +68,10 @@ class Painter:
     workers = 1
 
     def start_worker(self) -> None:
-        """Needs nothing."""
+        """Nothing to prepare."""
 
     def encode_reference(self, crop: np.ndarray) -> None:
-        """Needs none."""
+        """No settings."""
 
     def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: None) -> np.ndarray:
         """uint8 [N, 64, 64, 3], green by loudness in the redrawn region."""
@@ -110,7 +110,7 @@ def main() -> None:
 
 
 def rendered(folder: Path) -> tuple[list[np.ndarray], Path, Curve]:
-    """A person of `synth-wild`: pictures at 25 a second, a file of what they say, and how their mouth opens with it."""
+    """A person of `synth-wild`: pictures at 25 fps, a file with their speech, and how their mouth opens with it."""
     one, nobody = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (1, 0))
     (spec,) = plan(CorpusConfig(0, 256, nobody, one, (SECONDS, SECONDS)))
     assert spec.corpus == WILD
@@ -123,7 +123,7 @@ def rendered(folder: Path) -> tuple[list[np.ndarray], Path, Curve]:
 
 
 def made(pictures: list[np.ndarray], folder: Path) -> Iterator[tuple[str, Path]]:
-    """The same pictures as a clip of each rate, and as one whose frames last unevenly long."""
+    """The same pictures as a clip of each rate, and as one with frames of uneven durations."""
     for name, fps in RATES.items():
         path = folder / f"{name}.mp4"
         with VideoWriter(path, 256, 256, fps=fps, preset="ultrafast") as writer:
@@ -188,7 +188,7 @@ def lags(known: Curve, measured: Curve, seconds: float) -> tuple[float, float]:
 def lag(known: Curve, measured: Curve, start_s: float, end_s: float) -> float:
     """By how much `measured` comes later than `known` between two times, in seconds, by their correlation's peak.
 
-    A parabola through the best shift and its neighbours tells what is finer than the shifts tried.
+    A parabola through the best shift and its neighbours gives the part finer than the shifts tried.
     """
     inside = (measured.times_s >= start_s) & (measured.times_s < end_s)
     times_s, values = measured.times_s[inside], measured.values[inside]

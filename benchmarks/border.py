@@ -1,9 +1,9 @@
 """Whether the redrawn region is seen as one: `python -m benchmarks.border --model out/tiny/train/full/model.pt`.
 
-Every clip of AVCAT_REAL is dubbed with its own sound. Border: how far apart the mean colours (CIELAB) of two bands lie
-that run 8 px wide inside and outside of the region's edge (where half of the picture is redrawn), beyond what is so in
-the source. Jitter: how the source's own upper face, measured by its texture and not by landmarks, shakes in the crop
-that the region is pasted by, in pixels of the source. Prints a table; nothing is asserted here.
+Every clip of AVCAT_REAL is dubbed with its own sound. Border: the distance between the mean colours (CIELAB) of two
+bands, 8 px wide, inside and outside of the region's edge (where half of the picture is redrawn), less that of the
+source. Jitter: how the source's own upper face, measured by its texture and not by landmarks, shakes in the crop by
+which the region is pasted, in pixels of the source. Prints a table; nothing is asserted here.
 """
 
 import argparse
@@ -27,9 +27,9 @@ from avcat.media.video import decode
 from avcat.redraw import Redrawer
 
 BAND_PX = 8
-BORDER_DE, JITTER_PX = 1.0, 0.3  # what is enough
-STEADY_S = 0.1  # sigma of what counts as the head's own way; faster is jitter
-ALIKE = 0.3  # the correlation's peak: less is another picture, and its shift means nothing
+BORDER_DE, JITTER_PX = 1.0, 0.3  # acceptable values
+STEADY_S = 0.1  # sigma of what counts as the head's own movement; faster is jitter
+ALIKE = 0.3  # of the correlation's peak: below it the pictures differ, and the shift means nothing
 UPPER = slice(50, 125), slice(60, 196)  # of a crop of 256 px: brows, eyes and the root of the nose
 
 
@@ -60,7 +60,7 @@ def measured(clip: Path, redrawer: Redrawer, seconds: float) -> tuple[float, flo
     size, reader = redrawer.crop_size, FrameReader(clip, seen.times_s)
     faces = [portrait(person, seen.times_s, redrawer.align, size) for person in chosen(seen, "largest")]
     source, dubbed = [], []
-    crops: list[list[np.ndarray]] = [[] for _ in faces]  # apart, as in every shot they lie elsewhere
+    crops: list[list[np.ndarray]] = [[] for _ in faces]  # separately, as they lie elsewhere in every shot
     frames = Dubber(redrawer, MediaPipeDetector(max_faces=4)).frames(clip, clip)
     for number, frame in zip(range(len(seen.times_s)), frames, strict=False):
         image = reader[number]
@@ -100,7 +100,7 @@ def step(image: np.ndarray, alpha: np.ndarray) -> float:
 
 
 def upper_face(crop: np.ndarray) -> np.ndarray:
-    """float32, what of a crop is looked at for jitter."""
+    """float32, the part of a crop that jitter is measured on."""
     whole = cv2.resize(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), (256, 256), interpolation=cv2.INTER_AREA)
     return whole[UPPER].astype(np.float32)
 
@@ -108,7 +108,7 @@ def upper_face(crop: np.ndarray) -> np.ndarray:
 def shaking(pictures: list[np.ndarray], rate: float) -> np.ndarray:
     """How far the pictures' content is off its own smooth way, float64 [N, 2] in pixels of a 256 px crop.
 
-    Where two pictures have little likeness (blur, a blink) there is no telling, and nothing counts as moved.
+    If two pictures differ too much (blur, a blink) the shift is unknown, and counts as zero.
     """
     window = cv2.createHanningWindow(pictures[0].shape[::-1], cv2.CV_32F)
     found = [cv2.phaseCorrelate(a, b, window) for a, b in pairwise(pictures)]

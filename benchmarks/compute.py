@@ -1,6 +1,6 @@
 """What the benchmarks of networks share: the machine's ceiling, operations counted, times taken.
 
-Needs torch and this project's `avcat` alone, so that a GPU machine without Ray, DVC or MLflow can run them.
+Needs only torch and this project's `avcat`, so that a GPU machine without Ray, DVC or MLflow can run them.
 """
 
 import time
@@ -18,7 +18,7 @@ REPEATS = 3
 
 
 def synchronise(device: str) -> None:
-    """Waits until the device has done what it was given."""
+    """Waits until the device has finished its work."""
     if device == "cuda":
         torch.cuda.synchronize()
 
@@ -37,7 +37,7 @@ def best_s(work: Callable[[], object], device: str, repeats: int = REPEATS) -> f
 
 
 def ceiling(device: str, dtype: torch.dtype) -> float:
-    """Operations a second of the best square matrix product: what no network goes beyond."""
+    """Operations per second of the best square matrix product: an upper bound for any network."""
     best = 0.0
     for side in (*PRODUCT_SIDES, *((2 * PRODUCT_SIDES[-1],) if device == "cuda" else ())):
         a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
@@ -78,6 +78,6 @@ def random_batch(windows: int, image_size: int) -> Batch:
 
 
 def describe(device: str) -> str:
-    """The machine, for whoever reads the figures."""
+    """The machine, for readers of the figures."""
     name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} threads"
     return f"torch {torch.__version__}, {device}: {name}"

@@ -79,7 +79,7 @@ def rendered(folder: Path) -> Path:
 
 
 def lengthened(head: Path, folder: Path, seconds: float) -> tuple[Path, Path]:
-    """The same, played back and forth, and its sound over and over."""
+    """The same, played back and forth, with its sound repeated."""
     frames = [frame.image for frame in decode(head)]
     there_and_back = cycle([*frames, *frames[-2:0:-1]])
     video, sound = folder / f"{seconds:g}.mp4", folder / f"{seconds:g}.wav"
@@ -99,7 +99,7 @@ def speed(video: Path, sound: Path, model: Path, folder: Path, cores: int, preci
     measured = parts(video, sound, model, folder, precision)
     for name, (part_wall, part_cpu) in measured.items():
         per = 1e3 / summary.frames
-        print(f"  {name}: {part_wall * per:.1f} ms a frame alone, {part_cpu * per:.1f} ms of processor")
+        print(f"  {name}: {part_wall * per:.1f} ms per frame by itself, {part_cpu * per:.1f} ms of processor")
     slowest = max(part_wall for name, (part_wall, _) in measured.items() if name != "redraw")  # which is divided
     divided = sum(part_cpu for _, part_cpu in measured.values()) / cores
     bound = max(slowest, divided)
@@ -110,7 +110,7 @@ def speed(video: Path, sound: Path, model: Path, folder: Path, cores: int, preci
 
 
 def parts(video: Path, sound: Path, model: Path, folder: Path, precision: Precision) -> dict[str, tuple[float, float]]:
-    """(wall, processor) seconds of each part of a dub, alone, for all frames."""
+    """(wall, processor) seconds of each part of a dub, by itself, for all frames."""
     redrawer, detector = Redrawer.from_checkpoint(model, precision=precision), MediaPipeDetector(max_faces=4)
     size = redrawer.crop_size
     seconds: dict[str, tuple[float, float]] = {}

@@ -1,7 +1,7 @@
 """Memory and speed of evaluation over many clips: `python -m benchmarks.evaluate out/tables --clips 100 1000`.
 
-Takes the first frames of a profile's test clips again and again, each time under another name, into shards of their
-own, and evaluates them as the stage does, on all cores. Prints clips a second and the peak memory of this process and
+Copies the first frames of a profile's test clips repeatedly, each time under another name, into shards of their own,
+and evaluates them as the stage does, on all cores. Prints clips per second and the peak memory of this process and
 its workers, for the smaller and the larger number of clips; nothing is asserted here.
 """
 

@@ -1,7 +1,7 @@
 """What fitting to a person gains: `python -m benchmarks.fit FOLDER --model out/tiny/train/full/model.pt`.
 
-Of each video in the folder the first half is learnt from (`avcat fit`, which holds out the end of it to know when to
-stop), and the longest stretch of the second half redrawn, with its own sound, by the model as it was and as fitted.
+The model is fitted to the first half of each video in the folder (`avcat fit`, which holds out the end of it to know
+when to stop), and redraws the longest stretch of the second half, with its own sound, before and after fitting.
 Printed for each: SSIM, LMD in px of the 256 px crop and the mouth opening's correlation with the truth, before and
 after; and how many clips gained. Nothing is asserted here.
 """

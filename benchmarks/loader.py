@@ -1,8 +1,8 @@
-"""How fast training samples are read, against decoding the same JPEGs alone: `python -m benchmarks.loader`.
+"""How fast training samples are read, against only decoding the same JPEGs: `python -m benchmarks.loader`.
 
-Writes shards of rendered crops, reads batches of windows from them with nothing cached, one thread a core, and decodes
-as many of its JPEGs from memory, by the same decoder into one picture, with as many threads. Prints frames a second of
-both, and their ratio.
+Writes shards of rendered crops, reads batches of windows from them with nothing cached, one thread per core, and
+decodes as many of their JPEGs from memory, by the same decoder into one picture, with as many threads. Prints frames
+per second of both, and their ratio.
 """
 
 import argparse
@@ -33,7 +33,7 @@ class Speed:
 
     @property
     def rate(self) -> float:
-        """Frames a second."""
+        """Frames per second."""
         return self.frames / self.seconds
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     """Measures both in turn, several times, and prints the best of each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batches", type=int, default=150, help="of %(default)s batches each time", metavar="N")
-    parser.add_argument("--threads", type=int, default=cpu_count(), help="default: one a core (%(default)s)")
+    parser.add_argument("--threads", type=int, default=cpu_count(), help="default: one per core (%(default)s)")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory(prefix="avcat-bench-") as name:
@@ -50,7 +50,7 @@ def main() -> None:
     best, bound = max(a.rate for a, _ in rounds), max(b.rate for _, b in rounds)
     print(
         f"{options.threads} threads, {SIZE} px: loader {best:.0f} frames/s, "
-        f"decoding alone {bound:.0f} frames/s: x {best / bound:.2f}"
+        f"only decoding {bound:.0f} frames/s: x {best / bound:.2f}"
     )
 
 

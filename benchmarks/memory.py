@@ -1,4 +1,4 @@
-"""How much memory a process and all below it hold together, sampled while something runs."""
+"""Memory of a process and all its descendants together, sampled while something runs."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ SAMPLE_S = 1.0
 
 
 def peak_memory(call: Callable[[], Any]) -> float:
-    """The most bytes that this process and all below it held together, shared pages counted once."""
+    """Peak bytes of this process and all its descendants together, shared pages counted once."""
     with sampled() as samples:
         call()
     return max(samples)
@@ -19,7 +19,7 @@ def peak_memory(call: Callable[[], Any]) -> float:
 
 @contextmanager
 def sampled() -> Iterator[list[float]]:
-    """Memory of the family, every second."""
+    """Samples the memory of all of them every second."""
     samples, done = [0.0], threading.Event()
 
     def sample() -> None:

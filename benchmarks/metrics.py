@@ -1,7 +1,7 @@
 """Frames per second of every metric, and memory over many clips: `python -m benchmarks.metrics out/tiny`.
 
-Takes the test clips of a profile again and again until `--clips` are scored, the copied reference against the truth,
-each metric by itself, in one process. Networks whose weights nobody gave are timed with random ones: their speed is the
+Repeats the test clips of a profile until `--clips` are scored, the copied reference against the truth,
+each metric by itself, in one process. Networks without given weights are timed with random ones: their speed is the
 same. Prints a Markdown table and the process's memory after a tenth of the clips and after all; nothing is asserted.
 """
 
@@ -64,7 +64,7 @@ def main() -> None:
         frames += len(truth)
         if done in (max(1, options.clips // 10), options.clips):
             memory.append(psutil.Process().memory_info().rss / 1e6)
-    print("| metric | frames a second |\n|---|---:|")
+    print("| metric | frames per second |\n|---|---:|")
     for name, spent in seconds.items():
         print(f"| {name} | {frames / spent:.0f} |")
     print(
@@ -95,7 +95,7 @@ def score(
 
 
 def random_lpips() -> Perceptual:
-    """LPIPS that knows nothing, as fast as the one that does."""
+    """LPIPS with random weights: as fast as with the trained ones."""
     with tempfile.TemporaryDirectory(prefix="avcat-bench-") as folder:
         path = Path(folder, "alexnet.pth")
         torch.save(alexnet(weights=None).state_dict(), path)

@@ -1,6 +1,6 @@
 """How fast AV-CAT redraws frames, against plain fp32 and the machine: `python -m benchmarks.model`.
 
-The reference is encoded once, as in dubbing; what is timed is a batch of frames. Prints frames a second, the share of
+The reference is encoded once, as in dubbing; what is timed is a batch of frames. Prints frames per second, the share of
 the best matrix product, and how close the pictures are to those of plain fp32 (PSNR over the redrawn region).
 """
 
@@ -42,7 +42,7 @@ def main() -> None:
         torch.rand(options.frames, 80, 20, device=options.device),
     )
     print(describe(options.device))
-    print(f"{options.model or options.profile}: {options.frames} frames of {size} px a batch")
+    print(f"{options.model or options.profile}: {options.frames} frames of {size} px per batch")
     expected: Tensor | None = None
     plain = 0.0
     for name, dtype, compiled in (

@@ -1,8 +1,8 @@
 """What another program costs: `python -m benchmarks.neighbour`; with `--model out/demo/train/full/model.pt` dubs, too.
 
-Times a training step of SyncNet and of AV-CAT, and `avcat dub`, alone, beside one busy program of one thread, and
-beside a second one of the same kind; prints how many times as long each takes. A fair share of two cores would be 1.5
-times beside the busy program, and twice beside its like.
+Times a training step of SyncNet and of AV-CAT, and `avcat dub`: by itself, beside one busy program of one thread, and
+beside a second copy of itself; prints how many times as long each takes. A fair share of two cores would be 1.5 times
+beside the busy program, and twice beside a copy.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from avcat.training.threads import Threads
 from benchmarks.compute import RandomStore, describe, random_batch
 
 BUSY = [sys.executable, "-c", "while True: pass"]
-WARM_UP_S = 4.0  # in which threads find out what is beside them
+WARM_UP_S = 4.0  # in which threads detect other programs
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def main() -> None:
 def told(what: str, alone: float, busy: float, like: float) -> None:
     """A line of figures."""
     print(
-        f"{what}: {alone:.3f} s alone, beside a busy program x {busy / alone:.2f}, beside its like x {like / alone:.2f}"
+        f"{what}: {alone:.3f} s alone, beside a busy program x {busy / alone:.2f}, beside a copy x {like / alone:.2f}"
     )
 
 
@@ -108,7 +108,7 @@ def duration_s(command: list[str]) -> float:
 
 @contextlib.contextmanager
 def running(command: list[str]) -> Iterator[None]:
-    """A program that runs beside the block."""
+    """A program that runs while the block does."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         time.sleep(1)
         try:

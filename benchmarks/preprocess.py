@@ -47,7 +47,7 @@ def main() -> None:
         rendered = render_clips(folder / "rendered")
         with connect(replace(params.runtime, num_cpus=cores)):
             few = corpus_of(rendered, folder / "few", 2 * cores)
-            print("start-up: everything on two clips a worker")
+            print("start-up: everything on two clips per worker")
             startup = preprocess(params, few, folder / "warm", cores)
             many = corpus_of(rendered, folder / "many", clips_for(rendered, options.seconds))
             runs = {workers: preprocess(params, many, folder / f"run{workers}", workers) for workers in (cores, 1)}
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def render_clips(folder: Path) -> list[Path]:
-    """Clips of the kind of `synth-wild`, all of other people."""
+    """Clips like those of `synth-wild`, each of another person."""
     people = SpeakersConfig(train=RENDERED, val=0, test=0, clips_per_speaker=1)
     nobody = SpeakersConfig(train=0, val=0, test=0, clips_per_speaker=1)
     for spec in plan(CorpusConfig(0, 256, nobody, people, (3.0, 4.0))):
@@ -74,7 +74,7 @@ def render_clips(folder: Path) -> list[Path]:
 
 
 def clips_for(rendered: list[Path], seconds: float) -> int:
-    """How many clips last so long."""
+    """How many clips add up to that duration."""
     return round(seconds / 3.5)
 
 
@@ -129,7 +129,7 @@ def total(run: dict[str, tuple[float, float]]) -> tuple[float, float]:
 def report(
     what: str, many: tuple[float, float], one: tuple[float, float], startup: tuple[float, float], cores: int
 ) -> None:
-    """Start-up is what two clips a worker take, less what computing them takes."""
+    """Start-up is the time for two clips per worker, less that of computing them."""
     start_s = startup[0] - startup[1] / cores
     (wall, cpu), (alone, alone_cpu) = many, one
     print(

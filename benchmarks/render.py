@@ -25,12 +25,12 @@ def specs_of(corpus: str, count: int) -> list[ClipSpec]:
 
 
 def processor_s() -> float:
-    """Seconds that this process and the children it has waited for, which speak, have computed."""
+    """Processor seconds of this process and of its finished children, which synthesise speech."""
     return sum(os.times()[:4])
 
 
 def main() -> None:
-    """Prints frames a second for drawing alone and for whole clips, setup, speech, encoding and truth included."""
+    """Prints frames per second for only drawing and for whole clips, setup, speech, encoding and truth included."""
     cv2.setNumThreads(1)
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 4
     for corpus in (WORDS, WILD):

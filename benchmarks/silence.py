@@ -2,7 +2,7 @@
 
 Each test clip of a profile is played back and forth to its own sound, then to two seconds of silence, then to its sound
 again, and redrawn by the profile's model, or another. Motion is the mean change of the mouth's opening from frame to
-frame (Face Mesh); printed is that in silence over that in speech. Nothing is asserted here.
+frame (Face Mesh); its ratio of silence to speech is printed. Nothing is asserted here.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def motion(store: ClipStore, clip: int, redrawer: Redrawer, detector: MediaPipeDetector) -> tuple[float, float]:
-    """Mean change of the opening a frame, in speech and in silence."""
+    """Mean change of the opening per frame, in speech and in silence."""
     count, silent = store.lengths[clip], round(SILENT_S * FPS)
     mel = store.mel(clip)
     sound = np.concatenate([mel, np.zeros((mel.shape[0], COLUMNS_PER_FRAME * silent), np.float32), mel], axis=1)

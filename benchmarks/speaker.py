@@ -1,4 +1,4 @@
-"""How often a trained SyncNet finds who of two people is heard: `python -m benchmarks.speaker SYNCNET.pt`.
+"""How often a trained SyncNet finds the speaker among two people: `python -m benchmarks.speaker SYNCNET.pt`.
 
 Renders pairs of people that no profile trains on, beside each other, with the sound of one of them, and lets
 `data.speaker: agreement` choose.
@@ -27,7 +27,7 @@ SEED, SIDE, HEIGHT, SECONDS = 1000, 256, 320, (3.0, 4.0)  # the profiles' corpor
 
 
 def main() -> None:
-    """Prints how many of the pairs were judged right, by who was heard."""
+    """Prints how many of the pairs were judged right, for each side that was heard."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("syncnet", type=Path, help="a trained SyncNet's model.pt")
     parser.add_argument("--pairs", type=int, default=20, metavar="N", help="of people (default %(default)s)")
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def pairs(count: int) -> Iterator[tuple[Take, Take]]:
-    """People of the wild corpus, two by two."""
+    """People of the wild corpus, in pairs."""
     people = SpeakersConfig(train=2 * count, val=0, test=0, clips_per_speaker=1)
     nobody = SpeakersConfig(train=0, val=0, test=0, clips_per_speaker=1)
     specs = plan(CorpusConfig(SEED, SIDE, nobody, people, SECONDS))

@@ -1,8 +1,8 @@
 """Where the sync loss begins to matter: `python -m benchmarks.sync_weight --profile tiny --steps 300`.
 
-Trains AV-CAT on a profile's shards, which must be there, once for each weight, from the same start. Prints what share
-of the pull on the picture's pixels comes from the sync loss, and what it gains on held-out people: L1 and, by the
-evaluator SyncNet, which no training listened to, the sync loss.
+Trains AV-CAT on a profile's shards, which must be there, once for each weight, from the same start. Prints the
+share of the sync loss in the gradient at the picture's pixels, and its effect on held-out people: L1 and, by the
+evaluator SyncNet, which no training used, the sync loss.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def syncnet(path: Path) -> SyncNet:
 
 @torch.inference_mode()
 def judged(task: AVCATTask, judge: SyncNet) -> float:
-    """The sync loss of held-out windows by a SyncNet that no training has listened to."""
+    """The sync loss of held-out windows by a SyncNet that no training has used."""
     sampler, network, losses = WindowSampler(task.held_out, seed=1, clips=1), task.averaged, []
     for number in range(HELD_OUT_WINDOWS):
         sample = task.sample(sampler.batch(number), None)

@@ -1,7 +1,7 @@
 """How fast AV-CAT's training step is, against the plain one and the machine: `python -m benchmarks.train`.
 
 Runs whole steps (generator, discriminator, VGG, sync, both optimisers) on noise, in fp32, in bf16 and in bf16 compiled,
-each from the same weights. Prints frames a second, how many times those of plain fp32 that is, and the share of the
+each from the same weights. Prints frames per second, how many times those of plain fp32 that is, and the share of the
 best matrix product in the same precision.
 """
 
@@ -43,7 +43,7 @@ def main() -> None:
         config = replace(config, optimiser=replace(config.optimiser, batch_clips=options.clips))
     frames = 5 * config.optimiser.batch_clips
     print(describe(options.device))
-    print(f"profile {options.profile}: {frames} frames of {config.model.image_size} px a step")
+    print(f"profile {options.profile}: {frames} frames of {config.model.image_size} px per step")
     plain = 0.0
     for name, precision, compiled in (
         ("fp32", "fp32", False),
@@ -56,7 +56,7 @@ def main() -> None:
         top = ceiling(options.device, torch.bfloat16 if precision == "bf16" else torch.float32)
         plain = plain or seconds
         print(
-            f"{name:<14} {frames / seconds:8.1f} frames/s  x {plain / seconds:.2f}  {flops / 1e9:.0f} GFLOP a step: "
+            f"{name:<14} {frames / seconds:8.1f} frames/s  x {plain / seconds:.2f}  {flops / 1e9:.0f} GFLOP per step: "
             f"{flops / seconds / 1e12:.3f} of {top / 1e12:.3f} TFLOP/s = {flops / seconds / top:.2f}  "
             f"first loss {loss:.4f}",
             flush=True,

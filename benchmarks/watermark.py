@@ -1,10 +1,10 @@
 """How surely the mark of dubbed faces is found: `python -m benchmarks.watermark [--people 100] [--real FOLDER]`.
 
 Rendered people of 3 s, and stretches of 3 s of real clips, are marked as dubbing does it (crops put back as they were),
-encoded as dubbing does it, attacked and looked at. Every clip is first scaled so that the redrawn region has 96 pixels
+encoded as dubbing does it, attacked and checked. Every clip is first scaled so that the redrawn region has 96 pixels
 after the attack; clips too small for that are left out. Printed for each attack: how many are found with the mark, and
 how many without, and the PSNR of the mark. Eyes are those that Face Mesh finds in the attacked clip; with `--truth`
-the renderer's, off by as much, which is several times faster. Nothing is asserted here.
+the renderer's, shaken as much, which is several times faster. Nothing is asserted here.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from avcat.synth.corpus import plan, take_of
 
 SECONDS, FPS, CROP, REGION = 3.0, 25, 256, 96
 CUT = 0.05  # of each side: a tenth of the width and height
-TRUTH_ERROR = 0.01  # distances of the eyes, by which Face Mesh shakes
+TRUTH_ERROR = 0.01  # in distances of the eyes: how much Face Mesh shakes
 LAYOUTS = {
     "reference": AlignConfig((0.37, 0.31), (0.63, 0.31), 0.025, 0.5),
     "closer": AlignConfig((0.33, 0.30), (0.67, 0.30), 0.025, 0.5),
@@ -71,9 +71,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--people", type=int, default=100, help="rendered ones (default: %(default)s)")
     parser.add_argument("--real", type=Path, help="a folder of real clips, as well")
-    parser.add_argument("--truth", action="store_true", help="of rendered people take the eyes that the renderer knows")
+    parser.add_argument("--truth", action="store_true", help="take the eyes of rendered people from the renderer")
     parser.add_argument("--layout", choices=LAYOUTS, default="reference", help="of the crop (default: %(default)s)")
-    parser.add_argument("--unmarked", type=int, default=0, metavar="N", help="only look at N people without a mark")
+    parser.add_argument("--unmarked", type=int, default=0, metavar="N", help="only check N people without a mark")
     parser.add_argument("--attacks", nargs="+", choices=ATTACKS, default=list(ATTACKS))
     options = parser.parse_args()
     if options.unmarked:
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def measure(name: str, clips: Iterator[Clip], detector: MediaPipeDetector | None, options: argparse.Namespace) -> None:
-    """Marks, attacks and looks; prints a line an attack."""
+    """Marks, attacks and checks; prints a line per attack."""
     chances: dict[str, list[tuple[float, float]]] = {attack: [] for attack in options.attacks}
     psnrs: list[float] = []
     layout = LAYOUTS[options.layout]
@@ -115,7 +115,7 @@ def measure(name: str, clips: Iterator[Clip], detector: MediaPipeDetector | None
 
 
 def false_alarms(people: int) -> None:
-    """Looks for the mark in rendered people as they are, whose eyes the renderer tells; prints how many have it."""
+    """Looks for the mark in unmarked rendered people, with the renderer's eyes; prints how many have it."""
     with tempfile.TemporaryDirectory(prefix="avcat-bench-") as folder:
         chances = [look(clip, ATTACKS["as dubbed"], None, Path(folder)) for clip in rendered(people, seed=78)]
     least = np.sort(chances)[:3]
@@ -149,7 +149,7 @@ def seen_eyes(images: list[np.ndarray], detector: MediaPipeDetector) -> np.ndarr
 
 
 def scaled(clip: Clip, attack: Attack, layout: AlignConfig) -> Clip | None:
-    """So that the redrawn region is `REGION` wide after the attack; None where the clip is too small."""
+    """Scaled so that the redrawn region is `REGION` wide after the attack; None where the clip is too small."""
     wanted = REGION / (7 / 8) * (layout.right_eye[0] - layout.left_eye[0]) * (2 if attack.half else 1)
     factor = wanted / float(np.median(np.linalg.norm(clip.eyes[:, 1] - clip.eyes[:, 0], axis=1)))
     height, width = clip.images[0].shape[:2]

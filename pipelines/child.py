@@ -17,34 +17,34 @@ from pipelines.outcome import Failed, failed
 from pipelines.resources import use_one_thread
 
 START_LIMIT_S = 300.0  # to import what the worker needs and to build it, on a machine that is busy
-CHECK_S = 1.0  # how often a child looks whether its parent is still there
+CHECK_S = 1.0  # seconds between a child's checks that its parent is alive
 
 
-_cpu_s = 0.0  # what all children of this process have computed
+_cpu_s = 0.0  # CPU time of all children of this process
 
 
 def cpu_s() -> float:
-    """Seconds that this process, and children of `Child` for their items, have computed."""
+    """CPU seconds of this process, and of the children of `Child` for their items."""
     return time.process_time() + _cpu_s
 
 
 class Child:
-    """A worker, `factory(**settings)`, that lives in a process which is started when first needed and after each loss.
+    """A worker, `factory(**settings)`, in a process that is started when first needed and after each loss.
 
     Items, settings and results are pickled. One item at a time; not to be shared between threads.
     """
 
     def __init__(self, factory: Callable[..., Callable[[Any], Any]], settings: Mapping[str, Any]) -> None:
-        from ray import cloudpickle  # here alone: a child that serves an importable worker does without Ray
+        from ray import cloudpickle  # only here: a child with an importable worker needs no Ray
 
         self._recipe = cloudpickle.dumps((factory, dict(settings)))
         self._process: subprocess.Popen[bytes] | None = None
         self._connection: Connection | None = None
 
     def __call__(self, item: Any, limit_s: float) -> Any:
-        """The worker's result, or `Failed` where it raised, died, or had no result after `limit_s` seconds.
+        """The worker's result, or `Failed` if it raised, died, or had no result after `limit_s` seconds.
 
-        RuntimeError where the worker cannot even be built.
+        RuntimeError if the worker cannot even be built.
         """
         connection = self._connection or self._start()
         try:

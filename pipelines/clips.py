@@ -20,7 +20,7 @@ SPLITS = ("train", "val", "test")
 
 
 class Rows(Sequence[dict[str, Any]]):
-    """The rows of a table as dicts, each made when it is asked for. A part of a table travels without the rest."""
+    """The rows of a table as dicts, each made when it is asked for. A part of a table is pickled without the rest."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table.combine_chunks()
@@ -54,12 +54,12 @@ class Rows(Sequence[dict[str, Any]]):
 
 
 def video_seconds(rows: Rows) -> list[float]:
-    """How long each clip lasts: what the work on it takes grows with that."""
+    """The length of each clip, with which the work on it grows."""
     return pc.subtract(rows.table["end_s"], rows.table["start_s"]).to_pylist()  # type: ignore[no-any-return]
 
 
 def read_manifest(path: Path) -> Rows:
-    """The clips of a manifest. Raises InputError where there is none."""
+    """The clips of a manifest. Raises InputError if there is none."""
     try:
         return Rows(read_table(path, schema=schema.MANIFEST))
     except (OSError, pa.ArrowInvalid) as error:
@@ -76,16 +76,16 @@ def by_shard(rows: Rows) -> dict[str, Rows]:
 
 
 def video_path(row: Mapping[str, Any], here: Path) -> Path:
-    """The path of a row's video, absolute: `here` is the folder that roots on this machine count from."""
+    """The path of a row's video, absolute: `here` is the folder that roots on this machine are relative to."""
     root = located(row["root"])
     return (root if is_remote(root) else here / root) / row["path"]
 
 
 @contextmanager
 def reading(row: Mapping[str, Any], here: Path) -> Iterator[Path]:
-    """A row's file on this machine. What is wrong with the file rejects it; that it cannot be had is a failure.
+    """A row's file on this machine. A fault of the file rejects it; a file that cannot be fetched is a failure.
 
-    So a share that goes away does not look like thousands of bad videos.
+    So a lost network share does not look like thousands of bad videos.
     """
     path = video_path(row, here)
     with local_copy(path) as local:

@@ -1,7 +1,7 @@
-"""The Ray instance that a stage works on: one that is there already, or one of its own.
+"""The Ray instance that a stage works on: an existing one, or one of its own.
 
 `stages.reproduce` starts one head for all stages (`start_head`) and hands them its address in the environment; a stage
-run alone starts a local one (`connect`). Both are ours alone: loopback, own port, own folder, token authentication
+run alone starts a local one (`connect`). Both are private: loopback, own port, own folder, token authentication
 with a fresh token, and ended by process id (`ray stop` would end every Ray of the machine).
 """
 
@@ -41,7 +41,7 @@ class Head:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs to find it and to be let in."""
+        """What a process needs to find it and to authenticate."""
         return {"RAY_ADDRESS": self.address, **_token_environment(self.folder)}
 
 
@@ -51,7 +51,7 @@ def connect(runtime: RuntimeConfig) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its notes go to our stderr; exceptions still come through
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    with _silent_stderr():  # Ray announces that it will be silent; what goes wrong is an exception
+    with _silent_stderr():  # Ray announces that it will be silent; errors are exceptions
         if "RAY_ADDRESS" in os.environ:
             ray.init(**quiet)
         else:
@@ -65,7 +65,7 @@ def connect(runtime: RuntimeConfig) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Nothing that this process, its C++ part included, writes to stderr is seen."""
+    """Hides all that this process, its C++ part included, writes to stderr."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

@@ -1,7 +1,7 @@
-"""The video files of a corpus, and what its layout says about people and splits.
+"""The video files of a corpus, and the people and splits of its layout.
 
-    folder      any tree of videos. Where its folders are named train, val and test they are the splits, with a folder a
-                speaker below; else the first folder, or the file itself where there is none, is the speaker. A table
+    folder      any tree of videos. If its folders are named train, val and test they are the splits, with a folder per
+                speaker below; else the first folder, or the file itself if there is none, is the speaker. A table
                 (CSV with the columns path, speaker, split) overrules both.
     lrw         [lipread_mp4/]WORD/<train|val|test>/WORD_00001.mp4, split by the corpus itself. It names no speakers, so
                 each clip counts as one.
@@ -9,7 +9,7 @@
                 with E, or id10270 to id10309, are the test set (its verification split). The rest is split further
                 into train and val.
 
-Where no split is given, speakers are dealt out by a hash of their names: the same whoever else is there.
+If no split is given, speakers are assigned by a hash of their names, independent of all others.
 """
 
 import csv
@@ -27,7 +27,7 @@ from pipelines.clips import SPLITS
 
 SOUND_SUFFIXES = frozenset(
     [".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"]
-)  # no clips, but somebody took them for some
+)  # not clips, but might be taken for some
 VIDEO_SUFFIXES = frozenset(
     [
         *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
@@ -49,7 +49,7 @@ class Source:
 
 
 def find_sources(config: DataConfig) -> list[Source]:
-    """The videos of all corpora, ordered by corpus and path. InputError where a corpus is missing or empty."""
+    """The videos of all corpora, ordered by corpus and path. InputError if a corpus is missing or empty."""
     if not config.corpora:
         raise InputError("data.corpora: names none")
     for name in config.mix:
@@ -84,7 +84,7 @@ def media_below(root: Path, suffixes: Collection[str] = VIDEO_SUFFIXES) -> list[
     found, seen = [], set()
 
     def unreadable(error: OSError) -> None:
-        """A folder that cannot be listed is told as if it were a clip."""
+        """A folder that cannot be listed is reported as if it were a clip."""
         if Path(error.filename) == root:
             raise InputError(f"{root}: cannot be read ({error.strerror})")
         found.append(_below(Path(error.filename), root))
@@ -92,7 +92,7 @@ def media_below(root: Path, suffixes: Collection[str] = VIDEO_SUFFIXES) -> list[
     for folder, below, files in os.walk(root, followlinks=True, onerror=unreadable):
         status = Path(folder).stat()
         if (status.st_dev, status.st_ino) in seen:
-            below.clear()  # a link leads back to where we have been
+            below.clear()  # a link to a folder already visited
             continue
         seen.add((status.st_dev, status.st_ino))
         below[:] = sorted(name for name in below if not name.startswith("."))
@@ -101,7 +101,7 @@ def media_below(root: Path, suffixes: Collection[str] = VIDEO_SUFFIXES) -> list[
 
 
 def _below(path: Path, root: Path) -> str:
-    """Below the root, with forward slashes. A name of other bytes than UTF-8 is told, and will not be found."""
+    """Below the root, with forward slashes. A name that is not UTF-8 is reported, and will not be found."""
     return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
 
 
@@ -115,7 +115,7 @@ def share_of(*names: str) -> float:
 
 
 # ---------------------------------------------------------------------------------------------------------------------
-# The layouts: (speaker, split) of a path below the root, split "" where the layout does not say; nothing for a stranger
+# The layouts: (speaker, split) of a path below the root, split "" if the layout has none; nothing for other files
 
 
 def _folder(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -138,7 +138,7 @@ def _voxceleb(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
     if "test" in above or ("dev" not in above and VOXCELEB1_TEST.match(speaker)):
         yield speaker, "test"
     else:
-        yield speaker, "dev"  # of which `_deal` makes train and val
+        yield speaker, "dev"  # `_deal` makes it train and val
 
 
 LAYOUTS: Mapping[str, Callable[[Sequence[str]], Iterator[tuple[str, str]]]] = {
@@ -177,7 +177,7 @@ def _by_table(found: Sequence[Source], table: Path) -> list[Source]:
 
 
 def _deal(found: Sequence[Source], val: float, test: float) -> list[Source]:
-    """Gives every source a split: those of the layout stay, `dev` becomes train and val, nothing becomes all three."""
+    """Gives every source a split: those of the layout stay, `dev` becomes train and val, "" all three."""
     parts = {"": {"test": test, "val": val}, "dev": {"val": val}}
     dealt = {
         given: deal({source.speaker for source in found if source.split == given}, shares, found[0].corpus)
@@ -190,9 +190,9 @@ def _deal(found: Sequence[Source], val: float, test: float) -> list[Source]:
 
 
 def deal(speakers: Iterable[str], shares: Mapping[str, float], corpus: str) -> dict[str, str]:
-    """The split of each speaker: by the hash of the name, so that nobody moves when others come.
+    """The split of each speaker: by the hash of the name, so that no one moves if others are added.
 
-    `shares` says what part each split but train is to get. A split that would stay empty gets one speaker, as long as
+    `shares` is the part of each split except train. A split that would stay empty gets one speaker, as long as
     train keeps one.
     """
     at = {speaker: share_of(corpus, speaker) for speaker in speakers}

@@ -1,4 +1,4 @@
-"""Rendering the two corpora on Ray: a clip an item, finished clips kept (but DVC empties the folder first)."""
+"""Rendering the two corpora on Ray: one item per clip, finished clips kept (but DVC empties the folder first)."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ def render_corpus(
 ) -> dict[str, Any]:
     """Renders every clip of `plan(config)` below `folder`; Ray must be connected.
 
-    Returns `clips` by corpus and split, `frames`, and how many clips were `kept` because they were there already.
-    Raises InputError, with the first reason, when a clip fails: our own pictures have no excuse.
+    Returns `clips` by corpus and split, `frames`, and how many clips were `kept` because they existed already.
+    Raises InputError, with the first reason, if a clip fails: rendered clips must not.
     """
     specs = plan(config)
     missing = [spec for spec in specs if not is_rendered(spec, folder)]

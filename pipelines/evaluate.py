@@ -40,12 +40,12 @@ from pipelines.predictions import UNREADABLE, Predictions, read_crops
 from pipelines.resources import Resources
 from pipelines.state import code_hash
 
-STRIPS = 4  # clips whose pictures are kept
+STRIPS = 4  # clips with pictures that are kept
 JUDGE = "evaluator SyncNet"
 NO_LPIPS = "no weights of its backbone were given (evaluate.lpips_weights)"
 NO_OFFICIAL = "no weights of the official SyncNet were given (evaluate.syncnet)"
 
-Drawing = Callable[["Job", Crops, NDArray[np.float32]], tuple[Crops, Crops]]  # what is shown, and its ceiling
+Drawing = Callable[["Job", Crops, NDArray[np.float32]], tuple[Crops, Crops]]  # the output, and its ceiling
 
 CLIPS = pa.schema(
     [
@@ -54,12 +54,12 @@ CLIPS = pa.schema(
         ("speaker", pa.string()),
         ("method", pa.string()),
         ("status", pa.string()),  # ok, failed, rejected: a prediction that cannot be used
-        ("reason", pa.string()),  # empty where ok
+        ("reason", pa.string()),  # empty if ok
         ("frames", pa.int32()),
         *((name, pa.float64()) for name in FIGURES),  # NaN: not counted
-        ("opening_truth", pa.list_(pa.float64())),  # one a frame, the reference frame too
+        ("opening_truth", pa.list_(pa.float64())),  # one per frame, the reference frame too
         ("opening", pa.list_(pa.float64())),
-        ("sync_distances", pa.list_(pa.float64())),  # one an offset, -sync_max_shift to sync_max_shift frames
+        ("sync_distances", pa.list_(pa.float64())),  # one per offset, -sync_max_shift to sync_max_shift frames
     ]
 )
 
@@ -74,12 +74,12 @@ class Job:
     frames: int
     tar: Path
     row: int
-    source: Mapping[str, Any] | None = None  # the clip's row of the manifest, where its own file has to be found
+    source: Mapping[str, Any] | None = None  # the clip's row of the manifest, if its own file is needed
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one method scored on one corpus; `strips` are PNGs by clip id."""
+    """The scores of one method on one corpus; `strips` are PNGs by clip id."""
 
     metrics: dict[str, Any]
     clips: pa.Table
@@ -101,7 +101,7 @@ class Evaluation:
     def write(self, folder: Path) -> None:
         """Writes `clips.parquet`, `strips/<clip_id>.png` and, last, `metrics.json`; deterministic bytes.
 
-        What an earlier evaluation left in the folder goes.
+        Files of an earlier evaluation in the folder are removed.
         """
         (folder / "metrics.json").unlink(missing_ok=True)
         for strip in folder.glob("strips/*.png"):
@@ -135,9 +135,9 @@ def evaluate(
 
     `checkpoint` is the method's model, None for the two methods that need none; `evaluator` the SyncNet that measures,
     None leaves its figures empty. With `predictions`, a folder of videos, those are scored under the name `method`.
-    They and the official SyncNet need the `manifest`, to find the clips' own files. What the detector saw in true
+    They and the official SyncNet need the `manifest`, to find the clips' own files. What the detector found in true
     frames is kept in the folder `marks` for the next method. A clip that fails is a row with its reason, and lowers the
-    coverage. Raises InputError where there is no clip, a model cannot be used, or more than `max_failed_fraction` of
+    coverage. Raises InputError if there is no clip, a model cannot be used, or more than `max_failed_fraction` of
     the clips fail.
     """
     config = _absolute(config)
@@ -189,13 +189,13 @@ def _predictions(folder: Path, manifest: Path | None) -> Predictions:
 
 
 def _absolute(config: EvaluateConfig) -> EvaluateConfig:
-    """The same for workers that run in another folder."""
+    """The same for workers in another folder."""
     lpips, syncnet = (path and str(Path(path).absolute()) for path in (config.lpips_weights, config.syncnet))
     return replace(config, lpips_weights=lpips, syncnet=syncnet)
 
 
 def check_weights(config: EvaluateConfig) -> None:
-    """Finds out before any worker starts whether the networks that measure can be had. Raises InputError."""
+    """Checks, before any worker starts, that the networks that measure are available. Raises InputError."""
     if config.lpips_weights:
         Perceptual(config.lpips_weights, config.batch_frames)
     if config.syncnet:
@@ -203,7 +203,7 @@ def check_weights(config: EvaluateConfig) -> None:
 
 
 def with_sources(jobs: Sequence[Job], manifest: Path) -> list[Job]:
-    """The jobs with their rows of the manifest. Raises InputError where one has none."""
+    """The jobs with their rows of the manifest. Raises InputError if one has none."""
     wanted = {job.clip_id for job in jobs}
     table = read_manifest(manifest).table
     chosen = table.filter(pa.compute.is_in(table["clip_id"], pa.array(sorted(wanted))))
@@ -214,7 +214,7 @@ def with_sources(jobs: Sequence[Job], manifest: Path) -> list[Job]:
 
 
 def check_models(method: str, checkpoint: Path | None, evaluator: Path | None) -> None:
-    """Finds out before any worker starts what the user can mend about the model files. Raises InputError."""
+    """Checks, before any worker starts, what the user can fix about the model files. Raises InputError."""
     if method not in (GROUND_TRUTH, COPY_REFERENCE) and checkpoint is None:
         raise InputError(f"{method}: this method needs a trained model")
     if checkpoint:
@@ -224,7 +224,7 @@ def check_models(method: str, checkpoint: Path | None, evaluator: Path | None) -
 
 
 def list_clips(shards: Path, corpus: str) -> list[Job]:
-    """The clips of a corpus in a folder of shards. Raises InputError where there are none."""
+    """The clips of a corpus in a folder of shards. Raises InputError if there are none."""
     jobs = [
         Job(row["clip_id"], corpus, row["speaker"], row["frames"], reader.path.absolute(), i)
         for reader in open_shards(shards)
@@ -237,7 +237,7 @@ def list_clips(shards: Path, corpus: str) -> list[Job]:
 
 
 def choose_clips(jobs: Sequence[Job], config: EvaluateConfig) -> list[Job]:
-    """`clips_per_corpus` clips in the order of their ids, chosen by content: as many speakers as there can be."""
+    """`clips_per_corpus` clips in the order of their ids, chosen by content: as many speakers as possible."""
     if config.clips_per_corpus == 0:
         return sorted(jobs, key=lambda job: job.clip_id)
     turns: Counter[str] = Counter()
@@ -303,7 +303,7 @@ class Scorer:
         shown: set[str],
         here: Path = Path(),
     ) -> None:
-        torch.set_num_threads(1)  # one order of summation, whatever the machine's cores
+        torch.set_num_threads(1)  # one order of summation, on any number of cores
         syncnet: Any = load_model(evaluator, "syncnet", device)[0] if evaluator else None
         judges = Judges(
             syncnet,
@@ -319,7 +319,7 @@ class Scorer:
         self._hears, self._shown, self._here = bool(config.syncnet), shown, here
 
     def __call__(self, job: Job) -> tuple[dict[str, Any], bytes]:
-        """The clip's figures as in `CLIPS`, and its strip as PNG where it is one that is shown."""
+        """The clip's figures as in `CLIPS`, and its strip as PNG if it is one that is shown."""
         reader = ShardReader(job.tar)
         truth, mel = reader.frames(job.row), reader.mel(job.row)
         drawn, ceiling = self._draw(job, truth, mel)
@@ -344,7 +344,7 @@ class _Drawing:
 
 
 class _Reading:
-    """What somebody else's program drew. Of its picture size nothing is known, so its ceiling is the truth's."""
+    """The output of an external program. Its picture size is unknown, so its ceiling is the truth's."""
 
     def __init__(self, predictions: Predictions) -> None:
         self._predictions = predictions
@@ -382,13 +382,13 @@ def _unknown(failed: Failed) -> dict[str, Any]:
 
 
 def _outcome(row: dict[str, Any]) -> Outcome:
-    """As much of an outcome as counting failures takes."""
+    """The part of an outcome that counting failures needs."""
     place = {"clip_id": row["clip_id"], "corpus": row["corpus"], "path": "", "start_s": 0.0, "end_s": 0.0}
     return Outcome(**place, split="test", stage="evaluate", status=row["status"], reason=row["reason"])
 
 
 def _gpus_per_worker(runtime: RuntimeConfig) -> float:
-    """The share of a GPU that each worker gets; 0 where there is none or the CPU is asked for."""
+    """The share of a GPU that each worker gets; 0 if there is none or the CPU is requested."""
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     if runtime.device == "cpu" or not resources.get("GPU"):
         return 0.0

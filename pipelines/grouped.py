@@ -1,6 +1,6 @@
-"""Work on every clip, kept shard by shard: one file a shard, written and marked as soon as its last clip is done.
+"""Work on every clip, kept shard by shard: one file per shard, written and marked as soon as its last clip is done.
 
-Files lie in the state folder until all are there, so that an interrupted run goes on from what is marked.
+Files stay in the state folder until all are complete, so that an interrupted run resumes from what is marked.
 """
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
@@ -37,7 +37,7 @@ def work_grouped(
 ) -> list[Outcome]:
     """Leaves `state/<shard><suffix>` for every shard of the clips; returns the outcomes of all clips.
 
-    `write(path, rows, results)` writes the file of one shard and says what became of its clips. `made_of` is the
+    `write(path, rows, results)` writes the file of one shard and returns the outcomes of its clips. `made_of` is the
     fingerprint of settings and code: files that were made of something else are made again.
     """
     groups = by_shard(clips)
@@ -65,7 +65,7 @@ def work_grouped(
 def publish(clips: Rows, outcomes: Sequence[Outcome], *, suffix: str, state: Path, out: Path) -> None:
     """Moves the files of all shards to the folder `out`, with the outcomes of all clips, and removes the state.
 
-    Files of earlier runs whose shards are no more are removed.
+    Files of earlier runs for shards that no longer exist are removed.
     """
     names = {f"{name}{suffix}" for name in by_shard(clips)}
     remove_others(out, names | {OUTCOMES}, f"*{suffix}")

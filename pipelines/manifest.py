@@ -1,7 +1,7 @@
 """The manifest: every clip of every corpus, with its time range, its split and its place among the shards.
 
 A short video is one clip. A long one is cut at its shots and into clips of even length. Clip ids come from names and
-frame numbers, shards from the ids, so neither depends on who finishes first or where a corpus lies.
+frame numbers, shards from the ids, so neither depends on the order of completion or on where a corpus lies.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ def build_manifest(
 ) -> dict[str, Any]:
     """Writes `schema.MANIFEST` of the clips that can be used and `schema.OUTCOME` of all; returns the counts.
 
-    Ray must be connected. Raises InputError where a corpus is missing or too many clips fail.
+    Ray must be connected. Raises InputError if a corpus is missing or too many clips fail.
     """
     sources, usage = find_sources(config), Usage()
     with alone(state):
@@ -63,7 +63,7 @@ def build_manifest(
 
 
 def plan(sources: Sequence[Source], probes: pa.Table, config: DataConfig) -> tuple[pa.Table, list[Outcome]]:
-    """The manifest and the outcomes of sources whose `schema.PROBES` are given, row by row."""
+    """The manifest and the outcomes of sources with their `schema.PROBES`, row by row."""
     rows: list[int] = []  # of each clip: which source it comes from
     ends: list[Outcome] = []
     facts = (probes[name].to_pylist() for name in ("status", "reason", "duration_s", "cuts_s"))
@@ -87,14 +87,14 @@ def plan(sources: Sequence[Source], probes: pa.Table, config: DataConfig) -> tup
 
 
 def type_of(column: str) -> pa.DataType:
-    """Of a column of the manifest."""
+    """The type of a column of the manifest."""
     return schema.MANIFEST.field(column).type
 
 
 def time_ranges(duration_s: float, cuts_s: Iterable[float], max_clip_s: float) -> Iterator[tuple[float, float]]:
-    """(start, end) in seconds of the clips that a video becomes: each shot, in even parts where it is longer.
+    """(start, end) in seconds of the clips that a video becomes: each shot, in even parts if it is longer.
 
-    Clips within a shot begin on the grid of 25 frames a second that starts with the shot.
+    Clips within a shot begin on the grid of 25 frames per second that starts with the shot.
     """
     for start_s, end_s in pairwise((0.0, *cuts_s, duration_s)):
         parts = max(1, ceil((end_s - start_s) / max_clip_s - 1e-9))
@@ -109,7 +109,7 @@ def clip_id(source: Source, *range_s: float) -> str:
 
 
 def with_shards(table: pa.Table, clips_per_shard: int) -> pa.Table:
-    """`schema.MANIFEST`: clips ordered by split and id, each with its shard, so many clips a shard.
+    """`schema.MANIFEST`: clips ordered by split and id, each with its shard, `clips_per_shard` per shard.
 
     Ids are hashes, so their order is a fixed shuffle that mixes corpora and speakers.
     """

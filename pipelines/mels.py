@@ -1,4 +1,4 @@
-"""One log-mel spectrogram a clip, float32 [80, 4 T]: `train-000000.npz` holds those of a shard, by clip id."""
+"""One log-mel spectrogram per clip, float32 [80, 4 T]: `train-000000.npz` holds those of a shard, by clip id."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ def compute_mels(
 ) -> dict[str, Any]:
     """Writes the mels of all clips of the manifest to the folder `out`; returns the counts. Ray must be connected.
 
-    `before` are the outcomes that came with the manifest. Raises InputError where too many clips fail.
+    `before` are the outcomes that came with the manifest. Raises InputError if too many clips fail.
     """
     clips, usage = read_manifest(manifest), Usage()
     with alone(state):

@@ -1,4 +1,4 @@
-"""Which clips' sounds do not fit their pictures, and by how much others come early or late, as SyncNet hears it."""
+"""Which clips' sounds do not fit their pictures, and by how much others are early or late, as SyncNet measures it."""
 
 from collections import Counter
 from contextlib import closing
@@ -35,7 +35,7 @@ def find_offsets(
 ) -> dict[str, Any]:
     """Writes `schema.OFFSETS` of all clips in the shards, of none unless `config.check`; returns the counts.
 
-    Ray must be connected where it is to look. Raises InputError where a shard or the SyncNet cannot be read.
+    Ray must be connected if it is to check. Raises InputError if a shard or the SyncNet cannot be read.
     """
     tars = [absolute(r.path) for split in SPLITS for r in open_shards(shards / split)] if config.check else []
     gpus = runtime.worker_gpus if runtime.device == "cuda" else 0.0

@@ -13,7 +13,7 @@ from avcat.data import schema
 from avcat.errors import InputError
 from avcat.files import atomic_path, read_table
 
-MOST_REASONS = 12  # told apart in a summary
+MOST_REASONS = 12  # listed separately in a summary
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Outcome:
     split: str
     stage: str
     status: Literal["ok", "rejected", "failed"]
-    reason: str = ""  # empty where ok; the same words for the same cause, so that they can be counted
+    reason: str = ""  # empty if ok; the same words for the same cause, so that they can be counted
     frames: int = 0
     found: int = 0  # of these, frames in which the face was seen
 
@@ -39,7 +39,7 @@ class Rejected(Exception):
 
 @dataclass(frozen=True)
 class Failed:
-    """Stands for the result of an item whose work raised."""
+    """Placeholder for the result of an item if the worker raised."""
 
     reason: str  # one line
     rejected: bool = False  # by the worker, with `Rejected`
@@ -51,7 +51,7 @@ def failed(error: Exception) -> Failed:
 
 
 def outcome_of(stage: str, row: Mapping[str, Any], result: Any, frames: int = 0, found: int = 0) -> Outcome:
-    """The outcome of a clip, a row of the manifest, whose worker returned `result`."""
+    """The outcome of a clip, a row of the manifest, from the `result` of its worker."""
     place = {name: row[name] for name in ("clip_id", "corpus", "path", "start_s", "end_s", "split")}
     if not isinstance(result, Failed):
         return Outcome(**place, stage=stage, status="ok", frames=frames, found=found)
@@ -59,7 +59,7 @@ def outcome_of(stage: str, row: Mapping[str, Any], result: Any, frames: int = 0,
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of an error, with its kind where the message alone would puzzle."""
+    """The first line of an error, with its type if the message alone is unclear."""
     text = str(error).strip().splitlines()
     message = text[0] if text else ""
     return (
@@ -83,12 +83,12 @@ def read_outcomes(path: Path) -> list[Outcome]:
 
 
 def after(before: Iterable[Outcome], now: Iterable[Outcome]) -> list[Outcome]:
-    """The outcomes of all clips so far: those of this stage, and of an earlier one where it was the clip's last."""
+    """The outcomes of all clips so far: those of this stage, and of an earlier one if it was the clip's last."""
     return [outcome for outcome in before if outcome.status != "ok"] + list(now)
 
 
 def explain(outcomes: Iterable[Outcome], clip: str) -> list[str]:
-    """What became of a clip, named by its id, or of a file's clips, named by the end of its path; a line each."""
+    """What became of a clip, named by its id, or of a file's clips, named by the end of its path; one line each."""
     return [
         f"{outcome.clip_id}  {outcome.corpus}: {outcome.path!r} [{outcome.start_s:g} to {outcome.end_s:g} s], "
         f"split {outcome.split or 'unknown'}: {outcome.status} in {outcome.stage}"
@@ -124,7 +124,7 @@ def summary(outcomes: Iterable[Outcome]) -> dict[str, Any]:
 
 
 def check_failures(outcomes: Iterable[Outcome], most: float) -> None:
-    """Raises InputError, with the commonest reason, where more than the fraction `most` failed, or nothing is ok."""
+    """Raises InputError, with the commonest reason, if more than the fraction `most` failed, or nothing is ok."""
     outcomes = list(outcomes)
     failed = Counter(outcome.reason for outcome in outcomes if outcome.status == "failed")
     if failed.total() > most * len(outcomes):

@@ -18,14 +18,14 @@ __all__ = ["Failed", "Progress", "Usage", "parallel"]
 Worker = Callable[[Any], Any]  # called with an item, returns its result
 Progress = Callable[[float, float], None]  # how much is done, of how much
 
-MOST_BLOCKS = 1000  # Ray Data keeps books on every block; with more items than this a block holds several
-MIN_TURNS = 8  # of each actor before it is given several items at once: few big ones are to be shared out evenly
-MOST_ITEMS = 50_000  # that Ray is given at once, so that its books do not grow with the corpus
+MOST_BLOCKS = 1000  # Ray Data keeps a record of every block; with more items than this a block holds several
+MIN_TURNS = 8  # of each actor before it is given several items at once: few big ones must be spread evenly
+MOST_ITEMS = 50_000  # that Ray is given at once, so that its records do not grow with the corpus
 
 
 @dataclass
 class Usage:
-    """What the workers of one or several calls have computed."""
+    """What the workers of one or several calls have used."""
 
     cpu_s: float = 0.0
 
@@ -43,20 +43,20 @@ def parallel(
     progress: Progress | None = None,
     usage: Usage | None = None,
 ) -> Generator[tuple[int, Any], None, None]:
-    """Yields (position of the item, result or `Failed`) for every item, in the order in which they get done.
+    """Yields (position of the item, result or `Failed`) for every item, in the order of completion.
 
-    `factory(**settings)` is called once in each of the `workers` actors (0: as many as fit) and what it returns once an
+    `factory(**settings)` is called once in each of the `workers` actors (0: as many as fit), and its result once per
     item. Items, settings and results are pickled; big results belong into files. Ray must be connected. At most a few
-    items a worker are under way or waiting to be taken. Workers are given `together` items at once: several where one
-    is work for milliseconds, which is what giving costs.
+    items per worker are in progress or waiting to be taken. Workers are given `together` items at once: several if one
+    takes milliseconds, which is the cost of handing it over.
 
     With a limit, the worker lives in a process of its own below the actor; an item that takes longer, or takes that
-    process down, has failed, at once and for good. The actor itself can still be lost, with its machine: it is started
-    again, and what it worked on and what waited for it is tried again; what is lost twice is tried alone, so that only
-    an item that really takes down its actor counts as failed. `usage` is added to as results come. `progress` counts
-    `sizes`, as seconds of video, so that its forecast holds if items differ; by default each item is 1.
+    process down, fails at once and is not retried. The actor itself can still be lost, with its machine: it is started
+    again, and its items are retried; those that are lost twice are retried one by one, so that only an item that
+    really takes down its actor counts as failed. `usage` is added to as results come. `progress` counts
+    `sizes`, such as seconds of video, so that its forecast holds if items differ; by default each item is 1.
 
-    Whoever may stop before the end closes the generator (`contextlib.closing`): that ends the workers.
+    A caller that may stop before the end closes the generator (`contextlib.closing`): that ends the workers.
     """
     pool = _Pool(factory, settings, workers, limit_s, together, resources or Resources(), usage or Usage())
     done, total = 0.0, float(len(items) if sizes is None else sum(sizes))
@@ -102,7 +102,7 @@ class _Pool:
         self._workers, self._together, self._resources, self._usage = workers, together, resources, usage
 
     def run(self, items: Sequence[Any], positions: Sequence[int], *, singly: bool) -> Iterator[tuple[int, Any]]:
-        """One pass of Ray Data over some of the items; what a lost actor held in its hands is left out."""
+        """One pass of Ray Data over some of the items; the items of a lost actor are left out."""
         if not positions:
             return
         import ray  # not above: a child imports this module with its worker's, and starts seconds sooner without Ray
@@ -122,7 +122,7 @@ class _Pool:
                 compute=ray.data.ActorPoolStrategy(size=actors),
                 num_cpus=self._resources.num_cpus,
                 num_gpus=self._resources.num_gpus,
-                max_task_retries=0,  # else an item that kills its actor is tried for ever
+                max_task_retries=0,  # else an item that kills its actor is retried forever
             )
             for row in results.iter_rows():
                 self._usage.cpu_s += row["cpu_s"]
@@ -130,7 +130,7 @@ class _Pool:
 
 
 class _Guarded:
-    """The actor: one worker, whose exceptions become results."""
+    """The actor: one worker; its exceptions become results."""
 
     def __init__(self, factory: Callable[..., Worker], settings: dict[str, Any], limit_s: float) -> None:
         use_one_thread()

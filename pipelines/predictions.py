@@ -1,9 +1,9 @@
 """Videos that any program made of the test clips: which file belongs to which clip, and the same crop out of it.
 
-A file belongs to a clip if it is named, whatever its ending, by the clip's id, or by the path of the clip's source
-below its corpus (with or without the corpus's name before it), or by the name of that source alone; of the last two,
-only where one source is named so. A file named by the id begins with the clip, the others with their source. It shows
-the source's picture, of any size: the crop is where the source's face is, and no face is looked for in what was made.
+A file belongs to a clip if its name, with any extension, is the clip's id, or the path of the clip's source below its
+corpus (with or without the corpus's name before it), or only the name of that source; of the last two, only if one
+source has that name. A file named by the id begins with the clip, the others with their source. It shows the source's
+picture, of any size: the crop is where the source's face is, and no face is searched in the prediction.
 """
 
 from collections import Counter
@@ -29,10 +29,10 @@ SAME_SHAPE = 0.02  # by how much the sides may differ from the source's shape: c
 
 
 class Predictions:
-    """The videos of a folder, and whose they are."""
+    """The videos of a folder, and the clips they belong to."""
 
     def __init__(self, folder: Path, clips: Iterable[Mapping[str, Any]]) -> None:
-        """`clips` are rows of the manifest: all that a name could stand for. Raises InputError where no video is."""
+        """`clips` are rows of the manifest: all that a name could stand for. Raises InputError if there is no video."""
         files = [folder / name for name in media_below(folder)] if folder.is_dir() else []
         if not files:
             raise InputError(f"{folder}: no such folder, or no video in it")
@@ -41,7 +41,7 @@ class Predictions:
         self._sources = Counter(name for source in sources for name in _names(*source))
         places = [path.relative_to(folder).with_suffix("").as_posix() for path in files]
         whole = {name for source in sources for name in _names(*source)[:-1]}
-        # A file that lies where a source does is that one's, and no other's by its bare name.
+        # A file at the path of a source belongs to that source, and to no other by its bare name.
         others = [path for place, path in zip(places, files, strict=True) if place not in whole]
         stems = Counter(path.stem for path in others)
         self._files = {path.stem: path for path in others if stems[path.stem] == 1}
@@ -51,7 +51,7 @@ class Predictions:
     def find(self, row: Mapping[str, Any]) -> tuple[Path, float]:
         """The file of a clip, a row of the manifest, and the second of it at which the clip begins.
 
-        Raises Rejected, with one of three reasons, where there is none.
+        Raises Rejected, with one of three reasons, if there is none.
         """
         if row["clip_id"] in self._files:
             return self._files[row["clip_id"]], 0.0
@@ -66,7 +66,7 @@ class Predictions:
 
 
 def _names(corpus: str, path: str) -> tuple[str, ...]:
-    """What a source's video may be called, the most telling first, each once."""
+    """What a source's video may be called, the most specific first, each once."""
     place = PurePosixPath(path).with_suffix("")
     return tuple(dict.fromkeys((f"{corpus}/{place}", str(place), place.name)))
 
@@ -76,8 +76,8 @@ def read_crops(
 ) -> NDArray[np.uint8]:
     """The crops `uint8 [T, size, size, 3]` of a file, T being the number of `matrices`, source pixels to crop pixels.
 
-    Raises Rejected where the file is too short or shows something else, InputError where it cannot be read. What is
-    longer than the clip is not looked at.
+    Raises Rejected if the file is too short or shows something else, InputError if it cannot be read. Frames after
+    the end of the clip are not read.
     """
     crops = []
     for frame in islice(decode_at(path, FPS, start_s), len(matrices)):

@@ -1,7 +1,7 @@
-"""What is known of every video file. A file is probed once: it is known again by its size and time of change.
+"""The facts of every video file. A file is probed once: it is recognised by its size and time of change.
 
-Known files are kept in the state folder, in parts that are written as probing goes on, so that an interrupted run keeps
-what it has. What failed is tried again.
+Known files are kept in the state folder, in parts that are written during probing, so that an interrupted run keeps
+its results. Failed files are tried again.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from pipelines.outcome import Failed, Rejected
 from pipelines.parallel import Progress, Usage, parallel
 from pipelines.state import code_hash, fingerprint
 
-NOT_UTF8 = re.compile(r"\\x[89a-f][0-9a-f]")  # how `media_below` writes other bytes
+NOT_UTF8 = re.compile(r"\\x[89a-f][0-9a-f]")  # how `media_below` writes bytes that are not UTF-8
 LONGEST_S = 24 * 3600.0  # a damaged header must not become millions of clips
 TOGETHER = 8  # files that a worker is given at once: most are probed in milliseconds
 PART = 2000  # probes in a part: what an interrupted run loses at most
@@ -53,7 +53,7 @@ def probe_files(
     usage: Usage,
     progress: Progress | None = None,
 ) -> pa.Table:
-    """`schema.PROBES` of the sources, in their order. Ray must be connected where a file is not known yet."""
+    """`schema.PROBES` of the sources, in their order. Ray must be connected if a file is not known yet."""
     folder = state / f"probes-{fingerprint(config.max_clip_s, config.cut_threshold, code_hash(avcat.media))}"
     known = _known(folder)
     keys = zip(*(known[name].to_pylist() for name in ("root", "path", "size", "mtime_ns")), strict=True)
@@ -87,7 +87,7 @@ def probe_files(
 def _look(source: Source) -> File:
     try:
         status = (located(source.root) / source.path).stat()
-    except OSError:  # gone, or a link to itself: the prober will say it
+    except OSError:  # gone, or a link to itself: the prober reports it
         return File(source.root, source.path, -1, -1)
     return File(source.root, source.path, status.st_size, int(status.st_mtime * 1e9))
 
@@ -112,7 +112,7 @@ def _row(file: File, result: Any) -> dict[str, Any]:
 
 
 class Prober:
-    """The worker: the facts of one file. It decodes one frame, and all of them where it has to look for cuts."""
+    """The worker: the facts of one file. It decodes one frame, and all of them if it has to look for cuts."""
 
     def __init__(self, config: DataConfig, here: Path) -> None:
         self._config, self._here = config, here
@@ -126,7 +126,7 @@ class Prober:
     def _facts(self, path: Path) -> dict[str, Any]:
         info = probe(path)
         if not 0 < info.duration_s < LONGEST_S:
-            raise Rejected("it says to last no time, or days")
+            raise Rejected("its header gives no length, or days")
         if not info.has_audio:
             raise Rejected("no sound")
         long = info.duration_s > self._config.max_clip_s

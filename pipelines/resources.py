@@ -1,4 +1,4 @@
-"""What a worker needs of a machine."""
+"""The resources of a worker."""
 
 import os
 from dataclasses import dataclass, replace
@@ -17,15 +17,15 @@ class Resources:
 
 
 def use_one_thread() -> None:
-    """Keeps the libraries of a worker from starting a thread a core each: the other cores have workers of their own."""
+    """Keeps the libraries of a worker from starting a thread per core: the other cores have workers of their own."""
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["AVCAT_DECODER_THREADS"] = "1"  # for avcat.media.video
     cv2.setNumThreads(1)
 
 
 def with_device(runtime: RuntimeConfig) -> RuntimeConfig:
-    """The same with `auto` replaced by the device that is there: cuda or cpu."""
-    import torch  # here alone: most workers never touch it
+    """The same with `auto` replaced by the device that is available: cuda or cpu."""
+    import torch  # only here: most workers do not need it
 
     if runtime.device != "auto":
         return runtime

@@ -1,7 +1,7 @@
-"""Aligned crops, mels and landmarks, packed into shards: one task a shard, the same bytes whoever does it.
+"""Aligned crops, mels and landmarks, packed into shards: one task per shard, the same bytes on any worker.
 
 A shard is written into the state folder first, with a mark of what it was made from, so that an interrupted run keeps
-what is finished. Each clip is decoded in a process that can be ended.
+what is finished. Each clip is decoded in a process that can be killed.
 """
 
 import itertools
@@ -101,7 +101,7 @@ def build_shards(
 ) -> dict[str, Any]:
     """Writes `out/<split>/shard-000000.tar` and its companions for all splits; returns the counts, Ray being connected.
 
-    Raises InputError where too many clips fail or a split ends up empty.
+    Raises InputError if too many clips fail or a split ends up empty.
     """
     jobs = _Jobs(read_manifest(manifest), tracks, mels, state)
     settings = {
@@ -117,7 +117,7 @@ def build_shards(
         results = parallel(jobs, ShardWorker, settings, sizes=sizes, **options)
         with closing(results):
             for position, result in results:
-                if isinstance(result, Failed):  # not one clip but the shard: the disk, or our fault
+                if isinstance(result, Failed):  # not one clip but the shard: the disk, or a bug
                     raise InputError(f"{jobs[position].target(out)}: {result.reason}")
                 outcomes += result
         check_failures(outcomes, max_failed_fraction)
@@ -126,7 +126,7 @@ def build_shards(
         for split in SPLITS:
             if split not in splits:
                 raise InputError(f"{manifest}: no clip of the split {split!r} is left to train or to score with")
-        for split in SPLITS:  # what earlier runs made of clips that are no more
+        for split in SPLITS:  # files of earlier runs for clips that no longer exist
             kept = {path.name for job in filled if job.split == split for path in files_of(job.target(out))}
             remove_others(out / split, kept, "shard-*")
         write_outcomes(out / OUTCOMES, outcomes)
@@ -137,7 +137,7 @@ def build_shards(
 
 
 def _earlier(tracks: Path, mels: Path) -> list[Outcome]:
-    """The outcomes of the clips that did not come this far: what tracks say of a clip goes before what mels say."""
+    """The outcomes of the clips that did not get this far: those of tracks precede those of mels."""
     ends: dict[str, Outcome] = {}
     for folder in (mels, tracks):
         ends |= {end.clip_id: end for end in read_outcomes(folder / OUTCOMES) if end.status != "ok"}
@@ -145,12 +145,12 @@ def _earlier(tracks: Path, mels: Path) -> list[Outcome]:
 
 
 def files_of(tar: Path) -> tuple[Path, Path, Path]:
-    """A shard's files, in the order in which they are put in place: the mark that it is done last."""
+    """A shard's files, in the order in which they are put in place: the done mark last."""
     return tar, index_path(tar), stats_path(tar)
 
 
 def clips_in(tar: Path) -> int:
-    """The clips of a finished shard, which may be none: all rejected."""
+    """The clips of a finished shard, 0 if all were rejected."""
     return int(json.loads(stats_path(tar).read_text())["clips"])
 
 
@@ -187,7 +187,7 @@ class ShardWorker:
     def _clips(
         self, rows: Sequence[Mapping[str, Any]], tracks: "Tracks", mels: Mapping[str, np.ndarray], ends: list[Outcome]
     ) -> Iterator[ShardClip]:
-        """The clips that can be made; what becomes of each is added to `ends`."""
+        """The clips that can be made; the outcome of each is added to `ends`."""
         for row in rows:
             try:
                 result = self._cut((row, *tracks[row["clip_id"]], mels[row["clip_id"]]), self._limit_s)
@@ -200,7 +200,7 @@ class ShardWorker:
 
 
 class ClipCutter:
-    """Cuts the crops out of one clip; lives in a child."""
+    """Cuts the crops out of one clip; runs in a child process."""
 
     def __init__(self, inputs: InputConfig, jpeg_quality: int, here: Path) -> None:
         self._inputs, self._jpeg_quality, self._here = inputs, jpeg_quality, here
@@ -235,7 +235,7 @@ class Tracks:
         self._found = table["found"].to_numpy()
         clips, starts = np.unique(table["clip_id"].to_numpy().astype(str), return_index=True)
         order = np.argsort(starts)
-        stops = [*starts[order][1:], table.num_rows]  # one too many where all clips were rejected
+        stops = [*starts[order][1:], table.num_rows]  # one too many if all clips were rejected
         self._ranges = {str(clips[i]): slice(starts[i], stop) for i, stop in zip(order, stops, strict=False)}
 
     def __contains__(self, clip_id: str) -> bool:
@@ -253,7 +253,7 @@ def read_mels(path: Path) -> dict[str, np.ndarray]:
 
 
 def fit_mel(mel: np.ndarray, frames: int) -> np.ndarray:
-    """float32 [80, 4 * frames]: the sound cut to the picture, or silence (0) after it."""
+    """float32 [80, 4 * frames]: the sound cut to the picture, or padded with silence (0)."""
     out = np.zeros((len(mel), COLUMNS_PER_FRAME * frames), np.float32)
     kept = mel[:, : out.shape[1]]
     out[:, : kept.shape[1]] = kept

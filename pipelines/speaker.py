@@ -1,4 +1,4 @@
-"""Who of several people says what is heard: the one whose mouth agrees with it most."""
+"""Which of several people speaks: the one whose mouth agrees most with the sound."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,18 +19,18 @@ from avcat.models.syncnet import SyncNet
 
 MAX_SHIFT = 15  # frames to each side; the confidence compares the best of these with their median
 BATCH_WINDOWS = 64
-Judge = Callable[[np.ndarray, np.ndarray], float]  # crops uint8 [T, S, S, 3], mel [80, 4 T] -> more where they agree
+Judge = Callable[[np.ndarray, np.ndarray], float]  # crops uint8 [T, S, S, 3], mel [80, 4 T] -> higher if they agree
 
 
 class Agreement:
-    """Chooses by a judge who looks at each person's aligned crops, and hears the clip's sound."""
+    """Chooses by a judge's score of each person's aligned crops and the clip's sound."""
 
     def __init__(self, judge: Judge, inputs: InputConfig, crop_size: int) -> None:
         self._judge, self._inputs, self._crop_size = judge, inputs, crop_size
 
     @classmethod
     def of_syncnet(cls, checkpoint: Path, device: str) -> "Agreement":
-        """The judge is the confidence of a trained SyncNet. Raises InputError where it cannot be loaded."""
+        """The judge is the confidence of a trained SyncNet. Raises InputError if it cannot be loaded."""
         network, facts = load_model(checkpoint, "syncnet", device)
         assert isinstance(network, SyncNet)
 
@@ -42,7 +42,7 @@ class Agreement:
     def __call__(
         self, video: Path, start_s: float, end_s: float | None, seen: Sightings, people: list[Person]
     ) -> Person:
-        """Whom of `people` the judge prefers; the first of equals. Decodes the clip a second time."""
+        """The one of `people` with the highest score; the first of equals. Decodes the clip a second time."""
         images = (image for _, _, image in decode_at(video, schema.FPS, start_s, end_s))
         crops = crops_of(images, seen, people, self._inputs, self._crop_size)
         samples = load_audio(video, self._inputs.mel.sample_rate, start_s, end_s)
@@ -51,7 +51,7 @@ class Agreement:
         def agreement(place: int) -> float:
             first = people[place].frames[0]
             count = min(len(crops[place]), mel.shape[1] // COLUMNS_PER_FRAME - first)
-            if count < schema.WINDOW_FRAMES:  # out of the sound's reach
+            if count < schema.WINDOW_FRAMES:  # too little sound
                 return -np.inf
             heard = mel[:, COLUMNS_PER_FRAME * first : COLUMNS_PER_FRAME * (first + count)]
             return self._judge(crops[place][:count], heard)

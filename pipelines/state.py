@@ -1,6 +1,6 @@
-"""Finished work that an interrupted stage finds again: outside DVC's outputs, marked by what it was made from.
+"""Finished work that a resumed stage uses again: outside DVC's outputs, marked by what it was made from.
 
-The marks stay out of the outputs: what other code made with the same result must not look new to later stages.
+The marks stay out of the outputs: the same result from other code must not look new to later stages.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ def fingerprint(*inputs: Any) -> str:
 
 
 def code_hash(*packages: ModuleType) -> str:
-    """Changes with any Python file of the packages: what other code made is made again."""
+    """Changes with any Python file of the packages: outputs of other code are made again."""
     files = sorted(file for package in packages for folder in package.__path__ for file in Path(folder).glob("*.py"))
     return fingerprint([file_hash(file) for file in files])
 
 
 def file_hash(path: Path) -> str:
-    """sha256 of a file's bytes; empty where there is none."""
+    """sha256 of a file's bytes; empty if there is none."""
     if not path.exists():
         return ""
     with path.open("rb") as file:
@@ -39,7 +39,7 @@ def file_hash(path: Path) -> str:
 
 @contextlib.contextmanager
 def alone(state: Path) -> Iterator[None]:
-    """Holds a state folder for one run; whoever comes second gets an InputError. Ends with the process, however.
+    """Locks a state folder for one run; a second run gets an InputError. Ends with the process in any case.
 
     Object stores have no such locks: there, two runs do the same work twice.
     """

@@ -36,7 +36,7 @@ STAGE = "tracks"
 
 @dataclass(frozen=True)
 class Tracked:
-    """What a worker found in a clip; `reason` says why the clip is not wanted, empty where it is."""
+    """What a worker found in a clip; `reason` is why the clip is not wanted, empty if it is."""
 
     track: Track  # gaps filled; `times_s` are the source frames'
     reason: str
@@ -54,12 +54,12 @@ def track_clips(
 ) -> dict[str, Any]:
     """Writes the tracks of all clips of the manifest to the folder `out`; returns the counts. Ray must be connected.
 
-    `before` are the outcomes that came with the manifest. Raises InputError where too many clips fail.
+    `before` are the outcomes that came with the manifest. Raises InputError if too many clips fail.
     """
     clips, usage = read_manifest(manifest), Usage()
     syncnet = speaker_syncnet(config)
     if config.detector.kind == "retinaface":
-        build_detector(config.detector)  # weights that cannot be used are told once, before any clip is tried
+        build_detector(config.detector)  # weights that cannot be used are reported once, before any clip is tried
     on_gpu = config.detector.kind == "retinaface" and runtime.device == "cuda"
     with alone(state):
         outcomes = work_grouped(
@@ -83,7 +83,7 @@ def track_clips(
 
 
 class Tracker:
-    """The worker: follows everybody through one clip, and chooses who speaks."""
+    """The worker: tracks all people through one clip, and chooses the speaker."""
 
     def __init__(self, config: DataConfig, here: Path, device: str, syncnet: Path | None) -> None:
         self._config, self._here = config, here
@@ -112,13 +112,13 @@ class Tracker:
             return speaker(seen, self._config.speaker)
         assert self._agreement is not None
         people = [person for person in seen.people if len(person.frames) >= self._config.min_frames]
-        if len(people) < 2:  # nobody to choose from
+        if len(people) < 2:  # no choice
             return speaker(seen, "largest")
         return self._agreement(path, row["start_s"], row["end_s"], seen, people)
 
 
 def speaker_syncnet(config: DataConfig) -> Path | None:
-    """The model file that chooses speakers, absolute; None where none does. Raises InputError where it is missing."""
+    """The model file that chooses speakers, absolute; None if none does. Raises InputError if it is missing."""
     if config.speaker != "agreement":
         return None
     if not config.speaker_syncnet:
@@ -135,7 +135,7 @@ def reject_reason(seen: Sightings, track: Track, config: DataConfig) -> str:
     if not track.found.any():
         return "no face"
     distance = np.linalg.norm(track.eyes[:, 1] - track.eyes[:, 0], axis=1)
-    if np.nanmedian(distance) < config.min_eye_distance_px:  # which is often why it is lost now and then
+    if np.nanmedian(distance) < config.min_eye_distance_px:  # often the reason why it is lost in some frames
         return "face too small"
     if seen.cuts:
         return "cut"

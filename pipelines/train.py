@@ -41,10 +41,10 @@ from avcat.training.wav2lip import Wav2LipTask
 from pipelines.state import code_hash, file_hash
 
 CACHE_BYTES = 4 << 30  # of decoded crops, held by one training
-PRECISION = "precision"  # as it is noted
+PRECISION = "precision"  # its name in the log
 
 Method = TrainConfig | Wav2LipTraining | PCAVSTraining | MakeItTalkTraining
-TASKS: dict[type[Method], tuple[str, Any]] = {  # by settings: the kind of the model file, and who trains it
+TASKS: dict[type[Method], tuple[str, Any]] = {  # by settings: the kind of the model file, and its task
     TrainConfig: ("avcat", AVCATTask),
     Wav2LipTraining: ("wav2lip", Wav2LipTask),
     PCAVSTraining: ("pc-avs", PCAVSTask),
@@ -63,7 +63,7 @@ def train_syncnet(
     runtime: RuntimeConfig,
     loggers: Loggers,
 ) -> dict[str, float]:
-    """Trains a SyncNet on `shards/train`, writes `out/model.pt`, and judges it on `shards/test`, people never seen."""
+    """Trains a SyncNet on `shards/train`, writes `out/model.pt`, and scores it on `shards/test`, people never seen."""
     _check_precision(config, runtime)
     threads = Threads(runtime.threads)
     size, made_from = config.model.image_size, _fingerprint(config, inputs, shards)
@@ -87,7 +87,7 @@ def train_syncnet(
 def overfit_syncnet(
     config: SyncNetTraining, *, clips: int, steps: int, shards: Path, runtime: RuntimeConfig, loggers: Loggers
 ) -> dict[str, float]:
-    """Whether the first `clips` training clips can be learnt by heart (`avcat.training.syncnet.overfit`)."""
+    """Whether the first `clips` training clips can be overfitted (`avcat.training.syncnet.overfit`)."""
     threads = Threads(runtime.threads)
     store = _store(shards / "train", config.model.image_size, runtime, first=clips)
     return overfit(config, store, steps, runtime.device, loggers, threads)
@@ -107,7 +107,7 @@ def train_method(
 ) -> dict[str, float]:
     """Trains AV-CAT, or one of its peers, on `shards/train`, and writes `out/model.pt`, the averaged weights.
 
-    `syncnet` is the expert of the loss; `offsets` (`schema.OFFSETS`) say which clips to leave out, and which sounds to
+    `syncnet` is the expert of the loss; `offsets` (`schema.OFFSETS`) are the clips to leave out, and the sounds to
     move.
     """
     _check_precision(config, runtime)
@@ -161,7 +161,7 @@ def _check_precision(config: SyncNetTraining | Method, runtime: RuntimeConfig) -
 
 
 def _with_precision(config: Trained, state: Path, made_from: str, runtime: RuntimeConfig, loggers: Loggers) -> Trained:
-    """The settings with the precision that this run computes in, which is noted."""
+    """The settings with the precision that this run computes in, which is logged."""
     precision = precision_of(config.optimiser, state, made_from, runtime.device)
     if ranks().leads:
         loggers.note(PRECISION, precision)
@@ -169,19 +169,19 @@ def _with_precision(config: Trained, state: Path, made_from: str, runtime: Runti
 
 
 def _check_sound(model: Any, store: ClipStore, shards: Path) -> None:
-    """Raises InputError where a network does not hear what the shards hold. Wav2Lip's own encoder hears mels alone."""
+    """Raises InputError if a network does not take the shards' sounds. Wav2Lip's own encoder takes only mels."""
     hears = [model.audio.bands] if hasattr(model, "audio") else []
     if isinstance(model, Wav2LipConfig) or getattr(model, "wav2lip", None) is not None:
         hears.append(MEL_BANDS)
     for bands in hears:
         if bands != store.bands:
             raise InputError(
-                f"{shards}: sounds of {store.bands} bands, but the network hears {bands} (docs/features.md)"
+                f"{shards}: sounds of {store.bands} bands, but the network takes {bands} (docs/features.md)"
             )
 
 
 def _fingerprint(config: SyncNetTraining | Method, inputs: InputConfig, shards: Path, *others: str) -> str:
-    """Settings, data, hashes of what else went in, and the code: a checkpoint goes on only with the same of all."""
+    """Settings, data, hashes of what else went in, and the code: a checkpoint is used only if all are the same."""
     stats = {
         str(p.relative_to(shards)): json.loads(p.read_text())["sha256"] for p in sorted(shards.rglob("*_stats.json"))
     }
@@ -190,7 +190,7 @@ def _fingerprint(config: SyncNetTraining | Method, inputs: InputConfig, shards: 
 
 
 def _finish(out: Path, state: Path, metrics: dict[str, float]) -> None:
-    """Puts figures and curves beside the model; what was there to go on from is not needed any more."""
+    """Puts figures and curves beside the model; removes the state for resuming."""
     with atomic_path(out / "metrics.json") as part:
         part.write_text(json.dumps({name: round(value, 6) for name, value in metrics.items()}, indent=1) + "\n")
     with atomic_path(out / "curves.csv") as part:

@@ -1,7 +1,7 @@
-"""One training by several processes that Ray places, watches and replaces; the loop itself knows nothing of Ray.
+"""One training by several processes that Ray places, watches and replaces; the loop itself does not depend on Ray.
 
 Ray Train makes the process group and calls the same function on every worker as `torchrun` would. When a worker dies,
-all are started anew and go on from the newest checkpoint that the loop left in its folder.
+all are restarted and resume from the newest checkpoint that the loop left in its folder.
 """
 
 import os
@@ -17,9 +17,9 @@ from avcat.errors import InputError
 from avcat.files import absolute
 from avcat.training.loop import Loggers
 
-MAX_FAILURES = 3  # times that workers are started anew
-POLL_S = 0.5  # how often we look whether training has ended
-TOLD = (InputError, FloatingPointError)  # what another try would only meet again
+MAX_FAILURES = 3  # times that workers are restarted
+POLL_S = 0.5  # seconds between checks whether training has ended
+TOLD = (InputError, FloatingPointError)  # a retry would only raise them again
 
 Training = Callable[..., dict[str, float]]
 
@@ -29,18 +29,18 @@ def train_on_workers(
 ) -> dict[str, float]:
     """`training(*arguments, state=, runtime=, loggers=, **settings)` by `runtime.train_workers` processes.
 
-    One is this process, without Ray. More are workers of Ray Train, each on one CPU (gloo) or, where `runtime.device`
-    is cuda, one GPU (NCCL); all of them must see `state`, which lies on a shared disk where there are several machines.
+    One is this process, without Ray. More are workers of Ray Train, each on one CPU (gloo) or, if `runtime.device` is
+    cuda, one GPU (NCCL); all of them must see `state`, which is on a shared disk if there are several machines.
     `training` is called on each, inside of their process group, in this process's folder; loggers are called here.
-    Returns what the first worker's call returns. Raises InputError where Ray has no room for so many workers, and what
-    `training` raises for the user to mend; anything else, a lost process above all, is tried again MAX_FAILURES times.
+    Returns what the first worker's call returns. Raises InputError if Ray has no room for the workers, and what
+    `training` raises for the user to fix; anything else, mainly a lost process, is retried MAX_FAILURES times.
     """
     settings = {**settings, "state": state, "runtime": runtime}
     if runtime.train_workers < 1:
         raise InputError(f"runtime.train_workers: {runtime.train_workers} workers cannot train")
     if runtime.train_workers == 1:
         return training(*arguments, loggers=loggers, **settings)
-    from pipelines.cluster import connect  # Ray, whose import one process can do without
+    from pipelines.cluster import connect  # imports Ray, which one process does not need
 
     with connect(runtime):
         return _train(training, arguments, settings, loggers)
@@ -119,7 +119,7 @@ def _worker(config: dict[str, Any]) -> None:
     from ray.train import get_context
     from ray.train.torch import get_device
 
-    os.chdir(config["folder"])  # Ray Train has moved us
+    os.chdir(config["folder"])  # Ray Train has changed it
     if config["settings"]["runtime"].device == "cuda":
         torch.cuda.set_device(get_device())
     told = config["told"]

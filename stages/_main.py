@@ -11,13 +11,13 @@ from tqdm import tqdm
 from avcat.errors import InputError
 from stages._params import ROOT
 
-NETWORK = ("aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs")  # whose errors are no OSErrors
+NETWORK = ("aiobotocore", "aiohttp", "botocore", "fsspec", "s3fs")  # their errors are not OSErrors
 
 
 def run_stage(work: Callable[[], None]) -> int:
     """Runs `work` in the project's root; returns the exit code.
 
-    What the user can mend, disks and networks included, is one line on stderr and code 2; an interrupt is code 130.
+    What the user can fix, disks and networks included, is one line on stderr and code 2; an interrupt is code 130.
     """
     os.chdir(ROOT)
     try:
@@ -25,7 +25,7 @@ def run_stage(work: Callable[[], None]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except OSError as error:  # a full disk, a share that is gone
+    except OSError as error:  # a full disk, a lost network share
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -41,9 +41,9 @@ def run_stage(work: Callable[[], None]) -> int:
 
 @contextmanager
 def bar(what: str, unit: str = "clip") -> Iterator[Callable[[float, float], None]]:
-    """A progress bar, as the callback (done, total) that pipelines take. Rare lines if no one watches.
+    """A progress bar, as the callback (done, total) that pipelines take. Fewer updates if stderr is not a terminal.
 
-    The time that is left is forecast from the first report on: what came before, as the start of workers, happens once.
+    The time left is forecast from the first report on: what came before, such as the start of workers, happens once.
     Of the processes that torchrun started, only the first shows one.
     """
     watched, silent = sys.stderr.isatty(), os.environ.get("RANK", "0") != "0"

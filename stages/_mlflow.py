@@ -1,4 +1,4 @@
-"""One MLflow run a stage: what it was told, what it read, what it measured, what it looks like.
+"""One MLflow run per stage: its settings, inputs, figures and pictures.
 
 The store is `mlflow.db` in the project's root unless MLFLOW_TRACKING_URI names another. Runs of one reproduction
 share the tag `reproduction`, so that the user interface groups and compares them: the variable AVCAT_REPRODUCTION that
@@ -23,9 +23,9 @@ from stages._params import ROOT
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import, which would send it
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
-import mlflow as mlflow  # who imports it from here has it without telemetry
+import mlflow as mlflow  # imported from here, it has no telemetry
 
-for _name in ("mlflow", "alembic"):  # they announce every table of a new store
+for _name in ("mlflow", "alembic"):  # they log every table of a new store
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 EXPERIMENT = "avcat"
@@ -46,19 +46,19 @@ class Run:
         mlflow.log_image(image, key=name, step=step)
 
     def note(self, name: str, text: str) -> None:
-        """Prints a fact that is known only now, as the precision of a training, and keeps it as a tag."""
+        """Prints a fact that is known only now, such as the precision of a training, and keeps it as a tag."""
         print(f"{name}: {text}", flush=True)
         mlflow.set_tag(name, text)
 
     def log_outcomes(self, counts: Mapping[str, Any]) -> None:
-        """A picture of what became of the clips: `clips` by status, `rejected` and `failed` by reason."""
+        """A picture of the clips' outcomes: `clips` by status, `rejected` and `failed` by reason."""
         bars = {"ok": counts["clips"]["ok"]}
         for status in ("rejected", "failed"):
             bars |= {f"{status}: {reason}": count for reason, count in counts[status].items()}
         self.log_bars("outcomes", f"{counts['clips']['in']} clips", bars)
 
     def log_bars(self, name: str, title: str, bars: Mapping[str, float]) -> None:
-        """A picture of counts, a bar for each."""
+        """A picture of counts, one bar each."""
         from matplotlib.figure import Figure  # slow to import
 
         figure = Figure(figsize=(8, 1 + 0.35 * len(bars)), layout="constrained")
@@ -71,7 +71,7 @@ class Run:
         mlflow.log_figure(figure, f"{name}.png")
 
     def summarise(self, values: Mapping[str, Any]) -> None:
-        """Prints the stage's figures and its time, one a line, and keeps the numbers; names are joined by dots."""
+        """Prints the stage's figures and its time, one per line, and keeps the numbers; names are joined by dots."""
         flat = {**dict(flatten(values)), "stage_s": round(time.monotonic() - self._started, 1)}
         width = max(map(len, flat), default=0)
         for name, value in flat.items():
@@ -81,7 +81,7 @@ class Run:
 
 
 class Untracked(Run):
-    """For the other processes of a training: the first one tells."""
+    """For the other processes of a training: only the first one logs."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         pass
@@ -100,16 +100,16 @@ class Untracked(Run):
 
 
 def use_store() -> None:
-    """Has MLflow look into the project's own store, unless the environment names another."""
+    """Points MLflow to the project's own store, unless the environment names another."""
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{ROOT / 'mlflow.db'}")
 
 
 @contextmanager
 def tracked(stage: str, params: Mapping[str, Any], reads: Iterable[str | Path] = ()) -> Iterator[Run]:
-    """The MLflow run of `stage`, named by DVC's name of it where DVC started it.
+    """The MLflow run of `stage`, under DVC's name of it if DVC started it.
 
-    `params` maps section names to dataclasses or plain values; `reads` are the stage's inputs, whose md5 DVC knows.
-    An exception marks the run FAILED and goes on. Where torchrun started several processes, the first alone has a run.
+    `params` maps section names to dataclasses or plain values; `reads` are the stage's inputs, with an md5 in DVC.
+    An exception marks the run FAILED and is passed on. If torchrun started several processes, only the first has a run.
     """
     if int(os.environ.get("RANK", "0")):
         yield Untracked()
@@ -135,7 +135,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def git_revision() -> str:
-    """The commit, with `+` where files differ from it; `none` outside a repository."""
+    """The commit, with `+` if files differ from it; `none` outside a repository."""
 
     def git(*words: str) -> str:
         done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)

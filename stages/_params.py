@@ -50,7 +50,7 @@ class Params:
 
     @property
     def inputs(self) -> config.InputConfig:
-        """What crops and sounds are like; travels inside every model file."""
+        """The format of crops and sounds; stored in every model file."""
         return config.InputConfig(self.data.crop_size, self.align, self.mel)
 
     @property
@@ -60,7 +60,7 @@ class Params:
 
     @property
     def state(self) -> Path:
-        """What lets an interrupted stage go on; DVC does not know it."""
+        """The state for resuming an interrupted stage; DVC does not track it."""
         return located(self.runtime.storage) / "state" / self.profile
 
 
@@ -74,7 +74,7 @@ def merge(base: Any, over: Any) -> Any:
 def load(profile: str | None = None, variant: str = "full", path: str | Path | None = None) -> Params:
     """The settings of a profile (default: the one `params.yaml` names) and a variant.
 
-    Raises InputError that names the file and the key where something is unknown, missing or of the wrong type.
+    Raises InputError that names the file and the key if something is unknown, missing or of the wrong type.
     """
     path = Path(path) if path else ROOT / FILE
     tree = _read(path)
@@ -102,7 +102,7 @@ def load(profile: str | None = None, variant: str = "full", path: str | Path | N
 
 
 def _check_sound(params: Params) -> None:
-    """What networks hear is what is computed."""
+    """Checks that the networks take the bands that are computed."""
     heard = {"model": params.train.model.audio, "syncnet.model": params.syncnet.model.audio}
     for where, audio in heard.items():
         if audio.bands != params.mel.bands:
@@ -133,10 +133,10 @@ def rows_in_force() -> list[str]:
 
 
 def _shared(train: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What the settings of the baseline `name` have in common with AV-CAT's training: it need not say it again."""
+    """The settings that the baseline `name` shares with AV-CAT's training and need not repeat."""
     own = get_type_hints(config.BaselinesConfig).get(name)
     if own is None:
-        return {}  # parsing will say that nobody knows it
+        return {}  # parsing will report it as unknown
     kinds = get_type_hints(own)
     model = {field: train["model"][field] for field in get_type_hints(kinds["model"]) if field in SHARED_BY_MODELS}
     shared = {field: train[field] for field in kinds if field in train and field not in ("model", "weights")}
@@ -160,12 +160,12 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _refuse_doubled_keys(node: yaml.Node | None) -> None:
-    """YAML takes the second of two keys alike, without a word. Merge keys (`<<`) are not keys yet here."""
+    """YAML silently takes the second of two equal keys. Merge keys (`<<`) are not keys yet here."""
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
             if key.value in seen:
-                raise InputError(f"{FILE}: line {key.start_mark.line + 1}: {key.value}: the key is there twice")
+                raise InputError(f"{FILE}: line {key.start_mark.line + 1}: {key.value}: duplicate key")
             seen.add(key.value)
             _refuse_doubled_keys(value)
     elif isinstance(node, yaml.SequenceNode):
@@ -174,7 +174,7 @@ def _refuse_doubled_keys(node: yaml.Node | None) -> None:
 
 
 def _check_rows(tree: dict[str, Any]) -> None:
-    """`rows` names methods that there are settings for."""
+    """Checks that `rows` names methods with settings."""
     settings = {"variants": tree["variants"], "baselines": tree["reference"].get("baselines", {})}
     _check_keys_are(tree["rows"], tuple(settings), f"{FILE}: rows.")
     for kind, names in tree["rows"].items():
@@ -195,7 +195,7 @@ def _pick(tree: dict[str, Any], kind: str, name: str, sections: tuple[str, ...])
 
 
 def _check_keys(section: Any, names: tuple[str, ...], before_keys: str) -> None:
-    """The section has these keys, and sections below them."""
+    """Checks that the section has these keys, and sections below them."""
     _check_keys_are(section, names, before_keys)
     for name in names:
         if name != "profile" and not isinstance(section[name], Mapping):
@@ -210,4 +210,4 @@ def _check_keys_are(section: Any, names: tuple[str, ...], before_keys: str) -> N
             raise InputError(f"{before_keys}{key}: unknown key, there are {', '.join(names)}")
     for name in names:
         if name not in section:
-            raise InputError(f"{before_keys}{name}: missing key, write {{}} where nothing differs")
+            raise InputError(f"{before_keys}{name}: missing key, write {{}} if nothing differs")

@@ -1,4 +1,4 @@
-"""MLflow's model registry: every model that was trained, by name and version, with what there is to know of it.
+"""MLflow's model registry: every model that was trained, by name and version, with its metadata.
 
 A version holds the model file itself, a card, the settings as JSON, a signature and the code that MLflow needs to load
 and serve it; `stages.export` takes the file out.
@@ -27,10 +27,10 @@ from stages._params import ROOT, Params
 
 SERVED = Path(__file__).with_name("_served.py")
 USES = {
-    "syncnet": "Tells how well a sound fits a mouth. It judges, and draws nothing.",
-    "makeittalk": "Moves the face of a portrait as a sound says.",
+    "syncnet": "Scores how well a sound matches a mouth. It draws nothing.",
+    "makeittalk": "Moves the face of a portrait to match a sound.",
 }
-REDRAWS = "Redraws the mouth in aligned crops of a face so that it says a sound; `avcat dub` takes its file."
+REDRAWS = "Redraws the mouth in aligned crops of a face so that it matches a sound; `avcat dub` takes its file."
 
 
 def register(model: Path, name: str, params: Params, settings: Any) -> None:
@@ -67,7 +67,7 @@ def register(model: Path, name: str, params: Params, settings: Any) -> None:
 def signature_of(file: ModelFile) -> tuple[dict[str, Any], dict[str, Any]]:
     """Names, types and shapes of what goes in and what comes out; -1 is any length.
 
-    Crops are RGB uint8 of side `inputs.crop_size`, mels float32 in 0..1: one window a frame, or a whole clip's columns.
+    Crops are RGB uint8 of side `inputs.crop_size`, mels float32 in 0..1: one window per frame, or a clip's columns.
     """
     size, bands = file.inputs.crop_size, file.inputs.mel.bands
     window = (-1, bands, WINDOW_FRAMES * COLUMNS_PER_FRAME)
@@ -100,9 +100,9 @@ def card(file: ModelFile, name: str, params: Params) -> str:
 
 
 def export(name: str, number: str | None, out: Path) -> ModelFile:
-    """Writes the model file of a registered version (the newest where `number` is None) to `out`, atomically.
+    """Writes the model file of a registered version (the newest if `number` is None) to `out`, atomically.
 
-    Raises InputError where the registry has no such name or version, or what it holds is not what was registered.
+    Raises InputError if the registry has no such name or version, or what it holds is not what was registered.
     """
     found = _version(name, number)
     with tempfile.TemporaryDirectory(prefix="avcat-") as folder:

@@ -1,6 +1,6 @@
 """How MLflow serves a registered model: it runs this file, and puts the `avcat` beside it on the path.
 
-Inputs and outputs are what `stages._registry.signature_of` says.
+Inputs and outputs are those of `stages._registry.signature_of`.
 """
 
 from typing import Any

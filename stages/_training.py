@@ -1,4 +1,4 @@
-"""What the training stages have in common: a bar for people, points and a model for MLflow."""
+"""What the training stages have in common: a progress bar, and points and a model for MLflow."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,12 +12,12 @@ from stages._params import Params
 from stages._registry import register
 
 LOG_EVERY = 10  # steps; a point takes MLflow some milliseconds
-RARE = ("val_", "gradient_share_")  # starts of the names of figures that few steps have
+RARE = ("val_", "gradient_share_")  # prefixes of figures that few steps have
 
 
 @contextmanager
 def loggers(run: Run, what: str, steps: int) -> Iterator[Loggers]:
-    """Loggers that move a bar at every step, and keep every tenth point and each that has a figure which few have."""
+    """Loggers that move a bar at every step, and keep every tenth point and each that has one of the rare figures."""
     with bar(what, "step") as progress:
 
         def scalars(step: int, figures: dict[str, float]) -> None:
@@ -29,7 +29,7 @@ def loggers(run: Run, what: str, steps: int) -> Iterator[Loggers]:
 
 
 def conclude(run: Run, metrics: Mapping[str, Any], model: Path, name: str, params: Params, settings: Any) -> None:
-    """Tells a training's figures, and registers its model (`stages._registry`)."""
+    """Reports a training's figures, and registers its model (`stages._registry`)."""
     run.summarise(metrics)
-    if not isinstance(run, Untracked):  # under torchrun the first process alone does
+    if not isinstance(run, Untracked):  # under torchrun only the first process does
         register(model, name, params, settings)

@@ -1,4 +1,4 @@
-"""`python -m stages.corpus`: renders synth-words and synth-wild, real H.264 and AAC with the truth beside."""
+"""`python -m stages.corpus`: renders synth-words and synth-wild, real H.264 and AAC with the ground truth."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""`python -m stages.dub`: a person never seen says what another person never seen said; a clip and a picture strip."""
+"""`python -m stages.dub`: dubs an unseen person with another unseen person's speech: a clip and a picture strip."""
 
 import argparse
 import sys
@@ -30,7 +30,7 @@ CLOSENESS = 1.5  # the side of a picture over the height of the face
 
 
 def choose_pair(rows: Sequence[dict[str, Any]]) -> tuple[Path, Path]:
-    """(video, sound) of two test speakers of the same corpus, by clip id. Raises InputError where there is one only."""
+    """(video, sound) of two test speakers of the same corpus, by clip id. Raises InputError if there is only one."""
     clips = [row for row in rows if row["corpus"] == CORPUS and row["split"] == "test"]
     others = [row for row in clips if row["speaker"] != clips[0]["speaker"]]
     if not others:
@@ -49,7 +49,7 @@ def strip(source: Path, dubbed: Path) -> np.ndarray:
 
 
 def loud_moments(sound: np.ndarray, frames: int) -> list[int]:
-    """Of each sixth of `frames` frames the one that is loudest, in float32 [n] at 16 kHz; so mouths are open."""
+    """The loudest frame of each sixth of `frames` frames, by float32 [n] at 16 kHz, so that mouths are open."""
     samples = RATE // FPS
     padded = np.zeros(frames * samples)
     padded[: sound.size] = sound[: padded.size]

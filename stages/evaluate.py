@@ -35,7 +35,7 @@ def score(
     folder: str,
     predictions: Path | None = None,
 ) -> None:
-    """Writes the figures of one model, or of none, to `out/<profile>/<folder>/`; a run called `name` has them too."""
+    """Writes the figures of one model, or of none, to `out/<profile>/<folder>/`; an MLflow run `name` has them too."""
     evaluator = params.out / "evaluator" / "model.pt"
     reads = [params.out / "shards", evaluator, *([checkpoint] if checkpoint else [])]
     settings = {"method": method, "corpus": corpus, "evaluate": params.evaluate}
@@ -73,11 +73,11 @@ def work_on_predictions(folder: Path, name: str, corpus: str | None) -> None:
 
 
 def check_name(name: str) -> None:
-    """Raises InputError where a row cannot be called so: it names a folder, and ours keep theirs."""
+    """Raises InputError if a row cannot have this name: it names a folder, and built-in names are reserved."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(f"--name {name!r}: letters, digits, '.', '_' and '-' only, as it names a folder")
     if name in (GROUND_TRUTH, COPY_REFERENCE, *trained_methods()):
-        raise InputError(f"--name {name}: a method of this project is called so")
+        raise InputError(f"--name {name}: the name is reserved for a built-in method")
 
 
 def main() -> int:

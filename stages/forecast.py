@@ -1,7 +1,7 @@
-"""`python -m stages.forecast`: how long what is left of a reproduction will take on this machine.
+"""`python -m stages.forecast`: how long the rest of a reproduction will take on this machine.
 
-Trainings are measured: a few steps of each network that is to be trained, on noise. All else is arithmetic, from what
-it took on a known machine and how much longer a rendered clip takes here than there.
+Trainings are measured: a few steps of each network that is to be trained, on noise. All else is computed from
+its time on a known machine and how much longer a rendered clip takes here than there.
 """
 
 import argparse
@@ -19,20 +19,20 @@ from avcat.errors import InputError
 from stages._main import run_stage
 from stages._params import Params, load
 
-# Of two cores of an AMD EPYC (Zen 4), 30 November 2026; all but STAGE_S in seconds of one core.
+# Of two cores of an AMD EPYC (Zen 4), 30 November 2026; all except STAGE_S in seconds of one core.
 STAGE_S = 8.0  # to start a stage: Python, MLflow, Ray's workers, DVC's hashes
 PER_VIDEO_S = {"corpus": 0.21, "manifest": 0.0, "tracks": 0.16, "mels": 0.01, "shards": 0.09}
 PER_SCORED_FRAME = 0.04  # of detection, sync and image metrics, besides drawing
 RENDERED_S, RENDER_TOOK_S = 2.0, 0.32  # a clip that is rendered to compare machines
-DRAWN_STEPS = 0.35  # what drawing a frame takes of what learning from it takes
+DRAWN_STEPS = 0.35  # the time to draw a frame over the time to train on it
 ORDER = ("corpus", "manifest", "tracks", "mels", "shards", "syncnet", "evaluator", "offsets")  # then by rows
 WORD_S = 1.25  # a clip of synth-words, on average
-LOOK_S = 1.0  # how long we look at what other programs do
+LOOK_S = 1.0  # how long the load of other programs is measured
 TIMED_STEPS = 2
 
 
 def forecast(params: Params, stale: Iterable[str], rows: Sequence[str]) -> str:
-    """What to tell before the stages in `stale` (as DVC names them) run: machine, precision, time.
+    """The forecast before the stages in `stale` (as DVC names them) run: machine, precision, time.
 
     `rows` are the methods that are trained.
     """
@@ -68,7 +68,7 @@ def forecast(params: Params, stale: Iterable[str], rows: Sequence[str]) -> str:
     how = f", in {' and '.join(used)}{why}" if used else ""
     said = f"{number} on {where}{how}: about {rounded(seconds)}"
     if others > TOLERATED:
-        said += f"\nother programs use {others:.1f} of the {cores} cores; without them it would be sooner"
+        said += f"\nother programs use {others:.1f} of the {cores} cores; without them it would be faster"
     return said
 
 
@@ -82,7 +82,7 @@ def _scored(stage: str) -> str:
 
 
 def preparing_s(params: Params, waiting: Iterable[str], cores: int) -> float:
-    """Seconds of the stages before the trainings, whose work grows with the seconds of video."""
+    """Seconds of the stages before the trainings, which grow with the seconds of video."""
     per_video_s = sum(PER_VIDEO_S.get(stage, 0.0) for stage in waiting)
     if not per_video_s:
         return 0.0
@@ -97,7 +97,7 @@ def with_dependents(stale: Iterable[str]) -> list[str]:
 
 
 def rendering_took() -> float:
-    """Seconds of this process that a short rendered clip takes, the quicker of two."""
+    """Seconds of this process that a short rendered clip takes, the faster of two."""
     from avcat.config import CorpusConfig, SpeakersConfig
     from avcat.synth.corpus import plan, render
 
@@ -113,7 +113,7 @@ def rendering_took() -> float:
 
 
 def seconds_of_video(params: Params) -> float:
-    """As the manifest has it; before there is one, what the corpora that we render ourselves will have."""
+    """From the manifest; before there is one, what the corpora that we render will have."""
     from pipelines.clips import read_manifest, video_seconds
 
     manifest = params.out / "manifest.parquet"
@@ -127,7 +127,7 @@ def seconds_of_video(params: Params) -> float:
 
 
 def scored_frames(params: Params) -> float:
-    """Of one evaluation, of the rendered corpora on average."""
+    """Frames per evaluation, on average over the rendered corpora."""
     words, wild = params.corpus.words, params.corpus.wild
     seconds = (WORD_S + sum(params.corpus.wild_seconds) / 2) / 2
     clips = (words.test * words.clips_per_speaker + wild.test * wild.clips_per_speaker) / 2
@@ -135,14 +135,14 @@ def scored_frames(params: Params) -> float:
 
 
 def frames_per_step(config: Any) -> int:
-    """That the network sees in a training step."""
+    """Frames that the network takes per training step."""
     from avcat.data.schema import WINDOW_FRAMES
 
     return int(config.optimiser.batch_clips * getattr(config, "windows_per_clip", 1) * WINDOW_FRAMES)
 
 
 def step_s(config: Any, params: Params, device: str) -> float:
-    """Seconds of a training step of a network, the quickest of TIMED_STEPS after a first one."""
+    """Seconds of a training step of a network, the fastest of TIMED_STEPS after a first one."""
     import torch
 
     from avcat.models.syncnet import SyncNet
@@ -167,7 +167,7 @@ def step_s(config: Any, params: Params, device: str) -> float:
 
 
 class Noise:
-    """Looks like a `ClipStore`, of clips of noise."""
+    """A stand-in for `ClipStore`, with clips of noise."""
 
     def __init__(self, image_size: int, bands: int) -> None:
         self.image_size, self.bands, self.threads, self.skip_broken = image_size, bands, 1, False
@@ -191,7 +191,7 @@ class Noise:
 
 
 def rounded(seconds: float) -> str:
-    """A time as precise as a forecast is."""
+    """A time, rounded to a forecast's precision."""
     for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

@@ -38,7 +38,7 @@ def work() -> None:
 
 
 def tell(clip: str) -> None:
-    """Prints what became of a clip: the first verdict against it, else how far it came."""
+    """Prints a clip's outcome: the first stage that dropped it, else how far it came."""
     out = load().out
     reports = {stage: out / name for stage, name in REPORTS.items() if (out / name).exists()}
     if not reports:
@@ -46,7 +46,7 @@ def tell(clip: str) -> None:
     ends: dict[str, Outcome] = {}
     for stage, report in reports.items():
         for end in read_outcomes(report):
-            # A stage speaks for itself: what its report repeats of earlier ones may be older than theirs.
+            # Only a stage's own rows: what its report repeats of earlier ones may be older than theirs.
             if end.stage == stage and (end.clip_id not in ends or ends[end.clip_id].status == "ok"):
                 ends[end.clip_id] = end
     lines = explain(list(ends.values()), clip)
@@ -57,7 +57,7 @@ def tell(clip: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--explain", metavar="CLIP", help="only tell what became of a clip: its id, or its file's name")
+    parser.add_argument("--explain", metavar="CLIP", help="only print a clip's outcome: its id, or its file's name")
     clip = parser.parse_args().explain
     return run_stage(lambda: tell(clip) if clip else work())
 

@@ -1,4 +1,4 @@
-"""`python -m stages.mels`: one log-mel spectrogram a clip."""
+"""`python -m stages.mels`: one log-mel spectrogram per clip."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""`python -m stages.offsets`: which sounds do not fit their pictures, by SyncNet; looks only where params say so."""
+"""`python -m stages.offsets`: which sounds do not fit their pictures, by SyncNet; checks only if enabled in params."""
 
 import argparse
 import sys

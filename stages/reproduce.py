@@ -1,7 +1,7 @@
 """`python -m stages.reproduce --profile demo`: everything of a profile, on one Ray instance that ends with it.
 
-Sets the profile in params.yaml, asks DVC what is left to do, and where there is something starts Ray and `dvc repro`.
-Ctrl-C, SIGTERM or a failed stage end all that was started; the next call goes on where this one stopped.
+Sets the profile in params.yaml, asks DVC what is left to do, and if there is something starts Ray and `dvc repro`.
+Ctrl-C, SIGTERM or a failed stage end all that was started; the next call resumes where this one stopped.
 """
 
 import argparse
@@ -28,19 +28,19 @@ from stages.forecast import forecast
 
 PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
 ROWS_LINE = re.compile(r"^rows: *(\{.*?\})", re.MULTILINE | re.DOTALL)  # DVC, which rewrites the file, wraps it
-GRACE_S = 8  # for a stage to end when asked
-# Training takes and gives back maps of megabytes all the time, and huge pages make their first touch cheap. How much
-# it gains on a machine, `benchmarks.train` tells with and without (docs/lab-notes.md).
+GRACE_S = 8  # for a stage to end after each signal
+# Training allocates and frees buffers of megabytes all the time, and huge pages make their first access cheap.
+# `benchmarks.train` with and without them measures the gain on a machine (docs/lab-notes.md).
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
 def set_profile(profile: str, path: Path) -> None:
-    """Makes `profile` the one that the params file names, changing that word alone; says so where it changes it."""
+    """Makes `profile` the one that the params file names, changing only that word; prints a line if it changes."""
     _set(path, PROFILE_LINE, "profile", profile)
 
 
 def set_rows(rows: str, path: Path) -> None:
-    """Makes params.yaml name `full`, AV-CAT alone, or `all` variants and baselines that it has settings for."""
+    """Makes params.yaml name `full`, only AV-CAT, or `all` variants and baselines that it has settings for."""
     tree = yaml.safe_load(path.read_text())
     everything = rows == "all"
     variants = list(tree["variants"]) if everything else ["full"]
@@ -60,20 +60,20 @@ def _set(path: Path, pattern: re.Pattern[str], key: str, value: str) -> None:
 
 
 def dvc(*words: str, environment: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
-    """A DVC command of this very environment, whose stages find this Python first."""
+    """A DVC command of this environment; its stages find this Python first."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return subprocess.Popen(
         [sys.executable, "-m", "dvc", *words],
         cwd=ROOT,
         env={**HUGE_PAGES, **os.environ, "PATH": path, **(environment or {})},
-        start_new_session=True,  # so that it can be ended with all its children, and by us alone
+        start_new_session=True,  # so that it can be ended with all its children, and only by us
         text=True,
         **options,
     )
 
 
 def stale() -> list[str]:
-    """The stages that have something to do, as DVC names them. Raises InputError where it cannot tell."""
+    """The stages that have something to do, as DVC names them. Raises InputError if it reports an error."""
     process = dvc("status", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with ended(process):
         out, problem = process.communicate()
@@ -84,7 +84,7 @@ def stale() -> list[str]:
 
 @contextlib.contextmanager
 def ended(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Ends the process and its children, politely at first, however the block is left."""
+    """Ends the process and its children, by SIGINT, SIGTERM, then SIGKILL, in any case."""
     try:
         yield
     finally:
@@ -100,9 +100,9 @@ def ended(process: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def reproduce(profile: str, rows: str | None) -> None:
-    """Brings all outputs of a profile up to date and says where they are. Raises InputError where a stage failed."""
+    """Brings all outputs of a profile up to date and prints where they are. Raises InputError if a stage failed."""
     signal.signal(signal.SIGTERM, _interrupt)
-    load(profile)  # mistakes in params.yaml are told before anything starts: first those of this profile
+    load(profile)  # mistakes in params.yaml are reported before anything starts: first those of this profile
     check()
     set_profile(profile, ROOT / FILE)
     if rows:
@@ -117,7 +117,7 @@ def reproduce(profile: str, rows: str | None) -> None:
 
 
 def check_networks(profile: str) -> None:
-    """Builds every network that will be trained, so that sizes which do not fit are told before hours of work.
+    """Builds every network that will be trained, so that sizes that do not fit are reported before hours of work.
 
     Raises InputError that names the row.
     """
@@ -152,7 +152,7 @@ def _run_stages(profile: str) -> None:
     finally:
         stop_head(head)
     if code:
-        raise InputError(f"a stage of {profile} failed, see above; call this again to go on from there")
+        raise InputError(f"a stage of {profile} failed, see above; call this again to resume from there")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -160,7 +160,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def show_results(out: Path) -> None:
-    """Prints the most telling figures and where everything is."""
+    """Prints the main figures and where everything is."""
     glance = out / "tables" / "glance.md"
     if glance.exists():
         print(f"\n{glance.read_text()}")
@@ -181,7 +181,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", required=True, help="one of the profiles of params.yaml")
     parser.add_argument(
-        "--rows", choices=("full", "all"), help="AV-CAT alone, or also its ablations and its peers (default: as before)"
+        "--rows", choices=("full", "all"), help="only AV-CAT, or also its ablations and its peers (default: as before)"
     )
     arguments = parser.parse_args()
     return run_stage(lambda: reproduce(arguments.profile, arguments.rows))

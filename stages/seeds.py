@@ -1,9 +1,9 @@
-"""`python -m stages.seeds --seeds 1 2`: rows trained again from other seeds, and which differences outlive that.
+"""`python -m stages.seeds --seeds 1 2`: trains rows again from other seeds; shows which differences remain.
 
 Reads what `python -m stages.reproduce --rows all` made of the profile: shards, both SyncNets, and the rows' figures
-from the profile's own seed. Writes `out/<profile>/seeds/`: a folder for each seed, and `seeds.md`. What is there
-already, made with the same settings from the same data and SyncNets, is not made again, so a call that was stopped
-goes on.
+from the profile's own seed. Writes `out/<profile>/seeds/`: a folder for each seed, and `seeds.md`. Results
+that exist already, with the same settings, data and SyncNets, are not made again, so a call that was stopped
+resumes.
 """
 
 import argparse
@@ -30,9 +30,9 @@ def work(rows: Sequence[str], seeds: Sequence[int]) -> None:
     """Trains and scores what is missing; writes and prints the table."""
     own = load()
     if own.train.optimiser.seed in seeds:
-        raise InputError(f"--seeds {own.train.optimiser.seed}: the profile's own seed, whose figures are there")
+        raise InputError(f"--seeds {own.train.optimiser.seed}: the profile's own seed, already scored")
     if unknown := sorted(set(rows) - set(trained_methods())):
-        raise InputError(f"--rows: no row is called {unknown[0]!r}, there are {', '.join(trained_methods())}")
+        raise InputError(f"--rows: unknown row {unknown[0]!r}, there are {', '.join(trained_methods())}")
     rows = list(dict.fromkeys((BASE, *rows)))
     for row in rows:
         for corpus in own.data.corpora:
@@ -51,7 +51,7 @@ def work(rows: Sequence[str], seeds: Sequence[int]) -> None:
 
 
 def _tell_stale(rows: Sequence[str], own: Params) -> None:
-    """The own seed's figures are taken as they are: where code or settings changed since, other seeds have the new."""
+    """Warns: the own seed's figures are used as they are; if code or settings changed, other seeds have the new."""
     made = {f"{stage}@{row}" for row in rows for stage in ("train", "train-baseline")}
     made |= {
         f"{stage}@{row}-{corpus}"
@@ -62,13 +62,13 @@ def _tell_stale(rows: Sequence[str], own: Params) -> None:
     if changed := [name for name in stale() if name in made]:
         print(
             f"warning: code or settings have changed since {', '.join(changed)} were made for the profile's own seed; "
-            "python -m stages.reproduce makes them anew",
+            "python -m stages.reproduce makes them again",
             file=sys.stderr,
         )
 
 
 def _row(row: str, seed: int) -> None:
-    """One row of one seed, from training to figures, as far as they are not there."""
+    """One row of one seed, from training to figures, as far as they are missing."""
     params, config = settings(row)
     name, folder = f"{row}-seed{seed}", f"seeds/{seed}"
     config = replace(config, optimiser=replace(config.optimiser, seed=seed))
@@ -87,7 +87,7 @@ def _row(row: str, seed: int) -> None:
 
 
 def _data(params: Params) -> list[str]:
-    """What tells other shards and other SyncNets."""
+    """Hashes that differ for other shards and other SyncNets."""
     networks = [params.out / name / "model.pt" for name in ("syncnet", "evaluator")]
     indices = sorted((params.out / "shards").rglob("*.parquet"))
     return [file_hash(path) for path in (*networks, *indices)]

@@ -38,7 +38,7 @@ def work() -> None:
 
 
 def verify() -> None:
-    """Compares every shard with its sha256. Raises InputError that names those which were damaged since."""
+    """Compares every shard with its sha256. Raises InputError that names those that were damaged since."""
     folder = load().out / "shards"
     damaged = [line for split in SPLITS for line in damaged_shards(folder / split)]
     if damaged:

@@ -1,4 +1,4 @@
-"""`python -m stages.syncnet`: trains the SyncNet of the loss, and judges it on people it has never seen."""
+"""`python -m stages.syncnet`: trains the SyncNet of the loss, and scores it on people it has never seen."""
 
 import argparse
 import sys
@@ -41,7 +41,7 @@ def work() -> None:
 
 
 def overfit(clips: int, steps: int) -> None:
-    """Tells whether a few training clips can be learnt by heart. Raises InputError where they cannot."""
+    """Reports whether a few training clips can be overfitted. Raises InputError if they cannot."""
     params = load()
     with bar(f"overfit {clips} clips", "step") as progress:
         metrics = overfit_syncnet(
@@ -60,7 +60,7 @@ def overfit(clips: int, steps: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--overfit", type=int, metavar="N", help="only try to learn N clips by heart, and keep nothing")
+    parser.add_argument("--overfit", type=int, metavar="N", help="only try to overfit to N clips, and keep nothing")
     parser.add_argument("--steps", type=int, default=400, help="that --overfit takes (%(default)s)")
     arguments = parser.parse_args()
     if arguments.overfit is None:

@@ -1,4 +1,4 @@
-"""`python -m stages.tables`: all tables, picture grids and `report.html`, from files alone."""
+"""`python -m stages.tables`: all tables, picture grids and `report.html`, only from files."""
 
 import argparse
 import sys
@@ -18,7 +18,7 @@ def work() -> None:
     trainings = {"SyncNet": params.out / "syncnet", "evaluator SyncNet": params.out / "evaluator"}
     rows = rows_in_force()
     trainings |= {METHODS[row]: params.out / "train" / row for row in METHODS if row in rows}
-    others = [row for row in trained_methods() if row not in rows]  # left by an earlier run, with whatever settings
+    others = [row for row in trained_methods() if row not in rows]  # from an earlier run, perhaps with other settings
     with tracked("tables", {"profile": params.profile}) as run:
         results = write_report(tables, evaluations, trainings, table2(params.out / "study"), without=others)
         print((tables / "table1.md").read_text())

@@ -18,9 +18,9 @@ BASELINES = [field.name for field in dataclasses.fields(BaselinesConfig)]
 
 
 def settings(method: str) -> tuple[Params, Method]:
-    """All settings in force, and among them the method's own. Raises InputError where nobody knows it."""
+    """All settings in force, and among them the method's own. Raises InputError if it is unknown."""
     if method not in trained_methods():
-        raise InputError(f"--method {method}: no row is called so, there are {', '.join(trained_methods())}")
+        raise InputError(f"--method {method}: unknown row, there are {', '.join(trained_methods())}")
     if method in BASELINES:
         params = load()
         return params, getattr(params.baselines, method)

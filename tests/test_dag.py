@@ -25,7 +25,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in FILES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / name)
-    set_rows("full", folder / "params.yaml")  # whatever was last made here
+    set_rows("full", folder / "params.yaml")  # the last results made here
     (folder / ".dvc").mkdir()
     for name in ("config", ".gitignore"):
         shutil.copy(ROOT / ".dvc" / name, folder / ".dvc" / name)
@@ -36,7 +36,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def call(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """A Python module run in the project; its output is shown where the test fails."""
+    """A Python module run in the project; its output is shown if the test fails."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_", "DVC_"))
     }

@@ -1,4 +1,4 @@
-"""stages -> pipelines -> avcat, and what each may know; looked at in a fresh process and by import-linter."""
+"""stages -> pipelines -> avcat, and what each may import; checked in a fresh process and by import-linter."""
 
 import subprocess
 import sys

@@ -1,1 +1,1 @@
-"""One module a command: `add` puts its parser among the others and imports nothing heavy; its work does."""
+"""One module per command: `add` registers its parser without heavy imports; these happen when it runs."""

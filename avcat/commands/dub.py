@@ -32,7 +32,7 @@ examples:
   avcat dub duo.mp4 both.wav -o dubbed.mp4 --voice left=anna.wav --voice right=ben.wav
   avcat dub talk.mp4 speech.wav -o dubbed.mp4 --credentials cert.pem --key key.pem
 """
-_MAX_OFFSET_S = 60  # more is a slip of the keyboard
+_MAX_OFFSET_S = 60  # more is a typing error
 
 
 def add(commands: Commands) -> None:
@@ -66,13 +66,13 @@ def add(commands: Commands) -> None:
 
 
 def _add_faces(dub: argparse.ArgumentParser) -> None:
-    """Whose mouth, by whose voice."""
+    """Options for faces and their voices."""
     dub.add_argument(
         "--face",
         metavar="largest|left|right|N|all",
         type=_face,
-        help="whose mouth is redrawn, shot by shot: the largest face (default), the first from the left or right, the "
-        "Nth from the left, or everybody's (of four faces at most)",
+        help="which face is redrawn, shot by shot: the largest (default), the first from the left or right, the Nth "
+        "from the left, or all (four at most)",
     )
     dub.add_argument(
         "--voice",
@@ -80,26 +80,26 @@ def _add_faces(dub: argparse.ArgumentParser) -> None:
         type=_voice,
         action="append",
         default=[],
-        help="a sound that moves one face's mouth, in place of AUDIO, which is what is heard; once for each face",
+        help="a sound that moves one face's mouth, in place of AUDIO, which is still what is heard; once per face",
     )
     dub.add_argument(
         "--reference",
         metavar="usual|first|SECONDS|same",
         type=_reference,
         default="usual",
-        help="the frame that shows the network the person: that of their most usual mouth (default), the first with a "
-        "face, the one nearest to this time, or for each frame itself, which keeps more of the picture and lets the "
-        "old mouth shine through",
+        help="the frame that shows the network the person: the one with the most usual mouth (default), the first with "
+        "a face, the one nearest to this time, or each frame itself, which keeps more of the picture but lets the old "
+        "mouth show through",
     )
 
 
 def _add_time(dub: argparse.ArgumentParser) -> None:
-    """Where picture and sound lie."""
+    """Options for the timing of picture and sound."""
     dub.add_argument(
         "--fit",
         choices=FITS,
         default="pingpong",
-        help="where VIDEO is shorter than AUDIO: play it back and forth (default), freeze its last frame, or stop with "
+        help="if VIDEO is shorter than AUDIO: play it back and forth (default), freeze its last frame, or stop with "
         "an error; a longer one is cut",
     )
     dub.add_argument(
@@ -107,36 +107,36 @@ def _add_time(dub: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         type=_offset,
         default=0.0,
-        help="let mouths move this much later than the sound, or earlier where negative (default 0)",
+        help="let mouths move this much later than the sound, or earlier if negative (default 0)",
     )
     dub.add_argument(
         "--syncnet",
         metavar="FILE",
         type=Path,
         default=None,
-        help="a SyncNet's model.pt: say first by how much VIDEO's own sound comes before or after its picture",
+        help="a SyncNet's model.pt: first print by how much VIDEO's own sound comes before or after its picture",
     )
 
 
 def _add_look(dub: argparse.ArgumentParser) -> None:
-    """What is done to the picture beside redrawing it."""
+    """Options for the picture other than redrawing."""
     dub.add_argument(
         "--fade-hidden",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="leave the mouth as it is where it is hidden, by a hand or in profile, and say where (the default)",
+        help="leave the mouth unchanged while it is hidden, by a hand or in profile, and report when (the default)",
     )
     dub.add_argument(
         "--sharpen",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="sharpen the redrawn part of faces that are larger than the network's pictures, up to the source's own "
-        "detail (the default)",
+        help="sharpen the redrawn part of faces that are larger than the network's pictures, up to the source's detail "
+        "(the default)",
     )
 
 
 def _add_arithmetic(dub: argparse.ArgumentParser) -> None:
-    """Where and how the network computes."""
+    """Options for the network's device and arithmetic."""
     add_device(dub)
     dub.add_argument(
         "--batch",
@@ -149,11 +149,11 @@ def _add_arithmetic(dub: argparse.ArgumentParser) -> None:
         "--precision",
         choices=("auto", "fp32", "bf16", "fp16"),
         default="auto",
-        help="of the network's arithmetic: by default bf16 where the device has instructions for it, which looks the "
+        help="of the network's arithmetic: by default bf16 if the device has instructions for it, which looks the "
         "same, else fp32; fp16 on GPUs",
     )
     dub.add_argument(
-        "--compile", action="store_true", help="compile the network first: a minute or more, which long videos win back"
+        "--compile", action="store_true", help="compile the network first: a minute or more, worth it for long videos"
     )
 
 
@@ -191,7 +191,7 @@ def _offset(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not -_MAX_OFFSET_S <= seconds <= _MAX_OFFSET_S:  # nor is it, where it is no number
+    if not -_MAX_OFFSET_S <= seconds <= _MAX_OFFSET_S:  # also true for NaN
         raise argparse.ArgumentTypeError(f"{text!r} is not a time of {_MAX_OFFSET_S} seconds at most")
     return seconds
 
@@ -200,23 +200,23 @@ def _run(arguments: argparse.Namespace) -> None:
     from avcat.media.soundtrack import sound_rate
     from avcat.media.video import probe
 
-    # What takes no time is checked before what does.
+    # Cheap checks come first.
     model = model_path(arguments.model, onnx=True)
     probe(arguments.video)
     voices = _voices(arguments.voice)
     for sound in (arguments.audio, *voices.values()):
         sound_rate(sound)
     if voices and arguments.face is not None:
-        raise InputError("--face: has no say where --voice names the faces; give one or the other")
+        raise InputError("--face: not allowed with --voice, which names the faces; give one or the other")
     if arguments.syncnet is not None and arguments.quiet:
-        raise InputError("--syncnet: says what --quiet keeps quiet; give one or the other")
+        raise InputError("--syncnet: prints what --quiet suppresses; give one or the other")
     check_output(arguments.output, (arguments.video, arguments.audio, model, *voices.values()), ".mp4", "an MP4 file")
     check_device(arguments.device)
     credentials = credentials_of(arguments)
     if arguments.precision == "fp16" and arguments.device.startswith("cpu"):
         raise InputError("--precision fp16: is for GPUs; on a processor take bf16 or fp32")
     if arguments.reference == "same" and model.suffix == ONNX_SUFFIX:
-        raise InputError(f"--reference same: {model} takes one reference a clip, as ONNX models do")
+        raise InputError(f"--reference same: {model} takes one reference per clip, as ONNX models do")
 
     from avcat.credentials import signing
     from avcat.dubbing import Dubber, DubSettings  # slow to import
@@ -262,7 +262,7 @@ def _tell_offset(arguments: argparse.Namespace) -> None:
     from avcat.face.landmarks import MediaPipeDetector
 
     found = source_offset(arguments.video, arguments.syncnet, MediaPipeDetector(), arguments.device)
-    print(f"{arguments.video}: {found or 'no sound, or too little of a face, to tell its own offset'}")
+    print(f"{arguments.video}: {found or 'too little sound or face to measure its own offset'}")
 
 
 def _tell(summary: "DubSummary", arguments: argparse.Namespace, took_s: float, precision: str) -> None:

@@ -11,10 +11,10 @@ def add(commands: Commands) -> None:
     """Adds the command."""
     fit = commands.add_parser(
         "fit",
-        help="fit a model to one person, so that their own face is drawn right",
+        help="fit a model to one person, so that their face is drawn correctly",
         description="Trains a model further on clips of one person, with their sound; the end of each clip is held out "
         "to see when to stop. Writes a model that `avcat dub` takes, and beside it (OUT-strip.png) a strip of held-out "
-        "moments, three rows each: truth, before, after. Of all clips together the first ten minutes count.",
+        "moments, three rows each: truth, before, after. Only the first ten minutes of all clips together are used.",
     )
     fit.add_argument("clips", metavar="CLIP", type=Path, nargs="+", help="a video of the person speaking; some seconds")
     fit.add_argument("-o", "--output", metavar="OUT.pt", type=Path, required=True, help="the model file to write")
@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
         "--steps",
         type=positive,
         default=100,
-        help="at most (default 100); it stops sooner where nothing is won, and where frames are few",
+        help="at most (default 100); it stops earlier if nothing improves, or if there are few frames",
     )
     add_device(fit, "the network learns")
     add_quiet(fit)

@@ -1,4 +1,4 @@
-"""`avcat info`: says what a file holds."""
+"""`avcat info`: prints what a file holds."""
 
 import argparse
 from pathlib import Path
@@ -10,8 +10,8 @@ def add(commands: Commands) -> None:
     """Adds the command."""
     info = commands.add_parser(
         "info",
-        help="say what a model, video or sound file holds",
-        description="Says what FILE is and holds: of a model its settings and how it was trained, of a video or a "
+        help="print what a model, video or sound file holds",
+        description="Prints what FILE is and holds: for a model its settings and how it was trained, for a video or a "
         "sound its streams.",
     )
     info.add_argument("file", metavar="FILE", type=Path, help="a model.pt, its export, a video or a sound")

@@ -1,4 +1,4 @@
-"""What the commands' options have in common: their types, and those that several commands take."""
+"""Shared options of the commands: types, and options that several commands take."""
 
 import argparse
 from pathlib import Path
@@ -33,7 +33,7 @@ def port(text: str) -> int:
 
 def add_model(command: argparse.ArgumentParser, what: str) -> None:
     """`--model`, which is `what`."""
-    command.add_argument("--model", type=Path, help=f"{what} (default: what the variable {MODEL_VARIABLE} names)")
+    command.add_argument("--model", type=Path, help=f"{what} (default: the path in the variable {MODEL_VARIABLE})")
 
 
 def add_device(command: argparse.ArgumentParser, what: str = "the network runs") -> None:
@@ -58,7 +58,7 @@ def add_credentials(command: argparse.ArgumentParser) -> None:
 
 
 def credentials_of(arguments: argparse.Namespace) -> "Credentials | None":
-    """Loaded and tried. Raises InputError where they cannot sign, or only one of the two was given."""
+    """Loads and tests them. Raises InputError if they cannot sign, or only one of the two was given."""
     if arguments.credentials is None and arguments.key is None:
         return None
     if arguments.credentials is None or arguments.key is None:
@@ -70,7 +70,7 @@ def credentials_of(arguments: argparse.Namespace) -> "Credentials | None":
 
 
 class Bars:
-    """A progress bar for each thing that is being done, with frames a second, or what `_UNITS` says."""
+    """A progress bar per step, with frames per second, or the unit of `_UNITS`."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
@@ -81,7 +81,7 @@ class Bars:
         return self
 
     def update(self, what: str, done: int, total: int) -> None:
-        """So many of `total` are done of `what`; another `what` than before begins a bar of its own."""
+        """Shows `done` of `total` for the step `what`; a new `what` begins a new bar."""
         if what != self._what:
             self.__exit__()
             unit = _UNITS.get(what, "frame")

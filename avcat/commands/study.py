@@ -23,9 +23,9 @@ def add(commands: Commands) -> None:
     """Adds the command."""
     study = commands.add_parser(
         "study",
-        help="ask people how good the results of several models are",
+        help="let people rate the results of several models",
         description="A user study as in the paper's Table 2: renders test clips by several models, lets people rate "
-        "them in a web page without knowing which is whose, and averages what they say.",
+        "them in a web page without knowing which model made which, and averages the ratings.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -34,8 +34,8 @@ def add(commands: Commands) -> None:
     serve = parts.add_parser(
         "serve",
         help="show the clips in a web page and take ratings, until Ctrl-C",
-        description="Shows each rater the clips of DIR in an order of their own and keeps what they say in DIR's "
-        "SQLite file, until Ctrl-C. Whoever closes the page goes on where they were.",
+        description="Shows each rater the clips of DIR in their own order and saves the ratings in DIR's SQLite file, "
+        "until Ctrl-C. A rater who closes the page can continue later.",
     )
     serve.add_argument("folder", metavar="DIR", type=Path, help="what `build` wrote")
     serve.add_argument("--host", default=LOOPBACK, help=f"address to listen at (default {LOOPBACK}: this machine)")
@@ -46,9 +46,9 @@ def add(commands: Commands) -> None:
     serve.set_defaults(run=_serve)
     table = parts.add_parser(
         "table",
-        help="average the ratings there are: Markdown, CSV and LaTeX, written into DIR",
-        description="Averages the ratings there are, with 95 % intervals and how far raters agree, and writes the "
-        "table into DIR as Markdown, CSV and LaTeX.",
+        help="average the ratings: Markdown, CSV and LaTeX, written into DIR",
+        description="Averages the ratings, with 95 % intervals and the agreement of raters, and writes the table into "
+        "DIR as Markdown, CSV and LaTeX.",
     )
     table.add_argument("folder", metavar="DIR", type=Path, help="what `build` wrote")
     table.set_defaults(run=_table)
@@ -59,10 +59,10 @@ def _add_build(parts: Commands) -> None:
         "build",
         help="render the clips",
         description="Picks test clips, gives each the sound of another person's test clip of the same corpus, and "
-        "renders every pair by every model. Interrupted, it goes on where it stopped.",
+        "renders every pair by every model. If interrupted, it continues where it stopped.",
     )
     build.add_argument(
-        "root", metavar="OUTROOT", type=Path, help="what a profile has made, such as out/tiny: manifest and test shards"
+        "root", metavar="OUTROOT", type=Path, help="a profile's output, such as out/tiny: manifest and test shards"
     )
     build.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="the study's folder")
     build.add_argument(
@@ -71,7 +71,7 @@ def _add_build(parts: Commands) -> None:
         type=_method,
         action="append",
         required=True,
-        help="a model, and the name of its row in the table; once for each",
+        help="a model, and the name of its row in the table; once per model",
     )
     build.add_argument(
         "--clips",
@@ -84,7 +84,7 @@ def _add_build(parts: Commands) -> None:
     build.add_argument(
         "--no-truth",
         action="store_true",
-        help="leave out the ground truth: the clip that each sound comes from, as it is",
+        help="leave out the ground truth: the clip that each sound comes from, unchanged",
     )
     add_device(build, "the networks run")
     add_quiet(build)
@@ -105,7 +105,7 @@ def _build(arguments: argparse.Namespace) -> None:
     if len(models) < len(arguments.method):
         raise InputError("--method: two models of the same name")
     if GROUND_TRUTH in models:
-        raise InputError(f"--method {GROUND_TRUTH}: is the name of the clips that nobody has drawn")
+        raise InputError(f"--method {GROUND_TRUTH}: the name is reserved for the ground truth")
     check_device(arguments.device)
 
     from tqdm import tqdm

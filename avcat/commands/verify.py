@@ -1,4 +1,4 @@
-"""`avcat verify`: says whether a video carries the mark that dubbing leaves in redrawn mouths."""
+"""`avcat verify`: reports whether a video carries the mark that dubbing leaves in redrawn mouths."""
 
 import argparse
 from pathlib import Path
@@ -10,10 +10,10 @@ def add(commands: Commands) -> None:
     """Adds the command. It returns 0 for a marked file and 1 for one that is not; errors are raised."""
     verify = commands.add_parser(
         "verify",
-        help="say whether a video carries the mark of a dubbed face",
-        description="Looks in every face of FILE for the invisible mark that `avcat dub` leaves, and says how sure it "
-        "is; with --quiet by its exit code alone. That is 0: marked; 1: not marked, or no longer to be found; 2: an "
-        "error, or no face to look at.",
+        help="report whether a video carries the mark of a dubbed face",
+        description="Looks in every face of FILE for the invisible mark that `avcat dub` leaves, and reports the "
+        "chance of a false alarm; with --quiet only by its exit code. That is 0: marked; 1: not marked, or no longer "
+        "detectable; 2: an error, or no face found.",
     )
     verify.add_argument("file", metavar="FILE", type=Path, help="a video")
     add_quiet(verify)

@@ -22,14 +22,14 @@ def add(commands: Commands) -> None:
     web = commands.add_parser(
         "web",
         help="dub in a browser, on a page of this machine",
-        description="Serves a page on which a video and a sound are given, a face is picked, and the result is watched "
-        "and downloaded; one job at a time. Needs the extra: pip install 'avcat[web]'.",
+        description="Serves a page to upload a video and a sound, pick a face, and watch and download the result; one "
+        "job at a time. Needs the extra: pip install 'avcat[web]'.",
     )
     add_model(web, "a trained model")
     web.add_argument(
         "--host",
         default=LOOPBACK,
-        help=f"the address to listen on (default {LOOPBACK}: this machine alone); the page asks for no password",
+        help=f"the address to listen on (default {LOOPBACK}: only this machine); the page asks for no password",
     )
     web.add_argument("--port", type=port, default=7860, help="default 7860; 0 takes a free one")
     web.add_argument("--max-seconds", type=positive, default=60, help="longest video and sound (default 60)")
@@ -54,6 +54,6 @@ def _run(arguments: argparse.Namespace) -> None:
         device=arguments.device,
         credentials=credentials,
     )
-    # A job that is given up may be in the middle of native code, where its thread would take Python's end for a fault.
+    # The thread of an abandoned job may be inside native code and would crash at Python's normal exit.
     sys.stdout.flush()
     os._exit(0)

@@ -2,10 +2,10 @@
 
 import pyarrow as pa
 
-FPS = 25  # frames per second of the grid that everything is on (paper, section 4)
+FPS = 25  # frames per second of the common time grid (paper, section 4)
 MOUTH_POINTS = 20
-WINDOW_FRAMES = 5  # consecutive frames that SyncNet judges together, and whose sound a frame is drawn from (3.4, 4)
-MEL_BANDS = 80  # of the mels that networks take (paper, section 4)
+WINDOW_FRAMES = 5  # consecutive frames of a SyncNet window, and of the sound window that a frame is drawn from (3.4, 4)
+MEL_BANDS = 80  # of the networks' input mels (paper, section 4)
 
 MANIFEST = pa.schema(
     [
@@ -15,7 +15,7 @@ MANIFEST = pa.schema(
         ("root", pa.string()),  # the corpus's root as named in params
         ("speaker", pa.string()),
         ("split", pa.string()),  # train, val, test
-        ("start_s", pa.float64()),  # the time range of the file that this clip is
+        ("start_s", pa.float64()),  # the clip's time range in the file
         ("end_s", pa.float64()),
         ("duration_s", pa.float64()),
         ("fps", pa.float64()),
@@ -23,7 +23,7 @@ MANIFEST = pa.schema(
         ("height", pa.int32()),
         ("audio_rate", pa.int32()),
         ("sha256", pa.string()),
-        ("shard", pa.int32()),  # assigned here, by content, not by who finishes first
+        ("shard", pa.int32()),  # assigned here, by content, not by the order of completion
     ]
 )
 
@@ -31,7 +31,7 @@ PROBES = pa.schema(
     [
         ("root", pa.string()),
         ("path", pa.string()),
-        ("size", pa.int64()),  # bytes; with the time of its last change it says whether the file is still the same
+        ("size", pa.int64()),  # bytes; with mtime_ns it shows whether the file has changed
         ("mtime_ns", pa.int64()),
         ("status", pa.string()),  # ok, rejected, failed
         ("reason", pa.string()),
@@ -41,7 +41,7 @@ PROBES = pa.schema(
         ("height", pa.int32()),
         ("audio_rate", pa.int32()),
         ("sha256", pa.string()),
-        ("cuts_s", pa.list_(pa.float64())),  # where shots begin, but the first; looked for in long videos alone
+        ("cuts_s", pa.list_(pa.float64())),  # where shots begin, except the first; searched only in long videos
     ]
 )
 
@@ -64,11 +64,11 @@ OUTCOME = pa.schema(
         ("corpus", pa.string()),
         ("path", pa.string()),  # of the file, as in the manifest
         ("start_s", pa.float64()),
-        ("end_s", pa.float64()),  # 0 where the file never became clips
+        ("end_s", pa.float64()),  # 0 if the file never became clips
         ("split", pa.string()),
-        ("stage", pa.string()),  # the last one that had it
+        ("stage", pa.string()),  # the last one that processed it
         ("status", pa.string()),  # ok, rejected, failed
-        ("reason", pa.string()),  # empty where ok
+        ("reason", pa.string()),  # empty if ok
         ("frames", pa.int32()),
         ("found", pa.int32()),
     ]
@@ -80,9 +80,9 @@ OFFSETS = pa.schema(
         ("split", pa.string()),
         ("offset", pa.int32()),  # frames by which the sound leads
         ("confidence", pa.float32()),
-        ("windows", pa.int32()),  # that were compared: few say little
+        ("windows", pa.int32()),  # compared; with few, the offset is unreliable
         ("move", pa.int32()),  # frames by which training moves the sound to the right
-        ("reason", pa.string()),  # why training leaves the clip out; empty where it does not
+        ("reason", pa.string()),  # why training leaves the clip out; empty if it does not
     ]
 )
 

@@ -1,8 +1,8 @@
 """Shards: aligned clips in a tar that WebDataset reads as a stream, with an index for exact random access.
 
-`shard-000000.tar` holds, for each clip, one JPEG a frame, the mel, the landmarks and a JSON of facts; a clip is one
-WebDataset sample, its key is the clip id. `shard-000000.parquet` (`schema.SHARD_INDEX`) says where each member's bytes
-lie, so that any frame is one read away. `shard-000000_stats.json` is written last: its presence means done.
+`shard-000000.tar` holds, for each clip, one JPEG per frame, the mel, the landmarks and a JSON of facts; a clip is one
+WebDataset sample, its key is the clip id. `shard-000000.parquet` (`schema.SHARD_INDEX`) gives each member's byte
+range, so that any frame takes one read. `shard-000000_stats.json` is written last: its presence means done.
 The same clips give the same bytes.
 """
 
@@ -39,7 +39,7 @@ class Landmarks:
 
     eyes: np.ndarray  # float32 [T, 2, 2]: left, right
     mouth: np.ndarray  # float32 [T, 20, 2], dlib's 48..67
-    found: np.ndarray  # bool [T]: False where interpolated
+    found: np.ndarray  # bool [T]: False if interpolated
     matrix: np.ndarray  # float64 [T, 2, 3]: source pixels to crop pixels
 
 
@@ -62,12 +62,12 @@ def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
 
 
 def decode_jpeg(data: bytes | memoryview, out: np.ndarray | None = None) -> np.ndarray:
-    """The uint8 [H, W, 3] RGB image of a JPEG, in `out` where it is given, shrunk where that is smaller.
+    """The uint8 [H, W, 3] RGB image of a JPEG, in `out` if it is given, shrunk if `out` is smaller.
 
-    Decodes straight into `out` where sizes are equal: copying would cost a tenth of decoding. Raises ValueError where
+    Decodes directly into `out` if the sizes are equal: copying would cost a tenth of decoding. Raises ValueError if
     the JPEG is broken or cut off.
     """
-    import simplejpeg  # here alone: a training step alone needs no pictures
+    import simplejpeg  # only here: a training step by itself decodes no pictures
 
     if out is None:
         return simplejpeg.decode_jpeg(data, "RGB")
@@ -97,7 +97,7 @@ def write_shard(tar: Path, clips: Iterable[ShardClip]) -> dict[str, Any]:
 
     The clips are taken one at a time, in the order given; an exception from the iterable leaves no tar behind.
     """
-    from webdataset import TarWriter  # here alone: reading a shard needs no webdataset
+    from webdataset import TarWriter  # only here: reading a shard needs no webdataset
 
     with atomic_path(tar) as part:
         with part.open("wb") as stream, TarWriter(stream, encoder=False, mtime=0) as writer:
@@ -134,7 +134,7 @@ def _members(clip: ShardClip) -> dict[str, Any]:
 
 
 def index_tar(tar: Path) -> pa.Table:
-    """The index (`schema.SHARD_INDEX`) of a tar, made from the tar alone."""
+    """The index (`schema.SHARD_INDEX`) of a tar, made from the tar only."""
     rows: dict[str, dict[str, Any]] = {}
     with tarfile.open(tar) as archive:
         for member in archive:
@@ -157,7 +157,7 @@ def index_tar(tar: Path) -> pa.Table:
 class ShardReader:
     """Random access to the clips of one shard. Safe to share between threads, to fork and to pickle.
 
-    `clips` is the index table (`schema.SHARD_INDEX`), one row a clip; the methods take the row number.
+    `clips` is the index table (`schema.SHARD_INDEX`), one row per clip; the methods take the row number.
     A missing, cut-off or broken file raises InputError with its name.
     """
 
@@ -171,7 +171,7 @@ class ShardReader:
         end = self._end()
         if size < end:
             raise InputError(f"{self.path}: the file ends early: {end} bytes expected, {size} found")
-        # All places as arrays, those of the frames clip after clip: looking them up in the table costs a tenth of
+        # All offsets and sizes as arrays, the frames' clip after clip: looking them up in the table costs a tenth of
         # decoding.
         frames = self.clips["frames"].to_numpy()
         self._starts = np.concatenate([[0], np.cumsum(frames)])
@@ -193,9 +193,9 @@ class ShardReader:
 
     @property
     def bands(self) -> int:
-        """How many bands, or features, its sounds have: by the size of the first one, without reading it."""
+        """Number of bands, or features, of its sounds: from the size of the first one, without reading it."""
         columns = 4 * self.frame_count(0)
-        header = len(npy_header((schema.MEL_BANDS, columns)))  # padded, so that it is as long with other numbers
+        header = len(npy_header((schema.MEL_BANDS, columns)))  # padded to one length for all shapes
         return (int(self._members["mel"][1][0]) - header) // (4 * columns)
 
     def __reduce__(self) -> tuple[type["ShardReader"], tuple[Path]]:
@@ -213,7 +213,7 @@ class ShardReader:
         return np.stack([self._decoded(clip, data) for data in self._jpegs(clip, at)])
 
     def read_frames(self, clip: int, at: Sequence[int] | np.ndarray, out: Iterable[np.ndarray]) -> None:
-        """Frames number `at` into the pictures of `out`, uint8 [S, S, 3] RGB, shrunk where these are smaller."""
+        """Frames number `at` into the pictures of `out`, uint8 [S, S, 3] RGB, shrunk if these are smaller."""
         for data, place in zip(self._jpegs(clip, at), out, strict=True):
             self._decoded(clip, data, place)
 
@@ -228,7 +228,7 @@ class ShardReader:
         count, rows = self.frame_count(clip), int(self._starts[clip])
         assert min(at) >= 0, (at, count)
         assert max(at) < count, (at, count)
-        # Plain numbers: for the six frames of a window, numpy's calls would cost more than what they do.
+        # Python integers: for the six frames of a window, numpy's call overhead exceeds the work.
         places = [(int(self._offsets[rows + n]), int(self._sizes[rows + n])) for n in at]
         first = 0
         for n, frame in enumerate(at, 1):
@@ -245,7 +245,7 @@ class ShardReader:
         header = npy_header(shape)  # numpy would parse it as Python, which takes as long as decoding a frame
         if not data.startswith(header) or len(data) != len(header) + 4 * shape[0] * shape[1]:
             raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken mel")
-        mel = np.frombuffer(data, np.float32, offset=len(header)).reshape(shape).copy()  # torch wants to write
+        mel = np.frombuffer(data, np.float32, offset=len(header)).reshape(shape).copy()  # torch needs writable memory
         if not np.isfinite(mel.sum()):
             raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has a broken mel")
         return mel
@@ -259,7 +259,7 @@ class ShardReader:
             raise InputError(f"{self.path}: clip {self.clips['clip_id'][clip]} has broken landmarks") from error
 
     def meta(self, clip: int) -> dict[str, Any]:
-        """The clip's row of the manifest, and what was measured on the way."""
+        """The clip's row of the manifest, and what earlier stages measured."""
         return json.loads(self._member("meta", clip))  # type: ignore[no-any-return]
 
     def _member(self, name: str, clip: int) -> bytes:
@@ -279,12 +279,12 @@ class ShardReader:
 def open_shards(folder: str | Path, *, skip_broken: bool = False) -> list[ShardReader]:
     """Readers of all finished shards of a folder (one split), in the order of their names.
 
-    Raises InputError where there are none, and where one is broken or has no stats, as its writing was interrupted;
-    with `skip_broken` the latter are left out, and said so in the log.
+    Raises InputError if there are none, or if one is broken or has no stats because its writing was interrupted;
+    with `skip_broken` the latter are left out and logged.
     """
     folder = located(folder) if isinstance(folder, str) else folder
     finished = (path.with_name(path.name.replace("_stats.json", ".tar")) for path in folder.glob("shard-*_stats.json"))
-    tars = sorted({*folder.glob("shard-*.tar"), *finished})  # one that is gone is told by what it left behind
+    tars = sorted({*folder.glob("shard-*.tar"), *finished})  # a missing tar is found by its other files
     if not tars:
         raise InputError(f"{folder}: no shards here")
     readers = []
@@ -299,7 +299,7 @@ def open_shards(folder: str | Path, *, skip_broken: bool = False) -> list[ShardR
 
 
 def damaged_shards(folder: Path) -> list[str]:
-    """What is wrong with the shards of a folder, a line each: every byte is read, and compared with its sha256."""
+    """The faults of the shards of a folder, one line each: every byte is read and compared with the sha256."""
     found = []
     for reader in open_shards(folder):
         expected = json.loads(stats_path(reader.path).read_text())["sha256"]

@@ -23,7 +23,7 @@ from avcat.seeding import rng_of
 log = logging.getLogger(__name__)
 
 WINDOW_SHAPE = (MEL_BANDS, WINDOW_COLUMNS)  # of mels
-FRAMES_PER_TURN = 50  # a clip comes up once an epoch for each two seconds it lasts, at least once
+FRAMES_PER_TURN = 50  # per epoch a clip comes up once for each two seconds of its length, at least once
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Batch:
 
 
 class ClipStore:
-    """All clips of some shards, as crops of `image_size` and mels, decoded once while `cache_bytes` last.
+    """All clips of some shards, as crops of `image_size` and mels, decoded once, up to `cache_bytes`.
 
     Threads may share it.
     """
@@ -55,12 +55,12 @@ class ClipStore:
         threads: int = 1,
         skip_broken: bool = False,
     ) -> None:
-        """`half` keeps all speakers, or those of even or odd rank among the sorted speakers; `first` so many clips of
-        theirs, in the order of the shards. `offsets` name clips to leave out and sounds to move (`schema.OFFSETS`).
-        `threads` make batches ahead.
+        """`half` keeps all speakers, or those of even or odd rank among the sorted speakers; `first` keeps that many
+        of their clips, in shard order. `offsets` are clips to leave out and sounds to move (`schema.OFFSETS`).
+        `threads` prepare batches in advance.
 
-        A shard that is broken raises InputError with its name, now or when a frame of it is asked for; with
-        `skip_broken` it is left out, and said so in the log.
+        A broken shard raises InputError with its name, now or when a frame of it is read; with `skip_broken` it is
+        left out and logged.
         """
         self.image_size, self._left = image_size, cache_bytes
         self.threads, self.skip_broken = threads, skip_broken
@@ -87,7 +87,7 @@ class ClipStore:
         self.bands = self.rows[0][1].bands  # or features, of the sounds
         self._cache: dict[int, np.ndarray] = {}
         self._mels: dict[int, np.ndarray] = {}
-        self._crop_size: int | None = None  # of the stored crops, which landmarks are in pixels of
+        self._crop_size: int | None = None  # of the stored crops; landmarks are in their pixels
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -133,7 +133,7 @@ class ClipStore:
         return (np.concatenate((marks.mouth, marks.eyes), 1) + 0.5) / np.float32(self._crop_size)
 
     def _take(self, size: int) -> bool:
-        """Whether so many bytes of the cache were left, and now are taken."""
+        """Reserves `size` bytes of the cache; returns whether they were free."""
         with self._lock:
             fits = size <= self._left
             self._left -= size if fits else 0
@@ -143,9 +143,9 @@ class ClipStore:
 class WindowSampler:
     """Batches of windows: `clips` clips, `windows` windows of each, the starts at least `min_shift` frames apart.
 
-    Clips come in epochs of seeded order. Where a clip is too short for its windows, the shift shrinks to what fits.
+    Clips come in epochs of seeded order. If a clip is too short for its windows, the shift shrinks to what fits.
     Without `consecutive` a window's five frames come from anywhere in the clip, in order. `share` names the clips of
-    each batch that are made here, where other processes make the rest.
+    each batch that are made here, if other processes make the rest.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class WindowSampler:
             at=np.empty((count, WINDOW_FRAMES + 1), np.int64),
         )
         draws = rng_of("windows", self.seed, step).random((self.clips, self.windows, WINDOW_FRAMES + 1))
-        for n, i in enumerate(self.share):  # a generator for each would cost as much as half a frame's decoding
+        for n, i in enumerate(self.share):  # a random generator for each would cost as much as decoding half a frame
             part = slice(n * self.windows, (n + 1) * self.windows)
             self._fill_with_readable(batch, part, step * self.clips + i, draws[i])
         return batch
@@ -195,7 +195,7 @@ class WindowSampler:
                 yield done.result()
 
     def _fill_with_readable(self, batch: Batch, part: slice, number: int, draws: np.ndarray) -> None:
-        """The windows of a turn's clip or, where broken ones may be skipped, of the first after it that can be read."""
+        """The windows of a turn's clip or, if broken ones may be skipped, of the first after it that can be read."""
         for later in range(len(self._turns) if self.store.skip_broken else 1):
             try:
                 self._fill(batch, part, self._clip(number + later), draws)
@@ -233,7 +233,7 @@ class WindowSampler:
 
 
 def spaced_starts(places: int, min_shift: int, draws: np.ndarray) -> np.ndarray:
-    """Sorted starts in 0 .. places - 1, one for each draw in 0..1, `min_shift` apart or as far as there is room."""
+    """Sorted starts in 0 .. places - 1, one for each draw in 0..1, `min_shift` apart or as far apart as possible."""
     count = len(draws)
     shift = min(min_shift, (places - 1) // (count - 1)) if count > 1 else 0
     free = places - shift * (count - 1)

@@ -1,4 +1,4 @@
-"""A clip and a voice in, a file out: everything that dubbing does beside the network."""
+"""From a clip and a voice to a file: everything in dubbing except the network."""
 
 from avcat.dubbing.dubber import DubbedFrame, Dubber, DubSettings, DubSummary
 

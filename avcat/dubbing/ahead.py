@@ -1,4 +1,4 @@
-"""Work done ahead: iterators that run in threads of their own while their consumer is busy with what came before."""
+"""Prefetching: iterators that run in their own threads while the consumer processes earlier items."""
 
 import contextlib
 import queue
@@ -11,21 +11,21 @@ from typing import TypeVar
 T = TypeVar("T")
 Done = TypeVar("Done")
 
-_PATIENCE_S = 0.1  # how soon a thread notices that nobody wants its items any more
+_PATIENCE_S = 0.1  # how soon a thread notices that its consumer has stopped
 
 
 class _End:
-    """The last thing in the queue: there is no more, or this is why."""
+    """Last item in the queue: end of the iterator, or its error."""
 
     def __init__(self, error: BaseException | None = None) -> None:
         self.error = error
 
 
 def ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
-    """The same items in the same order, up to `depth` of them made before they are asked for.
+    """The same items in the same order, up to `depth` of them prefetched.
 
-    What `items` raises is raised here, at its place. Where the consumer stops early (`close`, or an error), the thread
-    ends after the item at hand and closes `items`, before `close` returns.
+    What `items` raises is raised here, at its place. If the consumer stops early (`close`, or an error), the thread
+    ends after the current item and closes `items`, before `close` returns.
     """
     made: queue.Queue[T | _End] = queue.Queue(depth)
     unwanted = threading.Event()
@@ -68,10 +68,10 @@ def ahead(items: Iterator[T], depth: int) -> Generator[T, None, None]:
 def side_by_side(
     work: Callable[[T], Done], items: Iterable[T], workers: int, start: Callable[[], None] | None = None
 ) -> Generator[Done, None, None]:
-    """`work` of each item, in the order of the items, in `workers` threads; each calls `start` first.
+    """`work` of each item, in the order of the items, in `workers` threads; each thread calls `start` first.
 
-    The items themselves are made here, one more than there are threads. What `work` or `items` raises is raised here,
-    at its place; what is in hand is ended before that, and where the consumer stops early.
+    The items are made here, one more than there are threads. What `work` or `items` raises is raised here, at its
+    place. Running work is finished before that, and also if the consumer stops early.
     """
     waiting: deque[Future[Done]] = deque()
     with ThreadPoolExecutor(workers, "side-by-side", start) as pool:

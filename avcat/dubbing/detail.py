@@ -1,19 +1,19 @@
-"""As much detail in a redrawn face as its source has, where the network's picture is coarser than the source's."""
+"""Gives a redrawn face as much detail as its source, if the network's resolution is lower than the source's."""
 
 import cv2
 import numpy as np
 
-_COARSER = 1.2  # source pixels for one of the network's: what is less needs no help
-_SIGMA = 0.6  # of what counts as detail, in pixels of the network
-_MOST = 0.8  # of the drawn detail that is added to it at most: more would be noise and halos
-_MEMORY = 0.95  # of what was measured, from one frame to the next, so that nothing flickers
+_COARSER = 1.2  # source pixels per network pixel: below this, no sharpening
+_SIGMA = 0.6  # of the Gaussian that defines detail, in pixels of the network
+_MOST = 0.8  # of the drawn detail, added to it at most: more would be noise and halos
+_MEMORY = 0.95  # weight of earlier measurements per frame, against flicker
 
 
 class Detail:
-    """One person's, frame by frame: it measures the detail of the source's own face and of what is drawn in its place.
+    """Of one person, frame by frame: measures the detail of the source face and of the redrawn face.
 
-    Detail is what a Gaussian takes away; its energy is weighted by how much of the drawn face is taken. What is drawn
-    is sharpened (unsharp mask, within bounds) so that the energies agree; it is never blurred.
+    Detail is what a Gaussian removes; its energy is weighted by how much of the drawn face is used. The drawn face is
+    sharpened (unsharp mask, within bounds) so that the energies agree; it is never blurred.
     """
 
     def __init__(self) -> None:
@@ -22,8 +22,8 @@ class Detail:
     def __call__(self, drawn: np.ndarray, source: np.ndarray, weight: np.ndarray, coarser: float) -> np.ndarray:
         """`drawn`, float32 [h, w, 3], sharpened.
 
-        source: like `drawn`, the picture it goes into. weight: float32 [h, w, 1] in 0..1.
-        coarser: pixels of the picture for one of the network's.
+        source: like `drawn`, the picture it is pasted into. weight: float32 [h, w, 1] in 0..1.
+        coarser: pixels of the picture per pixel of the network.
         """
         if coarser < _COARSER or not weight.any():
             return drawn
@@ -34,7 +34,7 @@ class Detail:
 
 
 def amount(source: float, drawn: float) -> float:
-    """How much of its own detail a picture with the energy `drawn` is to get more, to have the energy `source`."""
+    """Factor of its own detail to add to a picture of energy `drawn`, so that it has the energy `source`."""
     return min(max((source / drawn) ** 0.5 - 1, 0.0), _MOST) if drawn > 0 else 0.0
 
 

@@ -1,9 +1,9 @@
-"""A video made to say another sound: frames and sound in, frames out, in memory that the length does not raise.
+"""Dubs a video with another sound: frames and sound in, frames out; memory does not grow with the length.
 
-Two passes over the video. The first finds and follows the faces, and keeps their landmarks alone; with those of the
+Two passes over the video. The first finds and follows the faces, and keeps only their landmarks; with those of the
 whole clip the crops can be smoothed without delay. The second cuts the crops, redraws them in batches, each frame from
-the sound at its own time, and pastes them back; decoding, redrawing and encoding go on side by side. Frames without a
-face pass through untouched, and where something hides the mouth the source fades in.
+the sound at its own time, and pastes them back; decoding, redrawing and encoding run in parallel. Frames without a
+face are unchanged, and if something hides the mouth, the source fades in.
 """
 
 import math
@@ -39,24 +39,24 @@ from avcat.media.timeline import Fit, Shown, fit_to
 from avcat.media.video import Frame, VideoInfo, decode, probe
 from avcat.media.writer import VideoWriter
 
-Progress = Callable[[str, int, int], None]  # what is done, how many frames of it, of how many
+Progress = Callable[[str, int, int], None]  # name of the step, frames done, frames in all
 _ROUNDING = 1e-6  # of a tick
-_CRF, _PRESET = 17, "veryfast"  # a third of the time of x264's default, at the cost of larger files, not of pictures
-_REFERENCES = 8  # that are kept at once
+_CRF, _PRESET = 17, "veryfast"  # a third of the time of x264's default, with larger files of the same quality
+_REFERENCES = 8  # kept at once
 _AHEAD = 1  # batches that each step may be ahead of the next
-_BATCH_BYTES = 64 * 2**20  # of frames: what bounds the batches of large pictures
+_BATCH_BYTES = 64 * 2**20  # of frames: limits the batches of large pictures
 _DECODED_AHEAD = 8  # frames
 _SILENT_DB = -60.0
-_CUT_OFF_S = 0.5  # by how much sooner a video may end than it says
-_SOON_S = 1e-6  # before the sound's end: a frame that would be seen for no time
+_CUT_OFF_S = 0.5  # how much earlier than its stated end a video may end
+_SOON_S = 1e-6  # before the sound's end: a frame from then on would have no duration
 _HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 _MAX_FACES = 4
-_HEARD_S = 0.5 / FPS  # how long before a frame's middle the grid frame begins whose sound it hears
-_HIDDEN = 0.5  # of visibility: less is told as hidden
+_HEARD_S = 0.5 / FPS  # the grid frame whose sound is used begins this long before the frame's middle
+_HIDDEN = 0.5  # of visibility: less is reported as hidden
 
 
 class CropRedrawer(Protocol):
-    """What dubbing needs of a model (`avcat.redraw.Redrawer` is one)."""
+    """What dubbing needs from a model (implemented by `avcat.redraw.Redrawer`)."""
 
     crop_size: int
     image_size: int  # of the network's own pictures of a crop
@@ -66,19 +66,19 @@ class CropRedrawer(Protocol):
     workers: int  # threads that may redraw at once
 
     def start_worker(self) -> None:
-        """Called by each of them before anything else."""
+        """Called first by each worker."""
 
     def encode_reference(self, crop: np.ndarray) -> Any:
-        """uint8 [S, S, 3] -> what all frames that refer to it share."""
+        """uint8 [S, S, 3] -> what all frames with this reference share."""
 
     def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: Any) -> np.ndarray:
         """uint8 [N, S, S, 3] and float32 [N, 80, 20] -> uint8 [N, S, S, 3], new in the redrawn region.
 
-        Without a reference (None) each crop is its own.
+        Without a reference (None) each crop is its own reference.
         """
 
 
-# The one nearest to a time in s, that of the most usual mouth, the first; same: each frame its own.
+# The frame nearest to a time in s, that of the most usual mouth, the first; same: each frame is its own reference.
 ReferenceFrame = float | Literal["usual", "first", "same"]
 
 
@@ -87,12 +87,12 @@ class DubSettings:
     """How a video is dubbed."""
 
     faces: Which = "largest"  # whose mouths the sound moves
-    voices: Mapping[Which, Path] = field(default_factory=dict)  # instead: for each of these faces a sound of its own
-    fit: Fit = "pingpong"  # what is shown where the sound lasts longer than the video
-    reference: ReferenceFrame = "usual"  # what shows the network who it draws
-    offset_s: float = 0.0  # by how much mouths move later than the sound
-    fade_hidden: bool = True  # leaves mouths as they are while something hides them
-    sharpen: bool = True  # gives faces larger than the network's pictures the detail of their source, within bounds
+    voices: Mapping[Which, Path] = field(default_factory=dict)  # instead: a separate sound for each of these faces
+    fit: Fit = "pingpong"  # what is shown if the sound is longer than the video
+    reference: ReferenceFrame = "usual"  # the frame that shows the network the person's appearance
+    offset_s: float = 0.0  # how much later than the sound mouths move
+    fade_hidden: bool = True  # keep the source's mouth while something hides it
+    sharpen: bool = True  # give faces larger than the network's pictures the detail of their source, within bounds
 
 
 class DubbedFrame(NamedTuple):
@@ -106,14 +106,14 @@ class DubbedFrame(NamedTuple):
 
 @dataclass(frozen=True)
 class DubSummary:
-    """What came out."""
+    """What was written."""
 
     frames: int
     redrawn: int
-    people: int  # whose mouths were redrawn; who comes back after a cut or a second is counted again
+    people: int  # with redrawn mouths; a person who returns after a cut or a second is counted again
     duration_s: float
-    hidden_s: tuple[tuple[float, float], ...]  # (start, end) of stretches where a mouth is hidden, and as it was
-    warnings: tuple[str, ...]  # what the user may not have wanted, a line each, those stretches among it
+    hidden_s: tuple[tuple[float, float], ...]  # (start, end) of stretches with a hidden mouth, left unchanged
+    warnings: tuple[str, ...]  # unexpected properties of the result, one line each, those stretches included
 
     @property
     def told(self) -> str:
@@ -132,18 +132,18 @@ class _Voiced:
 
 @dataclass(frozen=True)
 class _Clip:
-    """All that the second pass needs."""
+    """Input of the second pass."""
 
     info: VideoInfo
     times_s: np.ndarray  # float64 [T] of the source's frames
     people: list[_Voiced]
-    cast: Cast  # of the people's faces
+    cast: Cast  # the people's faces
     shown: list[Shown]
     settings: DubSettings
     warnings: tuple[str, ...]
 
     def faces(self, frame: int) -> Iterator[tuple[int, Portrait, int]]:
-        """The faces in a frame of the source: the person's number, their portrait and the row of it."""
+        """The faces in a frame of the source: the person's number, their portrait and its row."""
         for person in self.cast.at(frame):
             face = self.people[person].face
             if (row := face.at(frame)) is not None:
@@ -160,21 +160,21 @@ class _Cutting(NamedTuple):
 
 
 class _Heard(NamedTuple):
-    """One person's crops of a batch, with all that redraws them."""
+    """One person's crops in a batch, with their mel windows and reference."""
 
     crops: np.ndarray  # uint8 [N, S, S, 3]
     windows: np.ndarray  # float32 [N, 80, 20] of mels
-    reference: Any  # None: each crop is its own
+    reference: Any  # None: each crop is its own reference
 
 
 class _Batch(NamedTuple):
-    """Some frames on their way."""
+    """Some frames on their way through the second pass."""
 
     shown: list[Shown]
     images: list[np.ndarray]
     cuttings: list[_Cutting]
-    heard: list[_Heard]  # by person, in the order of the cuttings; empty before they are heard
-    drawn: list[np.ndarray]  # uint8 [S, S, 3] for each cutting; empty before they are redrawn
+    heard: list[_Heard]  # by person, in the order of the cuttings; empty before `_hear`
+    drawn: list[np.ndarray]  # uint8 [S, S, 3] per cutting; empty before `_redraw`
 
 
 class Dubber:
@@ -195,7 +195,7 @@ class Dubber:
         Raises InputError if the file cannot be used.
         """
         from avcat.face.landmarks import MediaPipeDetector
-        from avcat.redraw import Redrawer  # torch; whoever brings another redrawer does without
+        from avcat.redraw import Redrawer  # torch; not needed with another redrawer
 
         return cls(Redrawer.from_checkpoint(path, device, **options), MediaPipeDetector(max_faces=_MAX_FACES))
 
@@ -211,8 +211,8 @@ class Dubber:
     ) -> DubSummary:
         """Writes `out` (MP4) with the size and time stamps of `video`, and the sound and length of `audio`.
 
-        The same bytes come out only where the encoder has the same `threads`; 0 takes what there is.
-        Raises InputError where an input cannot be used, no frame has a face, or `out` cannot be written.
+        The bytes are reproducible only with the same number of encoder `threads`; 0 takes all cores.
+        Raises InputError if an input cannot be used, no frame has a face, or `out` cannot be written.
         """
         clip = self._prepare(video, audio, settings, progress)
         info, redrawn = clip.info, 0
@@ -252,7 +252,7 @@ class Dubber:
         return self._frames(self._prepare(video, audio, settings, lambda *_: None))
 
     def _prepare(self, video: str | Path, audio: str | Path, settings: DubSettings, progress: Progress) -> _Clip:
-        """The first pass. Cheap checks come first, so that a bad input is told before the work."""
+        """The first pass. Cheap checks come first, so that a bad input is reported before the work."""
         info = probe(video)
         _refuse(info)
         if not isinstance(settings.reference, str) and settings.reference > info.duration_s:
@@ -283,7 +283,7 @@ class Dubber:
     def _voiced(
         self, info: VideoInfo, seen: Sightings, speeches: Mapping[Which, Speech]
     ) -> tuple[list[_Voiced], list[str]]:
-        """Each chosen person with their sound, and what to tell the user. Raises InputError where nobody is chosen."""
+        """Each chosen person with their sound, and warnings. Raises InputError if no face matches a choice."""
         people: list[_Voiced] = []
         warnings: list[str] = []
         speakers: dict[int, Which] = {}  # by the person's id
@@ -314,7 +314,7 @@ class Dubber:
     def _find(
         self, info: VideoInfo, duration_s: float, settings: DubSettings, progress: Progress
     ) -> tuple[Sightings, float]:
-        """Everybody in all frames that will be shown, and how long the last of these is shown, in seconds."""
+        """All people in all frames that will be shown, and how long the last of these is shown, in seconds."""
         detector: FaceDetector = Following(self._detector)
         if settings.fade_hidden:
             detector = Looking(detector, self._hands)
@@ -339,7 +339,7 @@ class Dubber:
         return seen, lasts_s or last.duration_s or _last_duration_s(info, last.time_s)
 
     def _frames(self, clip: _Clip) -> Generator[DubbedFrame, None, None]:
-        """The second pass: cut, redrawn and pasted side by side, in the order of the frames."""
+        """The second pass: cut, redrawn and pasted in parallel, in the order of the frames."""
         heard, details = ahead(self._hear(clip), _AHEAD), [Detail() for _ in clip.people]
         drawn = side_by_side(self._redraw, heard, self._redrawer.workers, self._redrawer.start_worker)
         with closing(heard), closing(ahead(drawn, _AHEAD)) as batches:
@@ -387,7 +387,7 @@ class Dubber:
         return batch._replace(heard=[], drawn=drawn)
 
     def _reference(self, clip: _Clip, face: Portrait) -> Any:
-        """Of the frame that the settings ask for."""
+        """The encoded reference: of the frame that the settings select."""
         rows, wanted = np.flatnonzero(face.found), clip.settings.reference
         if clip.settings.fade_hidden and (face.visible >= _HIDDEN).any():
             rows = rows[face.visible[rows] >= _HIDDEN]
@@ -407,7 +407,7 @@ class Dubber:
             drawn.setdefault(cutting.frame, []).append((cutting, crop))
         for n, (shown, image) in enumerate(zip(batch.shown, batch.images, strict=True)):
             if n in drawn:
-                image = image.copy()  # the reader may hand the same one out again
+                image = image.copy()  # the reader may return the same one again
             for cutting, crop in drawn.get(n, []):
                 face = clip.people[cutting.person].face
                 alpha = self._region * face_mask(face.outlines[cutting.row], self._redrawer.crop_size)
@@ -429,7 +429,7 @@ def _shows(face: Portrait, row: int, settings: DubSettings) -> bool:
 
 
 def _hidden(clip: _Clip) -> list[tuple[float, float]]:
-    """Where the result leaves a mouth as it was because it is hidden."""
+    """(start, end) of stretches in which the result leaves a mouth unchanged because it is hidden."""
     if not clip.settings.fade_hidden:
         return []
     hidden = [any(face.visible[row] < _HIDDEN for _, face, row in clip.faces(shown.source)) for shown in clip.shown]
@@ -444,7 +444,7 @@ def _by_person(cuttings: list[_Cutting]) -> Iterator[tuple[int, list[_Cutting]]]
 
 
 def _refuse(info: VideoInfo) -> None:
-    """Raises InputError for what would come out wrong."""
+    """Raises InputError for videos that would be dubbed wrongly."""
     if info.colour.transfer in _HDR:
         raise InputError(f"{info.path}: is HDR ({_HDR[info.colour.transfer]}); convert it to SDR first")
     if info.interlaced:
@@ -454,10 +454,10 @@ def _refuse(info: VideoInfo) -> None:
 
 
 def _last_duration_s(info: VideoInfo, last_s: float) -> float:
-    """How long the last frame lasts that does not say it: to the video's stated end, or as long as the average.
+    """Duration of the last frame if it is not stated: to the video's stated end, or the average duration.
 
-    The average where that end is not believable. A program stream states none; what is guessed from its bytes falls
-    inside the last frame as often as after it.
+    The average if that end is implausible. A program stream states no end; an estimate from its bytes falls inside
+    the last frame as often as after it.
     """
     usual, rest = float(1 / info.fps), info.duration_s - last_s
     return rest if usual <= rest <= 2 * usual else usual

@@ -1,9 +1,9 @@
-"""A trained model fitted to one person, from the few seconds or minutes of video that there are of them.
+"""Fits a trained model to one person, from a few seconds or minutes of video.
 
 Self-supervised, as all training here: frames of the person, their own sound, a reference from elsewhere in the clip.
-The last part of every clip is held out; training stops where that part gets no better, and keeps the best. How the
-face looks is learnt, and how sound moves it kept (`avcat.training.person`). What is judged and kept is an average over
-about the last hundred steps, which begins with the weights given and so comes away from them little by little.
+The last part of every clip is held out; training stops when that part no longer improves, and keeps the best weights.
+The face's appearance is learnt; how sound moves it is kept (`avcat.training.person`). What is validated and kept is an
+average over about the last hundred steps; it begins with the weights given and moves away from them gradually.
 """
 
 from collections.abc import Iterable, Sequence
@@ -29,9 +29,9 @@ from avcat.training.generator import strip
 from avcat.training.person import PersonTask
 from avcat.training.threads import Threads
 
-STEPS, VALIDATE_EVERY, PATIENCE = 150, 50, 2  # validations in a row that bring nothing
-PASSES = 40  # over the frames, at most: few are soon known by heart
-SHORTEST_S = 6 * WINDOW_FRAMES / FPS  # of a stretch: four windows to learn from, two to hold out
+STEPS, VALIDATE_EVERY, PATIENCE = 150, 50, 2  # validations in a row without improvement
+PASSES = 40  # over the frames, at most: a small set is soon overfitted
+SHORTEST_S = 6 * WINDOW_FRAMES / FPS  # of a stretch: four windows to train on, two to hold out
 HELD_OUT = 0.2  # of every stretch of a clip, its end
 _BATCH_CLIPS, _LEARNING_RATE, _WARMUP = 3, 3e-3, 20
 _L1_MOUTH, _EDGES = 8.0, 3.0  # as in the small profiles
@@ -40,7 +40,7 @@ _CACHED_FRAMES = 15_000  # ten minutes
 
 @dataclass(frozen=True)
 class Fitted:
-    """What came of it: L1 of the held-out part before and after, and when it was best."""
+    """Result: L1 of the held-out part before and after, and the best step."""
 
     before: float
     after: float
@@ -52,12 +52,12 @@ class Fitted:
 
 
 class PersonStore:
-    """Stretches of one person in memory, as `avcat.data.windows.WindowSampler` takes them."""
+    """Stretches of one person in memory, as `avcat.data.windows.WindowSampler` expects them."""
 
     threads, skip_broken = 1, False
 
     def __init__(self, image_size: int, stretches: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
-        """Of frames uint8 [T, S, S, 3] and mels float32 [bands, 4 T]."""
+        """`stretches`: frames uint8 [T, S, S, 3] and mels float32 [bands, 4 T]."""
         self.image_size, self._stretches = image_size, stretches
         self.lengths = [len(frames) for frames, _ in stretches]
 
@@ -74,7 +74,7 @@ class PersonStore:
         return self._stretches[clip][0][np.asarray(at)]
 
     def read_frames(self, clip: int, at: Sequence[int], out: Iterable[np.ndarray]) -> None:
-        """Frames number `at` of a stretch into the pictures of `out`, uint8 [S, S, 3]."""
+        """Reads frames number `at` of a stretch into the pictures of `out`, uint8 [S, S, 3]."""
         for frame, place in zip(at, out, strict=True):
             place[:] = self._stretches[clip][0][frame]
 
@@ -95,11 +95,12 @@ def fit(
     threads: Threads | None = None,
     progress: Progress = lambda *_: None,
 ) -> Fitted:
-    """Writes `out`, a model file as `avcat dub` takes it, and beside it a strip of held-out moments (`strip_of`).
+    """Writes `out`, a model file for `avcat dub`, and beside it a strip of held-out moments (`strip_of`).
 
-    Of all clips together ten minutes count, the first ones. The strip has three rows for each of some stretches: the
-    truth, what `model` drew, what `out` draws. The same inputs and the same number of threads give the same weights;
-    `threads` are adapted after each step. Raises InputError if an input cannot be used or shows the face too briefly.
+    Only the first ten minutes of all clips together are used. The strip has three rows for each of some stretches:
+    ground truth, output of `model`, output of `out`. The same inputs and number of threads give the same weights.
+    `threads` are adapted after each step. Raises InputError if an input cannot be used or shows the face too
+    briefly.
     """
     network, file = load_model(model, "avcat", device)
     assert isinstance(network, AVCAT)
@@ -114,7 +115,7 @@ def fit(
         raise InputError(
             f"{', '.join(map(str, clips))}: shows no face, with sound, for {SHORTEST_S:g} s on end to learn from"
         )
-    progress("fit", 0, steps)  # strips and the first judgement take a while
+    progress("fit", 0, steps)  # strips and the first validation take a while
     before = strip(network, held_out, device)  # type: ignore[arg-type]
     done = fit_network(
         network, train, held_out, steps=steps, device=device, seed=seed, threads=threads, progress=progress
@@ -130,12 +131,12 @@ def fit(
     save_model(out, "avcat", network, network.config, file.inputs, facts)
     strips = cv2.cvtColor(_three_rows(before, after, size), cv2.COLOR_RGB2BGR)
     with atomic_path(strip_of(out)) as png:
-        png.write_bytes(cv2.imencode(".png", strips)[1].tobytes())  # imwrite does not tell of a full disk
+        png.write_bytes(cv2.imencode(".png", strips)[1].tobytes())  # imwrite does not report a full disk
     return done
 
 
 def strip_of(out: str | Path) -> Path:
-    """Where the strip of a fitted model lies: `person.pt` has `person-strip.png`."""
+    """Path of the strip of a fitted model: `person.pt` has `person-strip.png`."""
     return Path(out).with_name(f"{Path(out).stem}-strip.png")
 
 
@@ -150,12 +151,12 @@ def fit_network(
     threads: Threads | None = None,
     progress: Progress = lambda *_: None,
 ) -> Fitted:
-    """Gives `network` the weights that draw `held_out` best while it learns from `train`, for `steps` at most."""
+    """Trains `network` on `train` for at most `steps`, and gives it the weights that draw `held_out` best."""
     steps = min(steps, max(VALIDATE_EVERY, PASSES * sum(train.lengths) // (_BATCH_CLIPS * WINDOW_FRAMES)))
     task = PersonTask(_settings(network, steps, seed), network, train, held_out, device)  # type: ignore[arg-type]
     before = task.validate(0)[0]["l1"]
     task.hear(train, held_out)  # type: ignore[arg-type]
-    # Judged from here on: mouths that move more may well cost L1, and are what hearing the voice is for.
+    # Validated from here on: mouths that move more may raise L1, but are the purpose of `hear`.
     tried, best = [(task.validate(0)[0]["l1"], 0)], _copy(task.averaged)
     done = 0
     for number, batch in enumerate(task.batches(0, steps)):
@@ -180,7 +181,7 @@ def _copy(network: Module) -> dict[str, Tensor]:
 
 
 def divided(stretches: Sequence[tuple[np.ndarray, np.ndarray]], image_size: int) -> tuple[PersonStore, PersonStore]:
-    """What to train on and what to hold out: the end of each stretch that is long enough for both."""
+    """Training and held-out part: the latter is the end of each stretch that is long enough for both."""
     train, held_out = [], []
     for frames, mel in stretches:
         kept = len(frames) - max(2 * WINDOW_FRAMES, round(HELD_OUT * len(frames)))
@@ -191,7 +192,7 @@ def divided(stretches: Sequence[tuple[np.ndarray, np.ndarray]], image_size: int)
 
 
 def _settings(network: AVCAT, steps: int, seed: int) -> TrainConfig:
-    """Pictures alone teach: no judge of synchrony knows this person better than the model does."""
+    """Only picture losses: no sync network knows this person better than the model does."""
     optimiser = OptimiserConfig(
         muon=True,
         steps=steps,
@@ -220,7 +221,7 @@ def _settings(network: AVCAT, steps: int, seed: int) -> TrainConfig:
         vgg_weights="random",
         vgg_layer_weights=(0.0, 0.0, 0.0, 0.0, 0.0),
         audio_from_syncnet=False,
-        audio_frozen=True,  # how speech sounds is not this person's matter
+        audio_frozen=True,  # the sound of speech is not specific to this person
         min_reference_gap=WINDOW_FRAMES,
         consecutive=False,  # frames from all over, so that a window's mouths differ
         augment=True,
@@ -228,6 +229,6 @@ def _settings(network: AVCAT, steps: int, seed: int) -> TrainConfig:
 
 
 def _three_rows(before: np.ndarray, after: np.ndarray, side: int) -> np.ndarray:
-    """Truth, before, after, from two strips of (truth, redrawn) rows of the same moments."""
+    """Ground truth, before, after, from two strips of (truth, redrawn) rows of the same moments."""
     rows = range(0, len(before), 2 * side)
     return np.vstack([np.vstack([before[y : y + 2 * side], after[y + side : y + 2 * side]]) for y in rows])

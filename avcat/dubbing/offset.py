@@ -1,4 +1,4 @@
-"""A video's own A/V offset, as our SyncNet hears it: by how much its sound comes before its picture, if it can tell."""
+"""A video's own A/V offset, measured by our SyncNet: how much earlier its sound is than its picture, if measurable."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,9 @@ from avcat.metrics.embed import embed_clip
 from avcat.metrics.sync import SyncScore, sync_scores, vertex
 from avcat.models.syncnet import SyncNet
 
-MAX_SHIFT = 15  # frames that are tried to each side
-_MAX_FRAMES = 20 * FPS  # which tell as much as a whole film
-_PARTS = 3  # that must agree
+MAX_SHIFT = 15  # frames searched to each side
+_MAX_FRAMES = 20 * FPS  # as informative as a whole film
+_PARTS = 3  # which must agree
 _AGREE = 1  # frames
 _MIN_FRAMES = _PARTS * (FPS + WINDOW_FRAMES)  # a second for each part
 _BATCH_WINDOWS = 64
@@ -24,12 +24,12 @@ _BATCH_WINDOWS = 64
 
 @dataclass(frozen=True)
 class SourceOffset:
-    """What was found."""
+    """The measured offset."""
 
-    lead_s: float  # the sound comes so much before its picture; negative: after it
+    lead_s: float  # how much earlier the sound is than its picture; negative: later
     confidence: float  # SyncNet's: median over the shifts minus the smallest distance; not comparable between SyncNets
-    sure: bool  # whether thirds of the clip, each alone, say the same within a frame
-    seconds: float  # of the clip that were looked at
+    sure: bool  # whether the thirds of the clip, measured separately, agree within a frame
+    seconds: float  # of the clip that were measured
 
     def __str__(self) -> str:
         if not self.sure:
@@ -46,8 +46,8 @@ class SourceOffset:
 def source_offset(
     video: str | Path, syncnet: str | Path, detector: FaceDetector, device: str = "cpu"
 ) -> SourceOffset | None:
-    """Measured on the longest stretch, in the first 20 s, that shows the largest face; None where there is no sound,
-    or no face for three seconds and a half. Raises InputError where a file cannot be used.
+    """Measured on the longest stretch, in the first 20 s, that shows the largest face; None if there is no sound, or
+    no face for three seconds and a half. Raises InputError if a file cannot be used.
     """
     network, file = load_model(syncnet, "syncnet", device)
     assert isinstance(network, SyncNet)
@@ -69,7 +69,7 @@ def _measured(faces: np.ndarray, sounds: np.ndarray) -> SourceOffset:
 
 
 def _distances(faces: np.ndarray, sounds: np.ndarray) -> np.ndarray:
-    """float [T - 4, 31]: of each face window to the sound that a lead of -15..15 frames gives it; NaN: none."""
+    """float [T - 4, 31]: from each face window to the sound at a lead of -15..15 frames; NaN: no sound there."""
     apart = np.full((len(faces), 2 * MAX_SHIFT + 1), np.nan)
     for column, lead in enumerate(range(-MAX_SHIFT, MAX_SHIFT + 1)):
         rows = np.arange(max(0, lead), min(len(faces), len(sounds) + lead))
@@ -78,13 +78,13 @@ def _distances(faces: np.ndarray, sounds: np.ndarray) -> np.ndarray:
 
 
 def _lead(distances: np.ndarray) -> int:
-    """The lead in frames at which the mean of [N, 31] is smallest, of those that every other window at least has."""
+    """Lead in frames with the smallest mean of [N, 31], among the leads that at least half of the windows have."""
     enough = np.isfinite(distances).mean(axis=0) >= 0.5
     return int(np.nanargmin(np.where(enough, np.nanmean(distances, axis=0), np.nan))) - MAX_SHIFT
 
 
 def _finely(score: SyncScore) -> float:
-    """The offset in frames, between frames where the distances beside it say so."""
+    """The offset in frames, refined between frames by the neighbouring distances."""
     best = score.offset + MAX_SHIFT
     if not 0 < best < 2 * MAX_SHIFT:
         return float(score.offset)

@@ -1,4 +1,4 @@
-"""A redrawn crop put back into the picture it was cut from, at the picture's own resolution."""
+"""Composites a redrawn crop into the picture it was cut from, at the picture's own resolution."""
 
 import cv2
 import numpy as np
@@ -8,10 +8,10 @@ from avcat.face.align import invert, scale_of, transform_points
 from avcat.face.mask import redrawn_rows_and_columns
 
 _HALF_UP = 0.5
-_COARSER = 4  # colours are matched on a picture smaller by this
-_STRANGE = 25.0  # levels: where both differ by more, they show different things, and their colours tell nothing
-_SPREAD = 0.12  # sides of the crop, over which an edge's colours count
-_LITTLE = 1e-3  # of trust: where there is less, colours stay
+_COARSER = 4  # colours are matched on a picture smaller by this factor
+_STRANGE = 25.0  # levels: pixels that differ by more show different things and are not used to match colours
+_SPREAD = 0.12  # sides of the crop: reach of an edge's colours
+_LITTLE = 1e-3  # of trust: with less, colours stay
 
 
 def paste(
@@ -26,8 +26,8 @@ def paste(
 
     image: uint8 [height, width, 3]. crop: uint8 [S, S, 3]. matrix: float64 [2, 3], from image to crop.
     alpha: float32 [S, S] in 0..1, how much of the crop to take (`avcat.face.mask`); 0 outside the redrawn region.
-    detail: sharpens what is coarser than the picture; `drawn_side` is the side of the crop in the network that drew it.
-    Where the warped alpha is 0, and so everywhere outside the redrawn region, not one pixel changes.
+    detail: sharpens crops coarser than the picture; `drawn_side` is the side of the crop in the network that drew it.
+    Where the warped alpha is 0, and so everywhere outside the redrawn region, no pixel changes.
     """
     back = invert(matrix)
     x0, y0, x1, y1 = _bounds(back, crop.shape[0], image.shape[1], image.shape[0])
@@ -39,7 +39,7 @@ def paste(
     size = crop.shape[0]
     crop, thinned = _thinned(crop, local)
     drawn = cv2.warpAffine(crop, thinned, shape, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    # linear and at full size, so that the weights stay in 0..1 and reach no further than their region
+    # linear and at full size, so that the weights stay in 0..1 and within their region
     weight = cv2.warpAffine(alpha, local, shape, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)[:, :, None]
     region = image[y0:y1, x0:x1]
     drawn = drawn.astype(np.float32)
@@ -49,10 +49,10 @@ def paste(
 
 
 def match_colour(drawn: np.ndarray, source: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """`drawn` with its colours shifted smoothly, so that it meets `source` along the soft edge of `alpha`.
+    """`drawn` with its colours shifted smoothly, so that it matches `source` along the soft edge of `alpha`.
 
-    Both uint8 [S, S, 3], alpha float32 [S, S] in 0..1; returns uint8 [S, S, 3]. Each pixel of the edge says by how much
-    its colour is off, unless it shows something else (a jaw that moved); within, nearer pixels count for more.
+    Both uint8 [S, S, 3], alpha float32 [S, S] in 0..1; returns uint8 [S, S, 3]. Each pixel of the edge gives a colour
+    difference, unless it shows something else (a jaw that moved); inside, nearer edge pixels have more weight.
     """
     side = drawn.shape[0]
     small = (side // _COARSER, side // _COARSER)
@@ -79,7 +79,7 @@ def _bounds(back: np.ndarray, size: int, width: int, height: int) -> tuple[int, 
 
 
 def _thinned(crop: np.ndarray, local: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A crop much larger than its place in the picture is averaged down first, so that it does not alias."""
+    """Averages down a crop much larger than its place in the picture, so that it does not alias."""
     size = crop.shape[0]
     factor = max(1, round(1 / scale_of(local)))
     if factor == 1:

@@ -1,4 +1,4 @@
-"""Whose mouths are redrawn, and where each of their faces lies: chosen shot by shot, and aligned person by person."""
+"""Selects the people to redraw, shot by shot, and aligns each person's face."""
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -15,16 +15,16 @@ from avcat.face.align import alignment, smooth, transform_points
 from avcat.face.landmarks import Face, box_area
 from avcat.face.track import Person, Sightings
 
-# The largest faces of those never seen beside each other; everybody; or a place in the row of faces from left to right:
-# 1 is the first, -1 the last.
+# The largest faces of those never seen in the same frame; all faces; or a position from left to right: 1 is the first,
+# -1 the last.
 Which = Literal["largest", "all"] | int
 
-_BRIEF_FRAMES = 5  # whoever was seen for less has no place in the row: often it was no face
-_MISSED_FRAMES = 2  # in a row: a detector that lost a face for so long, which otherwise would flash its own mouth
-_OUTLINE_SIGMA_S = 0.1  # the outline's jitter would be seen along a cheek; the jaw moves slower than this
+_BRIEF_FRAMES = 5  # people seen for less are not counted in the order: often it was no face
+_MISSED_FRAMES = 2  # in a row: short detection gaps are bridged, else the source's mouth would flash
+_OUTLINE_SIGMA_S = 0.1  # against the outline's jitter, visible along a cheek; the jaw moves slower than this
 
-# Where a detector tells no outline: an ellipse that holds most faces. How far below the eyes its middle lies, and its
-# half axes, in distances of the eyes.
+# If a detector gives no outline: an ellipse that holds most faces. How far below the eyes its middle lies, and its half
+# axes, in distances of the eyes.
 _BELOW, _HALF_WIDTH, _HALF_HEIGHT, _POINTS = 0.6, 1.1, 1.45, 36
 
 
@@ -32,23 +32,23 @@ _BELOW, _HALF_WIDTH, _HALF_HEIGHT, _POINTS = 0.6, 1.1, 1.45, 36
 class Portrait:
     """One person's face, from the first frame that shows it to the last."""
 
-    first: int  # the number of that frame in the video
-    found: np.ndarray  # bool [n]: by the detector
-    there: np.ndarray  # bool [n]: found, or missed for a frame or two between others
+    first: int  # number of the first frame in the video
+    found: np.ndarray  # bool [n]: found by the detector
+    there: np.ndarray  # bool [n]: found, or in a gap of one or two frames
     matrices: np.ndarray  # float64 [n, 2, 3], from the picture to the crop
     outlines: np.ndarray  # float32 [n, N, 2] of the face in pixels of the crop
-    eyes: np.ndarray  # float64 [2, 2]: where they lie in the crop, in the median
-    visible: np.ndarray  # float32 [n] in 0..1: how surely the mouth is seen
+    eyes: np.ndarray  # float64 [2, 2]: their median position in the crop
+    visible: np.ndarray  # float32 [n] in 0..1: confidence that the mouth is visible
     unusual: np.ndarray  # float32 [n]: `unusualness` of the mouth in the crop
 
     def at(self, frame: int) -> int | None:
-        """The row of a frame of the video, None where it does not show the face."""
+        """The row of a frame of the video, None if it does not show the face."""
         row = frame - self.first
         return row if 0 <= row < self.there.size and self.there[row] else None
 
 
 class Cast:
-    """Whose first and last appearance a frame lies between: few of all, in a film of many shots."""
+    """Index of portraits by frame: a frame lies between the first and last appearance of only a few people."""
 
     def __init__(self, faces: Sequence[Portrait]) -> None:
         spans = [(face.first, face.first + face.found.size) for face in faces]
@@ -59,18 +59,18 @@ class Cast:
         ]
 
     def at(self, frame: int) -> tuple[int, ...]:
-        """Their numbers, rising."""
+        """Numbers of the portraits at a frame, rising."""
         place = bisect_right(self._changes, frame) - 1
         return self._people[place] if place >= 0 else ()
 
 
 def called(which: Which) -> str:
-    """As people say it."""
+    """Name of the choice, for messages."""
     return {1: "left", -1: "right"}.get(which, f"number {which}") if isinstance(which, int) else which
 
 
 def chosen(seen: Sightings, which: Which) -> list[Person]:
-    """The people to redraw, in the order of their coming; in every shot anew."""
+    """The people to redraw, in order of appearance; chosen again in every shot."""
     people: list[Person] = []
     for _, shot in groupby(seen.people, key=lambda person: bisect_right(seen.cuts, person.frames[0])):
         people += _chosen_of_shot(list(shot), which)
@@ -87,22 +87,22 @@ def _chosen_of_shot(people: Sequence[Person], which: Which) -> list[Person]:
 
 
 def _largest(people: Sequence[Person]) -> list[Person]:
-    """Those never seen beside each other whose faces, all frames together, are largest (weighted interval scheduling).
+    """The people of largest total face area who are never in the same frame (weighted interval scheduling).
 
-    Together, as a speaker who was lost for a while is several people here, and a listener who never was is one.
+    Total over all frames: a speaker who was lost for a while is several people here, a listener who never was is one.
     """
     by_end = sorted(people, key=lambda person: person.frames[-1])
     ends = [person.frames[-1] for person in by_end]
     best: list[tuple[float, list[Person]]] = [(0.0, [])]  # of the first n of them
     for person in by_end:
-        area, taken = best[bisect_left(ends, person.frames[0])]  # of those who had gone when this one came
+        area, taken = best[bisect_left(ends, person.frames[0])]  # of the people who had left before this one appeared
         area += sum(box_area(face.box) for face in person.faces)
         best.append((area, [*taken, person]) if area > best[-1][0] else best[-1])
     return best[-1][1]
 
 
 def _place(person: Person, people: Sequence[Person], *, from_right: bool) -> int:
-    """Place in the row of the faces that a frame shows, counted from 1: the usual one where the row is longest."""
+    """Position among the faces of a frame, counted from 1: the most frequent one in the frames with most faces."""
     others = [dict(zip(p.frames, p.faces, strict=True)) for p in people if p is not person]
     places = []
     for frame, face in zip(person.frames, person.faces, strict=True):
@@ -142,9 +142,9 @@ def portrait(
 
 
 def unusualness(mouths: np.ndarray) -> np.ndarray:
-    """How far each mouth [n, 20, 2] is from the median one, float32 [n] in its pixels; without end where it is NaN.
+    """Distance of each mouth [n, 20, 2] from the median one, float32 [n] in its pixels; infinite if it is NaN.
 
-    A reference lends a drawn mouth some of its own shape (paper, limitations), so the usual one does least harm.
+    A drawn mouth takes over some of its reference's shape (paper, limitations), so a usual mouth is the best reference.
     """
     unusual = np.full(len(mouths), np.inf, np.float32)
     seen = np.isfinite(mouths).all(axis=(1, 2))
@@ -155,7 +155,7 @@ def unusualness(mouths: np.ndarray) -> np.ndarray:
 
 
 def _moves(faces: Sequence[Face], rows: np.ndarray, count: int) -> np.ndarray:
-    """float64 [count, 2]: `Face.moved` of the faces in some rows, NaN where it is unknown or from before a gap."""
+    """float64 [count, 2]: `Face.moved` of the faces in some rows, NaN if unknown or from before a gap."""
     moves = np.full((count, 2), np.nan)
     for face, row, before in zip(faces[1:], rows[1:], rows[:-1], strict=True):
         if face.moved is not None and row == before + 1:
@@ -164,7 +164,7 @@ def _moves(faces: Sequence[Face], rows: np.ndarray, count: int) -> np.ndarray:
 
 
 def _there(found: np.ndarray) -> np.ndarray:
-    """bool [n]: `found`, and gaps in it that are too short to be more than a face missed."""
+    """bool [n]: `found`, with short gaps (missed detections) filled."""
     there = found.copy()
     rows = np.flatnonzero(found)
     for before, after in pairwise(rows):
@@ -174,19 +174,19 @@ def _there(found: np.ndarray) -> np.ndarray:
 
 
 def _between(values: np.ndarray, rows: np.ndarray, times_s: np.ndarray) -> np.ndarray:
-    """float32 [n, D] of all times, on straight lines between the values [N, D] of some rows."""
+    """float32 [n, D] at all times, linearly interpolated between the values [N, D] of some rows."""
     return np.stack([np.interp(times_s, times_s[rows], column) for column in values.T], axis=1).astype(np.float32)
 
 
 def _outlines(faces: Sequence[Face], times_s: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-    """float64 [N, 72] in pixels of the crop, of as many faces, times and matrices."""
+    """float64 [N, 72] in pixels of the crop, one row per face, time and matrix."""
     ovals = [_ellipse(face.eyes) if face.oval is None else face.oval for face in faces]
     in_crop = [transform_points(matrix, oval).ravel() for matrix, oval in zip(matrices, ovals, strict=True)]
     return smooth(np.array(in_crop), times_s, _OUTLINE_SIGMA_S, follow_trend=False)
 
 
 def _ellipse(eyes: np.ndarray) -> np.ndarray:
-    """A face's outline [36, 2] by its eyes [2, 2]."""
+    """A face's outline [36, 2] from its eyes [2, 2]."""
     across = eyes[1] - eyes[0]
     down = np.array([-across[1], across[0]])
     angle = 2 * np.pi * np.arange(_POINTS)[:, None] / _POINTS

@@ -1,14 +1,14 @@
-"""Which part of a redrawn crop goes into the picture: the face's, softly, and nothing that was not redrawn."""
+"""Which part of a redrawn crop is pasted: the face, with a soft edge, within the redrawn region."""
 
 import cv2
 import numpy as np
 
 from avcat.face.mask import redrawn_rows_and_columns
 
-# In sides of the crop: how far inside the face's outline the edge lies, so that jaws keep the sharp one of the source;
-# and how far below the chin, which the sound may lower, or which is to be painted over where it is higher.
+# In sides of the crop: how far inside the face's outline the edge lies, so that jaws keep the source's sharp edge; and
+# how far below the chin, since the new chin may be lower, or the old one must be covered if the new one is higher.
 _NARROWER, _LOWER = 0.02, 0.05
-_CHIN = 8  # how much more the chin is lowered than the jaw beside it, where a neck begins that is to stay
+_CHIN = 8  # how much more the chin is lowered than the jaw beside it, where the unchanged neck begins
 _SOFT = 0.025  # sigma of its edge
 _SUBPIXEL_BITS = 4
 
@@ -30,8 +30,8 @@ def soft_redraw_mask(size: int, feather: float = 1 / 24) -> np.ndarray:
 def face_mask(outline: np.ndarray, size: int) -> np.ndarray:
     """1 on a face, 0 away from it, float32 [size, size], soft between; from its outline [N, 2] in pixels of the crop.
 
-    A little narrower than the face, and longer below, where chins move. Times `soft_redraw_mask` it says how much of a
-    redrawn crop to paste: hair, collar and background beside the face stay those of the picture.
+    A little narrower than the face, and longer below, where chins move. Multiplied by `soft_redraw_mask` it is the
+    alpha of a redrawn crop: hair, collar and background beside the face stay those of the picture.
     """
     middle, top, bottom = outline[:, 0].mean(), outline[:, 1].min(), outline[:, 1].max()
     down = ((outline[:, 1] - top) / max(bottom - top, 1)) ** _CHIN

@@ -1,4 +1,4 @@
-"""A sound as a network hears it, streamed: mel windows at rising times, in memory that the length does not raise."""
+"""A network's audio input, streamed: mel windows at rising times; memory does not grow with the length."""
 
 from collections.abc import Iterator
 from math import log10
@@ -12,10 +12,10 @@ from avcat.media.mel import COLUMNS_PER_FRAME, WINDOW_COLUMNS, cut, frame_count,
 
 
 class Speech:
-    """The first audio stream of a file. It is read twice: once for its length and level, then as windows are wanted."""
+    """The first audio stream of a file. It is read twice: for its length and level, then as windows are requested."""
 
     def __init__(self, path: str | Path, config: MelConfig) -> None:
-        """Raises InputError where the file is missing, empty, holds no sound or breaks off."""
+        """Raises InputError if the file is missing, empty, holds no sound or is truncated."""
         self._path, self._config = path, config
         power = 0.0
         self.samples = 0  # at `config.sample_rate`
@@ -32,19 +32,19 @@ class Speech:
 
     @property
     def loudness_db(self) -> float:
-        """Root mean square of the whole in dB of full scale; minus infinity for silence."""
+        """Root mean square of the whole sound in dB of full scale; minus infinity for silence."""
         return 20 * log10(self._rms) if self._rms else -np.inf
 
     def rewind(self) -> None:
-        """Makes earlier times askable again."""
+        """Allows earlier times to be requested again."""
         columns = frame_count(self.samples, self._config) * COLUMNS_PER_FRAME
         blocks = mono_blocks(self._path, self._config.sample_rate)
         self._chunks: Iterator[np.ndarray] = mel_chunks(blocks, gain(self._rms, self._config), columns, self._config)
         self._held = np.zeros((self._config.bands, 0), np.float32)
-        self._first, self._ended = 0, False  # the column that `_held` begins with
+        self._first, self._ended = 0, False  # first column of `_held`
 
     def windows(self, times_s: np.ndarray) -> np.ndarray:
-        """float32 [N, bands, 20] for frames shown from `times_s` float [N] on; from call to call times only rise.
+        """float32 [N, bands, 20] for frames shown from `times_s` float [N] on; times must rise from call to call.
 
         Equal to `mel_window_at` of the whole spectrogram: silence (0) outside the sound.
         """
@@ -53,7 +53,7 @@ class Speech:
         return cut(self._held, starts - self._first)
 
     def _hold(self, first: int, stop: int) -> None:
-        """Reads on to column `stop`, and forgets what lies before `first`."""
+        """Reads up to column `stop`, and drops columns before `first`."""
         assert first >= self._first or self._first == 0, "times only rise; rewind first"
         while not self._ended and self._first + self._held.shape[1] < stop:
             chunk = next(self._chunks, None)

@@ -1,8 +1,8 @@
 """How far a head moved from frame to frame, by its texture.
 
-Landmarks shake where a head stands still, and what is pasted by them shakes with them; smoothed away, they lag where it
-moves. What a picture shows of brows, eyes and nose tells a small movement more finely (by phase correlation), but only
-from frame to frame: sums of it drift. So alignment takes the quick from the texture and the slow from the landmarks.
+Landmarks jitter when a head stands still, and what is pasted by them jitters too; smoothed, they lag when it moves.
+The texture of brows, eyes and nose measures small movements more precisely (by phase correlation), but only from frame
+to frame: sums of them drift. So alignment takes fast movement from the texture and slow movement from the landmarks.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,12 +18,12 @@ from avcat.face.landmarks import Face, FaceDetector, with_pictures
 from avcat.face.track import box_iou
 
 _WIDE, _HIGH = 128, 72  # pixels of a patch
-_ACROSS = 1.9  # distances of the eyes that it is wide
-_EYES = 0.45  # of its height: where the eyes lie
-_SAME_SIZE = 0.1  # a face that grew or shrank by less is seen at the scale of before
-_SURE = 0.1  # of the correlation's peak: less is no likeness
-_MOST = 0.15  # distances of the eyes: by so much landmarks are not off
-_SAME_FACE = 0.3  # of boxes' intersection over union
+_ACROSS = 1.9  # width of a patch in distances of the eyes
+_EYES = 0.45  # of its height: position of the eyes
+_SAME_SIZE = 0.1  # a face that grew or shrank by less is sampled at the previous scale
+_SURE = 0.1  # of the correlation's peak: less is no match
+_MOST = 0.15  # distances of the eyes: the error of landmarks is less
+_SAME_FACE = 0.3  # intersection over union of the boxes
 _WINDOW = cv2.createHanningWindow((_WIDE, _HIGH), cv2.CV_32F)
 
 
@@ -37,14 +37,14 @@ class _Patch(NamedTuple):
 
 
 class Following:
-    """A face detector that keeps, with each face that another one finds, how far it moved since the frame before."""
+    """Wraps a face detector: adds to each face how far it moved since the previous frame."""
 
     def __init__(self, detector: FaceDetector) -> None:
         self._detector = detector
         self._before: list[_Patch] = []
 
     def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
-        """The faces in each picture of one clip, with `moved` where the picture before shows them, too."""
+        """The faces in each picture of one clip, with `moved` if the previous picture shows them, too."""
         self._before = []
         found = with_pictures(self._detector, images)
         return side_by_side(self._with_moves, found, workers=1)  # so in order, while the next faces are being found
@@ -57,7 +57,7 @@ class Following:
 
 
 def _moved(image: np.ndarray, face: Face, before: Sequence[_Patch]) -> tuple[np.ndarray | None, _Patch]:
-    """How far the face moved (`Face.moved`), None where nobody knows; and how it looks now."""
+    """How far the face moved (`Face.moved`), None if unknown; and its current patch."""
     distance = max(float(np.linalg.norm(face.eyes[1] - face.eyes[0])), 1.0)
     last = max(before, key=lambda patch: box_iou(patch.box, face.box), default=None)
     if last is None or box_iou(last.box, face.box) < _SAME_FACE or abs(distance / last.distance - 1) > _SAME_SIZE:

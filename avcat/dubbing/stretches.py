@@ -1,4 +1,4 @@
-"""The stretches of a clip that show its largest face: crops at 25 a second and the mels beside them."""
+"""The stretches of a clip that show its largest face: crops at 25 per second and their mels."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ from avcat.media.shots import CutFinder
 from avcat.media.video import decode_at, probe
 
 Progress = Callable[[str, int, int], None]
-_MAX_GAP = 5  # frames without the face, over which the crop goes on
+_MAX_GAP = 5  # frames without the face that are bridged
 
 
 def stretches(
@@ -32,7 +32,7 @@ def stretches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Crops uint8 [T, S, S, 3], S being `image_size`, and mels float32 [80, 4 T], of the first `max_frames` at most.
 
-    Raises InputError where picture or sound cannot be read.
+    Raises InputError if picture or sound cannot be read.
     """
     end_s = max_frames / FPS
     mel = mel_spectrogram(load_audio(path, inputs.mel.sample_rate, end_s=end_s), inputs.mel)
@@ -59,7 +59,7 @@ def stretches(
 
 
 def without_long_gaps(found: np.ndarray) -> Iterator[tuple[int, int]]:
-    """(start, stop) of the stretches in which no more than a few frames in a row are without the face, bool [T]."""
+    """(start, stop) of the stretches with at most a few frames in a row without the face; `found` bool [T]."""
     rows = np.flatnonzero(found)
     breaks = np.flatnonzero(np.diff(rows) > _MAX_GAP + 1)
     for part in np.split(rows, breaks + 1):

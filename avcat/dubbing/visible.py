@@ -1,8 +1,8 @@
-"""Whether a mouth can be seen at all: where it is turned away, or something is before it, the source is to stay.
+"""Whether a mouth is visible: if it is turned away, or something covers it, the source is kept.
 
-Three signs. In profile the mouth lies at the edge of the face. A hand is found by MediaPipe's model of hands. What else
-covers a mouth changes the look of the lower face and not of the upper one, as light or a turn would. A wrong fade is
-worse than a missed one, so each sign has to be strong, and to last.
+Three criteria. In profile the mouth lies at the edge of the face. A hand is found by MediaPipe's hand model. Any other
+cover changes the look of the lower face and not of the upper one; light or a turn would change both. A wrong fade is
+worse than a missed one, so each criterion must be strong, and must last.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,36 +17,36 @@ from avcat.face.align import smooth, warp
 from avcat.face.hands import HandFinder
 from avcat.face.landmarks import Face, FaceDetector, with_pictures
 
-SIDE = 16  # cells of a look
-_CELL = 0.12  # sides of a cell, in sizes of the face (about the distance of the eyes)
+SIDE = 16  # cells per side of a look
+_CELL = 0.12  # side of a cell, in sizes of the face (about the distance of the eyes)
 _ABOVE = 0.3  # how far above the eyes a look begins
 _UPPER, _LOWER = (
     slice(0, 7),
     (slice(8, 15), slice(4, 12)),
 )  # brows to nose; mouth, chin and beside
-_FOREIGN, _SPREADS = 10.0, 3.0  # units of CIELAB, and times what is usual there: a cell that differs by more is foreign
-_LIGHTNESS = 0.8  # of a difference in lightness counts: shadows are no things
+_FOREIGN, _SPREADS = 10.0, 3.0  # CIELAB units, and multiples of the usual spread: a cell beyond is foreign
+_LIGHTNESS = 0.8  # weight of differences in lightness: shadows are not objects
 _COVERED = (0.30, 0.45)  # shares of foreign cells in the lower face, beyond those of the upper one: seen, hidden
 _HAND = (0.15, 0.40)  # shares of the mouth behind a hand: seen, hidden
-_HAND_EVERY = 5  # frames, in which hands are looked for; in each one while a hand is near a face
-_GROWN = 1.4  # times its size: the mouth that a hand may hide; fingers are thicker than the line of their joints
+_HAND_EVERY = 5  # frames between searches for hands; every frame while a hand is near a face
+_GROWN = 1.4  # factor on the mouth that a hand may hide: fingers are thicker than the line of their joints
 _NEAR = 1.0  # sizes of a face: a hand nearer than this to its mouth
-_PROFILE = (0.06, 0.12)  # the narrower side of the face beside the mouth over the wider one: hidden, seen
-_UNUSUAL = 0.4  # of all frames: where more look foreign, nobody knows which are the usual ones
-_FEW = 50  # fewer frames tell no usual look
+_PROFILE = (0.06, 0.12)  # narrower over wider side of the face beside the mouth: hidden, seen
+_UNUSUAL = 0.4  # of all frames: if more look foreign, the usual look is undefined
+_FEW = 50  # with fewer frames there is no usual look
 _AT_ONCE = 1024  # frames whose looks are compared at once
-_BRIEF_S, _EARLY_S, _SIGMA_S = 0.1, 0.08, 0.06  # shorter doubts are none; how soon before a doubt the fade begins
+_BRIEF_S, _EARLY_S, _SIGMA_S = 0.1, 0.08, 0.06  # shortest dip; lead of the fade; its smoothing
 
 
 class Looking:
-    """A face detector that keeps, with each face that another one finds, how it looked and the hand before it."""
+    """Wraps a face detector: adds to each face its look and the share of its mouth behind a hand."""
 
     def __init__(self, detector: FaceDetector, hands: HandFinder) -> None:
         self._detector, self._hands = detector, hands
-        self._wait = 0  # frames before hands are looked for again
+        self._wait = 0  # frames until hands are looked for again
 
     def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
-        """The faces in each picture of one clip, with `look` and, where hands were looked for, `hand`."""
+        """The faces in each picture of one clip, with `look` and, if hands were looked for, `hand`."""
         self._hands.forget()
         self._wait = 0
         found = with_pictures(self._detector, images)
@@ -84,7 +84,7 @@ def look(image: np.ndarray, face: Face) -> np.ndarray:
     across = (face.eyes[1] - face.eyes[0]).astype(np.float64)
     distance = max(float(np.linalg.norm(across)), 1.0)
     to_mouth = float(np.linalg.norm(face.mouth.mean(axis=0) - face.eyes.mean(axis=0)))
-    size = max(distance, to_mouth) if np.isfinite(to_mouth) else distance  # a turn shrinks the one, a nod the other
+    size = max(distance, to_mouth) if np.isfinite(to_mouth) else distance  # a turn shrinks the first, a nod the second
     c, s = across / distance / (_CELL * size)
     linear = np.array([[c, s], [-s, c]])
     middle = np.array([SIDE / 2 - 0.5, _ABOVE / _CELL - 0.5])
@@ -93,9 +93,9 @@ def look(image: np.ndarray, face: Face) -> np.ndarray:
 
 
 def visibility(faces: Sequence[Face], times_s: np.ndarray) -> np.ndarray:
-    """How surely the mouth is seen in each of one person's faces, float32 [N] in 0..1, smooth over `times_s` [N].
+    """Confidence that the mouth is visible in each face of one person, float32 [N] in 0..1, smooth over `times_s` [N].
 
-    1 for faces that say too little: without outline, look, or enough others to compare with.
+    1 for faces without enough data: no outline, no look, or too few others to compare with.
     """
     signs = [
         _ramp(frontalness(faces), *_PROFILE),
@@ -110,14 +110,14 @@ def visibility(faces: Sequence[Face], times_s: np.ndarray) -> np.ndarray:
 
 
 def _hands(faces: Sequence[Face], times_s: np.ndarray) -> np.ndarray:
-    """`Face.hand` float64 [N], between the frames that were looked at on a straight line; 0 where none was."""
+    """`Face.hand` float64 [N], linearly interpolated between the frames searched for hands; 0 if none was."""
     hand = np.array([face.hand for face in faces])
     looked = np.isfinite(hand)
     return np.interp(times_s, times_s[looked], hand[looked]) if looked.any() else np.zeros(len(faces))
 
 
 def frontalness(faces: Sequence[Face]) -> np.ndarray:
-    """The narrower side of each face beside the mouth's middle over the wider one, float64 [N] in 0..1; 1: unknown."""
+    """Narrower over wider side of each face beside the mouth's middle, float64 [N] in 0..1; 1: unknown."""
     return np.array([_sides(face) for face in faces])
 
 
@@ -132,15 +132,15 @@ def _sides(face: Face) -> float:
 
 
 def foreignness(faces: Sequence[Face]) -> np.ndarray:
-    """The share of each lower face, float64 [N] in 0..1, that looks unlike what the person's usually does.
+    """The share of each lower face, float64 [N] in 0..1, that looks different from the person's usual lower face.
 
-    Beyond what the upper face does too, and 0 for all where there is no usual look.
+    The share of the upper face is subtracted; 0 for all if there is no usual look.
     """
     if len(faces) < _FEW or any(face.look is None for face in faces):
         return np.zeros(len(faces))
     looks = np.stack([face.look for face in faces if face.look is not None])
     usual = np.median(looks, axis=0).astype(np.float32)
-    # in parts, as distances to nine places take many times the memory of the looks
+    # in parts: distances at nine positions take many times the memory of the looks
     off = np.concatenate([_off(looks[n : n + _AT_ONCE], usual) for n in range(0, len(looks), _AT_ONCE)])
     foreign = off > np.maximum(_FOREIGN, _SPREADS * np.median(off, axis=0))
     lower = foreign[(slice(None), *_LOWER)].mean(axis=(1, 2))
@@ -150,7 +150,7 @@ def foreignness(faces: Sequence[Face]) -> np.ndarray:
 
 
 def _off(looks: np.ndarray, usual: np.ndarray) -> np.ndarray:
-    """float32 [N, 16, 16]: how unlike `usual` each cell of some looks is, where that fits best within a cell."""
+    """float32 [N, 16, 16]: distance of each cell of some looks from `usual`, at the best shift within a cell."""
     looks = looks.astype(np.float32)
     light = np.median(looks[:, _UPPER, :, 0] - usual[_UPPER, :, 0], axis=(1, 2))
     looks[..., 0] -= light[:, None, None]
@@ -169,7 +169,7 @@ def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _frames(times_s: np.ndarray, seconds: float) -> int:
-    """About how many frames a time is."""
+    """A duration in frames, approximately."""
     return max(1, round(seconds / float(np.median(np.diff(times_s))))) if len(times_s) > 1 else 1
 
 

@@ -1,14 +1,14 @@
-"""An invisible mark in redrawn mouths: put in frame by frame, found again in a whole clip.
+"""An invisible watermark in redrawn mouths: embedded frame by frame, detected over a whole clip.
 
-The lower face is a grid of cells, which moves with the eyes, so that cropping and rescaling leave it where it is. Every
+The lower face is a grid of cells that moves with the eyes, so that cropping and rescaling do not shift it. Every
 `CHIP_S` seconds each cell becomes a little brighter or darker, by signs drawn once and repeated after `CHIPS` of them.
-What stays of a face cancels, as a sign is as often plus as minus; what remains is summed over all cells and the whole
-clip, at every moment at which the signs may begin.
+The constant part of a face cancels, since each sign is as often plus as minus; the rest is summed over all cells and
+the whole clip, for every moment at which the signs may begin.
 
-How sure that is needs no statistics of faces. Were the signs drawn anew, the sum for a clip without a mark would be one
-of many numbers with random signs, and no such sum exceeds z of its deviations more often than 3.18 times as often as a
-normal variable does (Bentkus and Dzindzalieta, A tight Gaussian bound for weighted sums of Rademacher random variables,
-Bernoulli 21(2), 2015). That, times the number of sums looked at, is the chance of a false alarm.
+The confidence needs no statistics of faces. Over random draws of the signs, the sum for a clip without a mark is a sum
+of numbers with random signs. Such a sum exceeds z of its standard deviations at most 3.18 times as often as a normal
+variable does (Bentkus and Dzindzalieta, A tight Gaussian bound for weighted sums of Rademacher random variables,
+Bernoulli 21(2), 2015). That, times the number of sums tested, bounds the chance of a false alarm.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,19 +33,17 @@ from avcat.media.shots import CutFinder
 from avcat.media.video import decode, probe
 from avcat.seeding import rng_of
 
-Progress = Callable[[str, int, int], None]  # what is done, how much of it, of how much
-CHIP_S = (
-    0.08  # two frames: shorter ones are lost between the pictures that H.264 predicts, longer ones look like motion
-)
+Progress = Callable[[str, int, int], None]  # name of the step, items done, items in all
+CHIP_S = 0.08  # two frames: shorter ones are lost to H.264's prediction between pictures, longer ones look like motion
 CHIPS = 32
 ROWS, COLUMNS = 5, 8
-FALSE_ALARM = 1e-6  # a clip with a smaller chance of one counts as marked
+FALSE_ALARM = 1e-6  # a clip with a smaller chance of a false alarm counts as marked
 
-_CELL = 0.22  # sides of a cell in distances of the eyes
+_CELL = 0.22  # side of a cell in distances of the eyes
 _LEFT, _ABOVE = 0.38, 0.82  # where the grid begins: beside the left eye, and how far below it
 _RMS, _MOST = 1.9, 4.0  # levels of 255: over the redrawn region, which is 42.5 dB, and of a single cell
 _SIDE = COLUMNS * _CELL
-_ALIGN = AlignConfig(  # to a square whose upper part is the grid; steadier than dubbing's, for a cell is large
+_ALIGN = AlignConfig(  # to a square whose upper part is the grid; smoother than dubbing's, since cells are large
     left_eye=(_LEFT / _SIDE, -_ABOVE / _SIDE),
     right_eye=((_LEFT + 1) / _SIDE, -_ABOVE / _SIDE),
     position_sigma_s=0.08,
@@ -53,13 +51,13 @@ _ALIGN = AlignConfig(  # to a square whose upper part is the grid; steadier than
 )
 _SIGNS = rng_of("watermark", 1).choice(np.array([-1.0, 1.0], np.float32), (CHIPS, ROWS, COLUMNS))
 
-_STEPS = 2  # a chip: how finely the moment at which the signs begin is searched
+_STEPS = 2  # per chip: resolution of the search for the moment at which the signs begin
 _SAMPLE_S = CHIP_S / _STEPS
-_FINE = 4  # pixels a side of a cell, so that those where a lip moves count for less
-_STILL_S = 0.2  # sigma of the mean that is taken off: slower changes are the face's own
-_QUIET = 1.0  # levels: noise below this is as good as none
-_OUTLIER = 1.5  # deviations: what is more counts for little more
-_WINDOW_S, _LEAST_S = 10.0, 1.0  # that are judged on their own, and that are worth it
+_FINE = 4  # pixels per side of a cell, so that pixels of a moving lip get less weight
+_STILL_S = 0.2  # sigma of the mean that is subtracted: slower changes are the face's own
+_QUIET = 1.0  # levels: noise below this counts as none
+_OUTLIER = 1.5  # deviations: values beyond this are compressed
+_WINDOW_S, _LEAST_S = 10.0, 1.0  # length of windows judged separately; shortest window that is judged
 _NOTHING = 1e-9
 _RADEMACHER = 3.18  # of Bentkus and Dzindzalieta
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
@@ -67,11 +65,11 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found in a clip."""
+    """Result of the search in a clip."""
 
-    false_alarm: float  # the chance, at most, that a clip without a mark looks as marked as this one
-    faces: int  # that were looked at
-    at_s: tuple[float, float]  # what shows the mark best: from when to when
+    false_alarm: float  # upper bound on the chance that a clip without a mark scores as high
+    faces: int  # number of faces examined
+    at_s: tuple[float, float]  # (start, end) of the stretch with the strongest mark
 
     @property
     def marked(self) -> bool:
@@ -80,10 +78,10 @@ class Verdict:
 
 
 def mark(crop: np.ndarray, alpha: np.ndarray, time_s: float, eyes: np.ndarray) -> np.ndarray:
-    """A crop with the mark of the moment `time_s` of the clip: uint8 [S, S, 3], as is `crop`.
+    """A crop with the mark for the time `time_s` of the clip: uint8 [S, S, 3], like `crop`.
 
-    alpha: float32 [S, S] in 0..1, how much of the crop will be pasted; what the mark changes is set by it, so that the
-    mark, where pasted, is 42 dB below full scale over the redrawn region. eyes: [2, 2], where they lie in the crop.
+    alpha: float32 [S, S] in 0..1, how much of the crop will be pasted. It scales the mark, so that the pasted mark is
+    42 dB below full scale over the redrawn region. eyes: [2, 2], their position in the crop.
     """
     size = len(crop)
     pattern = _pattern(time_s, eyes, size)
@@ -93,16 +91,16 @@ def mark(crop: np.ndarray, alpha: np.ndarray, time_s: float, eyes: np.ndarray) -
 
 
 def _pattern(time_s: float, eyes: np.ndarray, size: int) -> np.ndarray:
-    """float32 [size, size], about -1..1: the signs of a moment, smooth from cell to cell, 0 outside the grid."""
+    """float32 [size, size], about -1..1: the signs at a time, smooth from cell to cell, 0 outside the grid."""
     chip = int((time_s + _SAMPLE_S / 4) / CHIP_S) % CHIPS  # a frame may come a tick early
     to_cells = alignment(eyes[None], np.zeros(1), _ALIGN, COLUMNS)[0]
     return cv2.warpAffine(_SIGNS[chip], to_cells, (size, size), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
 
 
 def verify(path: str | Path, detector: FaceDetector, progress: Progress = lambda *_: None) -> Verdict:
-    """Looks for the mark in all faces of a video, in memory that the length hardly raises.
+    """Looks for the mark in all faces of a video; memory hardly grows with the length.
 
-    Raises InputError where the file cannot be read, or shows no face for long enough.
+    Raises InputError if the file cannot be read, or shows no face for long enough.
     """
     info = probe(path)
     expected = round(info.duration_s * info.fps)
@@ -162,13 +160,13 @@ def _windows(times_s: np.ndarray) -> list[np.ndarray]:
 
 
 def _folded(cells: np.ndarray, times_s: np.ndarray) -> np.ndarray:
-    """What each cell did in each chip: float64 [_STEPS, CHIPS, cells], for each moment within a chip to begin at.
+    """Brightness change of each cell in each chip: float64 [_STEPS, CHIPS, cells], per start within a chip.
 
-    cells: float32 [T, ROWS * _FINE, COLUMNS * _FINE] brightness. Nothing here knows the signs.
+    cells: float32 [T, ROWS * _FINE, COLUMNS * _FINE] brightness. The signs are not used here.
     """
     first, last = (int(np.ceil(times_s[0] / _SAMPLE_S)), int(np.floor(times_s[-1] / _SAMPLE_S)))
     moving = _even(_per_cell(_sampled(cells, times_s, np.arange(first, last + 1) * _SAMPLE_S)))
-    together = moving.T @ moving / len(moving)  # how cells move alike, as signs do not
+    together = moving.T @ moving / len(moving)  # correlation between cells, which the signs do not have
     clean = _even(moving @ np.linalg.inv(together + np.eye(len(together))))
     held = uniform_filter1d(clean, _STEPS, axis=0, mode="constant", origin=-(_STEPS // 2))
     held = np.tanh(held / (_OUTLIER * max(float(held.std()), _NOTHING)))
@@ -179,12 +177,12 @@ def _folded(cells: np.ndarray, times_s: np.ndarray) -> np.ndarray:
 
 
 def _even(cells: np.ndarray) -> np.ndarray:
-    """Every cell with a deviation of 1, or 0 where nothing moves."""
+    """Every cell scaled to a standard deviation of 1, or 0 if it does not change."""
     return np.asarray(cells / np.maximum(cells.std(axis=0), _NOTHING))
 
 
 def _sampled(values: np.ndarray, times_s: np.ndarray, wanted_s: np.ndarray) -> np.ndarray:
-    """Values [T, ...] at other times, along straight lines."""
+    """Values [T, ...] at other times, linearly interpolated."""
     after = np.clip(np.searchsorted(times_s, wanted_s), 1, len(times_s) - 1)
     share = (wanted_s - times_s[after - 1]) / (times_s[after] - times_s[after - 1])
     share = np.clip(share, 0, 1).reshape(-1, *[1] * (values.ndim - 1))
@@ -192,7 +190,7 @@ def _sampled(values: np.ndarray, times_s: np.ndarray, wanted_s: np.ndarray) -> n
 
 
 def _per_cell(values: np.ndarray) -> np.ndarray:
-    """float64 [T, cells]: fast changes of brightness, the pixels of a cell weighted by how quiet they are."""
+    """float64 [T, cells]: fast changes of brightness; noisier pixels of a cell have less weight."""
     fast = values - gaussian_filter1d(values, _STILL_S / _SAMPLE_S, axis=0, mode="nearest")
     noise = 1.5 * np.median(np.abs(fast), axis=0) + _QUIET
     fast = _OUTLIER * noise * np.tanh(fast / (_OUTLIER * noise))
@@ -205,7 +203,7 @@ def _per_cell(values: np.ndarray) -> np.ndarray:
 
 
 def _highest(folded: np.ndarray) -> float:
-    """The largest sum with the signs, in standard deviations, of all moments at which they may begin."""
+    """The largest sum with the signs, in standard deviations, over all moments at which they may begin."""
     deviation = np.sqrt(np.square(folded).sum(axis=(1, 2)))
     signs = _SIGNS.reshape(CHIPS, -1)
     sums = [[(part * np.roll(signs, shift, axis=0)).sum() for shift in range(CHIPS)] for part in folded]

@@ -1,1 +1,1 @@
-"""Faces: found (`landmarks`), followed (`track`), cut out steadily (`align`), masked (`mask`), put back (`paste`)."""
+"""Faces: detection (`landmarks`), tracking (`track`), alignment (`align`), masks (`mask`), compositing (`paste`)."""

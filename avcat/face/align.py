@@ -11,12 +11,12 @@ from avcat.config import AlignConfig
 from avcat.face.landmarks import LEFT_CORNER, RIGHT_CORNER
 
 DRIFT_SIGMA_S = 0.05  # decision 0009
-_REACH = 4.0  # sigmas; what lies further off weighs less than 0.04 %
-_NO_SPREAD = 1e-9  # square seconds; one frame, or several at one time, have no trend
+_REACH = 4.0  # sigmas; the weight beyond is less than 0.04 %
+_NO_SPREAD = 1e-9  # square seconds; one frame, or several at the same time, have no trend
 
 
 def eye_targets(config: AlignConfig, size: int) -> np.ndarray:
-    """float64 [2, 2]: the pixels of a crop of side `size` that the left and right eye come to lie on."""
+    """float64 [2, 2]: target pixels of the left and right eye in a crop of side `size`."""
     return np.array([config.left_eye, config.right_eye], np.float64) * size - 0.5
 
 
@@ -31,24 +31,24 @@ def alignment(
 ) -> np.ndarray:
     """float64 [T, 2, 3]: for each frame the similarity to a crop of side `size`, from points in source pixels.
 
-    Where those are not square, `pixel_aspect` (width over height) widens the picture first, so that faces are as they
-    are shown.
+    If those are not square, `pixel_aspect` (width over height) widens the picture first, so that faces have their
+    displayed shape.
 
-    These are eyes [T, 2, 2] and, where `mouth_height` is set, mouths [T, 20, 2], which move the whole clip alike.
-    The eyes' midpoint and angle follow the head, smoothed over `position_sigma_s`; their distance, which shrinks when a
-    head turns, is smoothed over `scale_sigma_s`, so that the crop keeps its size. Frames may be unevenly spaced, and
-    points NaN where there is no face: there a straight line from neighbour to neighbour stands for the eyes. At least
-    one frame must have a face.
+    The points are eyes [T, 2, 2] and, if `mouth_height` is set, mouths [T, 20, 2], which shift the whole clip by one
+    amount. The eyes' midpoint and angle follow the head, smoothed over `position_sigma_s`; their distance, which
+    shrinks when a head turns, is smoothed over `scale_sigma_s`, so that the crop keeps its size. Frames may be unevenly
+    spaced, and points NaN if there is no face: there the eyes are interpolated linearly. At least one frame must have a
+    face.
 
-    `moves` [T, 2], NaN where unknown, is how far the head moved in the picture since the frame before, by something
-    surer than the eyes (`avcat.dubbing.steady`). Then the eyes' midpoint follows that, and the eyes only correct its
-    drift, slower than `DRIFT_SIGMA_S`.
+    `moves` [T, 2], NaN if unknown, is how far the head moved in the picture since the previous frame, measured more
+    precisely than by the eyes (`avcat.dubbing.steady`). Then the eyes' midpoint follows `moves`, and the eyes only
+    correct its drift, slower than `DRIFT_SIGMA_S`.
     """
     to_square = np.array([pixel_aspect, 1.0])
     left, right = (_bridged(eyes, times_s) * to_square).transpose(1, 0, 2)
     middle = smooth((left + right) / 2, times_s, config.position_sigma_s, follow_trend=True)
     across = smooth(right - left, times_s, config.position_sigma_s, follow_trend=True)
-    if moves is not None:  # where they are unknown, the way goes on as the eyes do
+    if moves is not None:  # unknown moves are replaced by those of the eyes
         steps = np.where(np.isfinite(moves), moves * to_square, np.diff(middle, axis=0, prepend=middle[:1]))
         way = np.cumsum(steps, axis=0)
         middle = way + smooth((left + right) / 2 - way, times_s, DRIFT_SIGMA_S, follow_trend=True)
@@ -69,9 +69,9 @@ def alignment(
 
 
 def _height(mouths: np.ndarray, linear: np.ndarray, shift: np.ndarray) -> float:
-    """The row of the crop that the mouth's corners lie on, in the median of the frames that show them.
+    """The row of the crop of the mouth's corners, the median over the frames that show them.
 
-    Every detector tells the corners, and they stay where they are while lips part.
+    Every detector gives the corners, and they do not move when lips part.
     """
     corners = mouths[:, [LEFT_CORNER, RIGHT_CORNER]].mean(1, dtype=np.float64)
     return float(np.nanmedian(np.einsum("tj,tj->t", linear[:, 1], corners) + shift[:, 1]))
@@ -89,8 +89,8 @@ def _bridged(eyes: np.ndarray, times_s: np.ndarray) -> np.ndarray:
 def smooth(values: np.ndarray, times_s: np.ndarray, sigma_s: float, *, follow_trend: bool) -> np.ndarray:
     """Gaussian smoothing of [T, D] over uneven times.
 
-    With `follow_trend` a line is fitted under the Gaussian instead of a constant: the same in the middle of a clip, but
-    at its ends, where the Gaussian is cut, a moving head is not pulled towards where it was.
+    With `follow_trend` a line is fitted under the Gaussian instead of a constant: no difference in the middle of a
+    clip; at its ends, where the Gaussian is cut, a moving head is not pulled back towards earlier positions.
     """
     first = np.searchsorted(times_s, times_s - _REACH * sigma_s, side="left")
     last = np.searchsorted(times_s, times_s + _REACH * sigma_s, side="right")
@@ -114,9 +114,9 @@ def _fit(offset: np.ndarray, values: np.ndarray, sigma_s: float, follow_trend: b
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """The crop uint8 [size, size, 3] of uint8 [height, width, 3]; what lies outside repeats the picture's edge.
+    """The crop uint8 [size, size, 3] of uint8 [height, width, 3]; outside the picture, its edge is repeated.
 
-    Where the picture is shrunk, it is warped at about its own scale first and then averaged down, so nothing aliases.
+    If the picture is shrunk, it is warped at about its own scale first and then averaged down, to avoid aliasing.
     """
     factor = max(1, round(1 / scale_of(matrix)))
     finer = np.concatenate([factor * matrix[:, :2], factor * (matrix[:, 2:] + 0.5) - 0.5], axis=1)
@@ -126,16 +126,16 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
 
 
 def scale_of(matrix: np.ndarray) -> float:
-    """Crop pixels a source pixel."""
+    """Crop pixels per source pixel."""
     return float(np.hypot(matrix[0, 0], matrix[1, 0]))
 
 
 def invert(matrix: np.ndarray) -> np.ndarray:
     """float64 [2, 3]: from crop pixels back to source pixels."""
-    # not numpy's, whose linear algebra wakes threads that then keep a core busy with waiting
+    # not by numpy: its linear algebra starts threads that then keep a core busy with waiting
     return np.asarray(cv2.invertAffineTransform(matrix))
 
 
 def transform_points(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Points [..., 2] taken through `matrix`, in float64."""
+    """Points [..., 2] transformed by `matrix`, in float64."""
     return points @ matrix[:, :2].T + matrix[:, 2]

@@ -1,4 +1,4 @@
-"""Hands in pictures: MediaPipe's model of them, which travels in its wheel."""
+"""Hands in pictures, by MediaPipe's hand model, which is part of its wheel."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ import numpy as np
 
 from avcat.face.landmarks import without_chatter
 
-_MAX_SIDE = 640  # larger pictures are shrunk first: hands before a face are large
+_MAX_SIDE = 640  # larger pictures are shrunk first: hands in front of a face are large
 _MAX_HANDS = 4
 
 
 class HandFinder:
-    """Finds hands in the pictures of one clip after the other; CPU."""
+    """Finds hands in the pictures of clips, one clip at a time; CPU."""
 
     def __init__(self, min_score: float = 0.5) -> None:
         with without_chatter():
@@ -24,11 +24,11 @@ class HandFinder:
                 min_detection_confidence=min_score,
                 min_tracking_confidence=min_score,
             )
-            self._hands.process(np.zeros((64, 64, 3), np.uint8))  # wakes its threads, which chatter
-        self._settled = False  # and again when they have found their first hand
+            self._hands.process(np.zeros((64, 64, 3), np.uint8))  # starts its threads, which print log lines
+        self._settled = False  # they print again after the first hand
 
     def forget(self) -> None:
-        """Before another clip: hands of the last one would else be looked for in it."""
+        """To be called before another clip: else hands of the last one would be tracked into it."""
         with without_chatter():
             self._hands.reset()
             self._hands.process(np.zeros((64, 64, 3), np.uint8))

@@ -28,7 +28,7 @@ MOUTH = (
     *(78, 81, 13, 311, 308),  # 60..64, inner edge of the upper lip, left to right
     *(402, 14, 178),  # 65..67, inner edge of the lower lip, right to left
 )
-LEFT_CORNER, RIGHT_CORNER = 0, 6  # places of the outer corners in it
+LEFT_CORNER, RIGHT_CORNER = 0, 6  # indices of the outer corners in it
 
 # The outline of the face, clockwise from the middle of the forehead.
 OVAL = (
@@ -36,12 +36,12 @@ OVAL = (
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
 )
 
-_MAX_SIDE = 1280  # larger pictures are shrunk first: as steady, and several times faster
+_MAX_SIDE = 1280  # larger pictures are shrunk first: equally steady, and several times faster
 _CHATTER = re.compile(
     rb"XNNPACK delegate|absl::InitializeLog|inference_feedback_manager|landmark_projection_calculator"
 )
 
-_STDERR = threading.RLock()  # who else holds it would take our file for stderr, and leave it there
+_STDERR = threading.RLock()  # else another thread would save our file as stderr and restore it
 
 
 @dataclass(frozen=True)
@@ -51,26 +51,26 @@ class Face:
     box: np.ndarray  # float32 [4]: x0, y0, x1, y1
     score: float  # 0..1
     eyes: np.ndarray  # float32 [2, 2]: left, right
-    mouth: np.ndarray  # float32 [20, 2]; NaN where the detector does not tell them
-    oval: np.ndarray | None = None  # float32 [36, 2], the outline (`OVAL`); None where the detector tells none
-    look: np.ndarray | None = None  # uint8 [16, 16, 3], see `avcat.dubbing.visible`; None where nobody asked for it
-    moved: np.ndarray | None = None  # float64 [2], since the frame before, see `avcat.dubbing.steady`; None: unknown
-    hand: float = np.nan  # the share of the mouth that lies behind a hand, 0..1; NaN where nobody looked
+    mouth: np.ndarray  # float32 [20, 2]; NaN for points that the detector does not give
+    oval: np.ndarray | None = None  # float32 [36, 2], the outline (`OVAL`); None if the detector gives none
+    look: np.ndarray | None = None  # uint8 [16, 16, 3], see `avcat.dubbing.visible`; None if not computed
+    moved: np.ndarray | None = None  # float64 [2], since the previous frame, see `avcat.dubbing.steady`; None: unknown
+    hand: float = np.nan  # share of the mouth that lies behind a hand, 0..1; NaN if not computed
 
 
 class FaceDetector(Protocol):
     """Finds faces."""
 
     def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
-        """The faces in each picture of one clip, uint8 [height, width, 3] RGB, largest first; empty where none is.
+        """The faces in each picture of one clip, uint8 [height, width, 3] RGB, largest first; empty if there is none.
 
-        May take a few pictures ahead, and use what it saw in earlier ones. One clip at a time.
+        May read a few pictures ahead, and use results of earlier ones. One clip at a time.
         """
         ...
 
 
 def with_pictures(detector: FaceDetector, images: Iterable[np.ndarray]) -> Iterator[tuple[np.ndarray, list[Face]]]:
-    """Each picture of a clip with the faces in it, however many the detector takes ahead."""
+    """Each picture of a clip with its faces, however many pictures the detector reads ahead."""
     taken: deque[np.ndarray] = deque()
 
     def kept() -> Iterator[np.ndarray]:
@@ -82,9 +82,9 @@ def with_pictures(detector: FaceDetector, images: Iterable[np.ndarray]) -> Itera
 
 
 class MediaPipeDetector:
-    """Face Mesh of `mediapipe`, whose models travel in its wheel; CPU. Follows a face while it stays in sight.
+    """Face Mesh of `mediapipe`, with the models in its wheel; CPU. Tracks a face while it stays in sight.
 
-    It tells no score beyond its own threshold, so the score of what it finds is 1.
+    It gives no score beyond its own threshold, so the score of its faces is 1.
     """
 
     def __init__(self, max_faces: int = 1, min_score: float = 0.5) -> None:
@@ -99,7 +99,7 @@ class MediaPipeDetector:
             self._start()
 
     def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
-        """The faces in each picture of a clip. Forgets the clip before, whose faces would else leak into this one."""
+        """The faces in each picture of a clip. Resets the tracker, so faces of the last clip do not leak in."""
         with without_chatter():
             self._mesh.reset()
             self._start()
@@ -115,13 +115,13 @@ class MediaPipeDetector:
             meshes = self._mesh.process(np.ascontiguousarray(image)).multi_face_landmarks or []
         self._settled |= bool(meshes)
         size = np.array([width, height])
-        # Face Mesh counts from the corner of the picture; we count from the centre of its first pixel.
+        # Face Mesh's origin is the corner of the picture; ours is the centre of its first pixel.
         faces = [_face(np.array([(p.x, p.y) for p in mesh.landmark]) * size - 0.5) for mesh in meshes]
         return sorted(faces, key=lambda face: -box_area(face.box))
 
     def _start(self) -> None:
-        self._mesh.process(np.zeros((64, 64, 3), np.uint8))  # wakes its threads, which chatter
-        self._settled = False  # and again when they have found their first face
+        self._mesh.process(np.zeros((64, 64, 3), np.uint8))  # starts its threads, which print log lines
+        self._settled = False  # they print again after the first face
 
     def close(self) -> None:
         """Ends its threads."""
@@ -148,7 +148,7 @@ def _face(points: np.ndarray) -> Face:
 
 @contextmanager
 def without_chatter() -> Iterator[None]:
-    """Keeps MediaPipe's start-up lines, which no setting silences, off stderr; all other lines pass, late."""
+    """Removes MediaPipe's start-up lines, which no setting disables, from stderr; other lines pass, delayed."""
     sys.stderr.flush()
     with _STDERR, tempfile.TemporaryFile() as held:
         kept = os.dup(2)

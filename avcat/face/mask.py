@@ -1,4 +1,4 @@
-"""Which part of a crop is redrawn: the lower half but for a strip at the left and right edge (paper, section 4)."""
+"""Which part of a crop is redrawn: the lower half except a strip at the left and right edge (paper, section 4)."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ _STRIPS = 16  # the strip kept at each edge is 1/16 of the side: 16 of the paper
 def redrawn_rows_and_columns(size: int) -> tuple[slice, slice]:
     """Rows S/2 .. S-1 and columns S/16 .. 15 S/16 - 1 of a crop of side S.
 
-    Raises ValueError where S is not a multiple of 16.
+    Raises ValueError if S is not a multiple of 16.
     """
     if size <= 0 or size % _STRIPS:
         raise ValueError(f"the side of a crop must be a multiple of {_STRIPS}, not {size}")

@@ -1,6 +1,6 @@
-"""RetinaFace behind the protocol of `avcat.face.landmarks`: many pictures at once, on a CPU or a GPU.
+"""RetinaFace as a detector for `avcat.face.landmarks`: many pictures at once, on a CPU or a GPU.
 
-The network is put together from the parts of `retinaface-pytorch` (the extra `pipeline`), with either of two bodies:
+The network is built from the parts of `retinaface-pytorch` (the extra `pipeline`), with one of two bodies (backbones):
 ResNet-50, with that package's published weights, or MobileNet of width 0.25, with those of its parent project. They
 were trained with different input: RGB by ImageNet's mean and deviation, and BGR minus (104, 117, 123).
 """
@@ -33,7 +33,7 @@ NMS_IOU = 0.4
 
 
 class Body(NamedTuple):
-    """What goes with a body: channels of its last three stages and of the heads, and what pictures it wants."""
+    """Constants of a body: channels of its last three stages and of the heads, and its input normalisation."""
 
     channels: tuple[int, int, int]
     out_channels: int
@@ -49,10 +49,10 @@ BODIES = {
 
 
 class RetinaFaceDetector:
-    """Finds all faces of each picture by itself, in batches. It tells the corners of the mouth, not the rest of it."""
+    """Finds all faces of each picture independently, in batches. Of the mouth, it gives only the corners."""
 
     def __init__(self, config: RetinaFaceConfig, *, max_faces: int, min_score: float, device: str = "cpu") -> None:
-        """Raises InputError where the weights are missing, other than promised, or do not fit the body."""
+        """Raises InputError if the weights are missing, have another sha256, or do not fit the body."""
         self._config, self._max_faces, self._min_score, self._device = config, max_faces, min_score, device
         body = BODIES[config.body]
         network = _Network(config.body)
@@ -101,14 +101,14 @@ class RetinaFaceDetector:
             corners[kept].view(-1, 2, 2),
             decode_landm(points[kept], anchors[kept], VARIANCE).view(-1, 5, 2),
         )
-        # It counts from the corner of the picture; we count from the centre of its first pixel.
+        # Its origin is the corner of the picture; ours is the centre of its first pixel.
         places = (torch.cat((corners, points), 1).cpu().numpy() * scale - 0.5).astype(np.float32)
         faces = [_face(place, float(score)) for place, score in zip(places, scores[kept], strict=True)]
         return sorted(faces, key=lambda face: -box_area(face.box))[: self._max_faces]
 
 
 def _face(places: np.ndarray, score: float) -> Face:
-    """A Face of [7, 2]: two corners of the box, left and right eye, nose, left and right corner of the mouth."""
+    """A Face from [7, 2]: two corners of the box, left and right eye, nose, left and right corner of the mouth."""
     mouth = np.full((MOUTH_POINTS, 2), np.nan, np.float32)
     mouth[LEFT_CORNER], mouth[RIGHT_CORNER] = places[5], places[6]
     return Face(box=places[:2].ravel(), score=score, eyes=places[2:4], mouth=mouth)
@@ -116,14 +116,14 @@ def _face(places: np.ndarray, score: float) -> Face:
 
 @lru_cache(maxsize=8)
 def _anchors(height: int, width: int) -> Tensor:
-    """float32 [N, 4]: centre and size of each anchor, as fractions of the picture; made in a slow loop."""
+    """float32 [N, 4]: centre and size of each anchor, as fractions of the picture; computed in a slow loop."""
     from retinaface.prior_box import priorbox
 
     return priorbox(MIN_SIZES, STEPS, False, (height, width))  # type: ignore[no-any-return]
 
 
 class _Network(nn.Module):
-    """RetinaFace as the package has it, with a choice of bodies; the names are those of the published weights."""
+    """The package's RetinaFace with a choice of bodies; parameter names are those of the published weights."""
 
     def __init__(self, body: str) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ def _mobilenet_body() -> nn.Module:
 
 
 def load_weights(where: str, sha256: str) -> dict[str, Any]:
-    """The state dict of a file or URL whose sha256 starts with the given digits; nothing else is unpickled.
+    """The state dict of a file or URL, only if its sha256 starts with the given digits; nothing else is unpickled.
 
     A URL is fetched once, into torch's cache. Raises InputError.
     """
@@ -189,7 +189,7 @@ def load_weights(where: str, sha256: str) -> dict[str, Any]:
         raise InputError(f"{path}: its sha256 is {found}, not {sha256}")
     try:
         state = torch.load(_inner(data), map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever unpickling foreign bytes raises
+    except Exception as error:  # unpickling foreign bytes can raise anything
         raise InputError(f"{path}: cannot be read as weights") from error
     if not isinstance(state, dict):
         raise InputError(f"{path}: cannot be read as weights")
@@ -209,7 +209,7 @@ def _fetched(url: str, sha256: str) -> Path:
 
 
 def _inner(data: bytes) -> io.BytesIO:
-    """A file of weights may be packed in a zip once more; torch's own files are zips too, which hold a data.pkl."""
+    """Unpacks weights inside another zip; torch's own files are zips too, but contain a data.pkl."""
     if zipfile.is_zipfile(io.BytesIO(data)):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()

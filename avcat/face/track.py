@@ -1,6 +1,6 @@
-"""Faces followed through a clip: who is where in which frame, who of them speaks, and what to do where one is missing.
+"""Faces tracked through a clip: position of each person per frame, selection of the speaker, interpolation of gaps.
 
-Faces of neighbouring frames that overlap are one person's; at a cut everybody is new.
+Faces of neighbouring frames that overlap belong to one person; at a cut all people are new.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,8 +12,8 @@ import numpy as np
 from avcat.data.schema import MOUTH_POINTS
 from avcat.face.landmarks import Face, FaceDetector, box_area
 
-_MIN_IOU = 0.1  # faces that overlap less are two people's
-_FORGET_S = 1.0  # who is out of sight for longer is somebody new
+_MIN_IOU = 0.1  # faces that overlap less belong to two people
+_FORGET_S = 1.0  # a person out of sight for longer counts as new
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Track:
 
     times_s: np.ndarray  # float64 [T]
     found: np.ndarray  # bool [T]
-    score: np.ndarray  # float32 [T], 0 where not found
+    score: np.ndarray  # float32 [T], 0 if not found
     box: np.ndarray  # float32 [T, 4]: x0, y0, x1, y1 in source pixels
     eyes: np.ndarray  # float32 [T, 2, 2]
     mouth: np.ndarray  # float32 [T, 20, 2]
@@ -30,7 +30,7 @@ class Track:
 
 @dataclass
 class Person:
-    """Where one face was seen: numbers of frames, rising, and the face in each."""
+    """One face: numbers of the frames that show it, rising, and the face in each."""
 
     frames: list[int] = field(default_factory=list)
     faces: list[Face] = field(default_factory=list)
@@ -38,12 +38,12 @@ class Person:
 
 @dataclass(frozen=True)
 class Sightings:
-    """Everybody who was seen in a clip, in the order of their coming."""
+    """All people seen in a clip, in order of appearance."""
 
     times_s: np.ndarray  # float64 [T], of all frames
-    size: tuple[int, int]  # width and height of the pictures, 0 where there were none
+    size: tuple[int, int]  # width and height of the pictures, 0 if there were none
     people: list[Person]
-    cuts: list[int]  # the frames with which a new shot began
+    cuts: list[int]  # first frames of new shots
 
 
 def find_people(
@@ -51,7 +51,7 @@ def find_people(
     detector: FaceDetector,
     is_cut: Callable[[np.ndarray], bool] | None = None,
 ) -> Sightings:
-    """Follows all faces through (time in s, uint8 [height, width, 3] RGB), streaming; holds faces, not pictures."""
+    """Tracks all faces through (time in s, uint8 [height, width, 3] RGB), streaming; keeps faces, not pictures."""
     times: list[float] = []
     cuts: set[int] = set()
     size = [(0, 0)]
@@ -79,7 +79,7 @@ def find_people(
 
 
 def _match(present: Sequence[Person], faces: Sequence[Face]) -> list[tuple[Person | None, Face]]:
-    """Each face with the person whose last box it overlaps most, the best pairs first; None where it is new."""
+    """Each face with the person whose last box it overlaps most, the best pairs first; None if it is new."""
     pairs = sorted(
         ((box_iou(p.faces[-1].box, face.box), i, j) for i, p in enumerate(present) for j, face in enumerate(faces)),
         reverse=True,
@@ -92,7 +92,7 @@ def _match(present: Sequence[Person], faces: Sequence[Face]) -> list[tuple[Perso
 
 
 def speaker(seen: Sightings, how: Literal["largest", "central"]) -> Person:
-    """Who speaks, by area or by closeness to the middle of the picture, summed over the frames. Needs one person."""
+    """The speaker by area or closeness to the picture's middle, summed over the frames. Needs at least one person."""
     middle = np.array(seen.size) / 2
 
     def weight(face: Face) -> float:
@@ -105,7 +105,7 @@ def speaker(seen: Sightings, how: Literal["largest", "central"]) -> Person:
 
 
 def track_of(seen: Sightings, *people: Person) -> Track:
-    """The track of one person, or of several who follow one another: where two were seen at once, the first counts."""
+    """The track of one person, or of several in sequence: if two are seen in one frame, the first is used."""
     count = len(seen.times_s)
     found = np.zeros(count, bool)
     box = np.full((count, 4), np.nan, np.float32)
@@ -140,7 +140,7 @@ def longest_gap(found: np.ndarray) -> int:
 def fill_gaps(track: Track, max_gap_frames: int) -> Track:
     """Interpolates over time the runs of at most `max_gap_frames` frames; at the ends the nearest face is held.
 
-    `found` and `score` stay as they were: they say what was seen. Longer runs stay NaN.
+    `found` and `score` are unchanged: they record detections. Longer runs stay NaN.
     """
     if not track.found.any():
         return track

@@ -21,15 +21,15 @@ def discriminator_loss(real: list[Tensor], fake: list[Tensor], form: Form) -> Te
 
 
 def generator_loss(fake: list[Tensor], form: Form) -> Tensor:
-    """What G minimises: -E log D(I^p) (the form that does not fade while D wins), or -E D(I^p) for hinge."""
+    """What G minimises: -E log D(I^p) (the non-saturating form), or -E D(I^p) for hinge."""
     terms = [F.softplus(-f).mean() if form == "log" else -f.mean() for f in fake]
     return sum(terms[1:], terms[0]) / len(terms)
 
 
 def feature_loss(real: list[list[Tensor]], fake: list[list[Tensor]]) -> Tensor:
-    """L1 of what the discriminator's convolutions make of both pictures, averaged (Wang et al. 2018).
+    """Feature matching: mean L1 between the discriminator's feature maps of both pictures (Wang et al. 2018).
 
-    Maps of `Discriminator.maps`, of which the logits, the last ones, do not count. No gradient flows to the real ones.
+    Takes `Discriminator.maps`; the last maps, the logits, do not count. No gradient flows to the real ones.
     """
     terms = [
         F.l1_loss(f.float(), r.detach().float())

@@ -1,4 +1,4 @@
-"""The losses that know what a sound looks like: SyncNet's own, and the one it lends to AV-CAT (paper, equation 9)."""
+"""Sync losses: SyncNet's own training loss, and the expert loss for generators (paper, equation 9)."""
 
 import torch
 import torch.nn.functional as F
@@ -8,9 +8,9 @@ from avcat.models.syncnet import SyncNet, cosine_matrix
 
 
 def contrastive_loss(faces: Tensor, sounds: Tensor, temperature: float) -> Tensor:
-    """Each face finds its sound among all of the batch, and each sound its face.
+    """Each face must match its sound among all sounds of the batch, and each sound its face.
 
-    Embeddings `[N, D]` of length one, row n of one belonging to row n of the other -> mean of both cross entropies.
+    Embeddings `[N, D]` of length one, row n of one matching row n of the other -> mean of both cross entropies.
     """
     logits = cosine_matrix(faces, sounds) / temperature
     target = torch.arange(len(logits), device=logits.device)
@@ -18,10 +18,10 @@ def contrastive_loss(faces: Tensor, sounds: Tensor, temperature: float) -> Tenso
 
 
 def cosine_bce_loss(faces: Tensor, sounds: Tensor) -> Tensor:
-    """Wav2Lip's: the binary cross entropy of (1 + cosine) / 2, wanted 1 for a face and its sound and 0 for any other's.
+    """Wav2Lip's: binary cross entropy of (1 + cosine) / 2, target 1 for a face and its sound, 0 for any other sound.
 
-    Rows as in `contrastive_loss`. Right and wrong pairs count half each, so that guessing costs ln 2 = 0.693 whatever
-    the batch. Wav2Lip's embeddings are positive and their cosines lie in 0..1; ours lie in -1..1, hence the scale.
+    Rows as in `contrastive_loss`. Right and wrong pairs count half each, so that guessing costs ln 2 = 0.693 for any
+    batch. Wav2Lip's embeddings are positive and their cosines lie in 0..1; ours lie in -1..1, hence the scale.
     """
     match = ((1 + cosine_matrix(faces, sounds)) / 2).clamp(1e-6, 1 - 1e-6)
     others = ~torch.eye(len(match), dtype=torch.bool, device=match.device)
@@ -37,7 +37,7 @@ def sync_loss(expert: SyncNet, frames: Tensor, mels: Tensor) -> Tensor:
 
 
 def sync_loss_by_window(expert: SyncNet, frames: Tensor, mels: Tensor) -> Tensor:
-    """`sync_loss`, of each window: `[B]` in 0..2."""
+    """`sync_loss` per window: `[B]` in 0..2."""
     with torch.no_grad():
         sound = expert.embed_audio(mels)
     return 1 - (expert.embed_faces(frames) * sound).sum(-1)
@@ -48,4 +48,4 @@ def sync_bce_loss(expert: SyncNet, frames: Tensor, mels: Tensor) -> Tensor:
     return -(1 - sync_loss_by_window(expert, frames, mels) / 2).clamp_min(1e-6).log().mean()
 
 
-SYNC_LOSSES = {"cosine": sync_loss, "bce": sync_bce_loss}  # equation 9 does not say which; `train.sync_form`
+SYNC_LOSSES = {"cosine": sync_loss, "bce": sync_bce_loss}  # equation 9 does not specify which; `train.sync_form`

@@ -40,14 +40,14 @@ class VGGLoss(nn.Module):
         self.requires_grad_(False).eval()
 
     def forward(self, predicted: Tensor, truth: Tensor) -> Tensor:
-        """Pictures `[B, 3, S, S]` in -1..1 -> a scalar. Gradients flow to `predicted` alone."""
+        """Pictures `[B, 3, S, S]` in -1..1 -> a scalar. Gradients flow only to `predicted`."""
         loss = predicted.new_zeros(())
         for x, y, weight in self._layers(predicted, truth):
             loss = loss + weight * F.l1_loss(x, y)
         return loss
 
     def with_style(self, predicted: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """As `forward`, and beside it the same of the layers' Gram matrices (Gatys et al. 2016)."""
+        """As `forward`, and the same loss on the layers' Gram matrices (Gatys et al. 2016)."""
         loss = style = predicted.new_zeros(())
         for x, y, weight in self._layers(predicted, truth):
             loss = loss + weight * F.l1_loss(x, y)
@@ -70,7 +70,7 @@ class VGGLoss(nn.Module):
 
 
 def gram(maps: Tensor) -> Tensor:
-    """`[B, C, H, W]` -> `[B, C, C]`: how much each two channels have in common, wherever it is."""
+    """`[B, C, H, W]` -> `[B, C, C]`: the correlation of each pair of channels, regardless of position."""
     flat = maps.flatten(2)
     return torch.bmm(flat, flat.mT) / (flat.shape[1] * flat.shape[2])
 

@@ -1,1 +1,1 @@
-"""Media files: `video` reads pictures, `audio` sound, `mel` turns it into what networks hear, `writer` writes both."""
+"""Media files: `video` reads pictures, `audio` sound, `mel` makes the networks' audio input, `writer` writes both."""

@@ -1,4 +1,4 @@
-"""Reading sound: any container, rate, depth and number of channels to float32 on the file's own clock."""
+"""Reads sound of any container, rate, depth and number of channels as float32 on the file's own clock."""
 
 import errno
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from av.audio.stream import AudioStream
 from avcat.errors import InputError
 from avcat.media.video import audio_stream, container_start_s, decoded, open_media
 
-_MARGIN_S = 1.0  # of sound on both sides of a part, so that it is resampled like the middle of the whole
-_PREROLL_S = 2  # decoders of compressed sound need a few frames before what they get right
+_MARGIN_S = 1.0  # of sound on both sides of a part, so that it is resampled as in the whole file
+_PREROLL_S = 2  # decoders of compressed sound need a few frames before their output is correct
 _LONGEST_HOLE_S = 3600.0
-_LONGEST_TWICE_S = 1.0  # of sound stamped as heard before; more is a clock that was set back
-_LOUDEST = 1_000.0  # times full scale; what is louder, or no number, would drown or darken all the rest
-_GAP_S = 0.01  # holes and overlaps of time stamps longer than this are so; shorter ones are rounding
+_LONGEST_TWICE_S = 1.0  # of overlapping time stamps; more is a clock that was set back
+_LOUDEST = 1_000.0  # times full scale; louder samples, or NaN, would dominate the whole file
+_GAP_S = 0.01  # holes and overlaps of time stamps longer than this are real; shorter ones are rounding
 
 
 def load_audio(
@@ -30,8 +30,8 @@ def load_audio(
 
     Sample 0 is `start_s` after time 0 of the container, the clock of `avcat.media.video`: an encoder's priming is left
     out, a sound that starts late is preceded by zeros. n source samples at rate r become n * sample_rate / r, to the
-    nearest, with no delay. Of a long file only the part asked for is decoded. Raises InputError where the file is
-    missing, empty, holds no sound or breaks off.
+    nearest, with no delay. Of a long file only the requested part is decoded. Raises InputError if the file is missing,
+    empty, holds no sound or is truncated.
     """
     # From a whole second on, where samples of both rates meet, and with a little more sound for the resampler.
     first_s = max(0, floor(start_s - _MARGIN_S))
@@ -48,7 +48,7 @@ def load_audio(
 
 
 def mono_blocks(path: str | Path, sample_rate: int, from_s: int = 0) -> Iterator[np.ndarray]:
-    """The mean of the channels at `sample_rate`, float32 [n] one after the other, from a whole second on, streaming.
+    """Streams the mean of the channels at `sample_rate` in blocks float32 [n], from a whole second on.
 
     Raises InputError like `load_audio`.
     """
@@ -63,7 +63,7 @@ def loudness_db(samples: np.ndarray) -> float:
 
 
 def audio_duration(path: str | Path) -> float:
-    """Seconds from time 0 of the container to the end of the sound, by decoding: headers are often wrong."""
+    """Seconds from time 0 of the container to the end of the sound; decodes, since headers are often wrong."""
     rate, samples = 1, 0
     for rate, block in audio_blocks(path):  # noqa: B007
         samples += block.shape[1]
@@ -71,7 +71,7 @@ def audio_duration(path: str | Path) -> float:
 
 
 def resampled(blocks: Iterator[tuple[int, np.ndarray]], sample_rate: int) -> Iterator[np.ndarray]:
-    """float32 [channels, n] blocks at `sample_rate` from blocks of one other rate, streaming."""
+    """Streams float32 [channels, n] blocks at `sample_rate` from blocks of one other rate."""
     resampler: soxr.ResampleStream | None = None
     channels = 1
     for rate, block in blocks:
@@ -87,9 +87,9 @@ def resampled(blocks: Iterator[tuple[int, np.ndarray]], sample_rate: int) -> Ite
 
 
 def audio_blocks(path: str | Path, from_s: int = 0) -> Iterator[tuple[int, np.ndarray]]:
-    """(rate in Hz, float32 [channels, n] in about -1..1) one after the other without holes, from a whole second on.
+    """Streams (rate in Hz, float32 [channels, n] in about -1..1) without holes, from a whole second on.
 
-    Raises InputError like `load_audio`, and where samples are NaN, infinite or a thousand times full scale.
+    Raises InputError like `load_audio`, and if samples are NaN, infinite or a thousand times full scale.
     """
     for seek_s in (from_s - _PREROLL_S, 0):
         with open_media(path) as container:
@@ -103,19 +103,17 @@ def audio_blocks(path: str | Path, from_s: int = 0) -> Iterator[tuple[int, np.nd
                 first = next(frames, None)
             except av.error.FFmpegError:
                 if seek_s > 0:
-                    continue  # not every file can be entered in the middle: from the start, then
+                    continue  # not every file supports seeking: then from the start
                 raise
             at_s = None if first is None or first.time is None else first.time - origin
             if seek_s > 0 and (at_s is None or at_s > from_s):
-                continue  # it landed too late, or nobody knows where
+                continue  # it landed too late, or at an unknown time
             if first is None:
                 raise InputError(f"{path}: the audio stream holds no sound")
             position = round((at_s or 0) * first.sample_rate) if seek_s > 0 else 0
             for rate, block in _joined(first, frames, stream, position, origin):
                 if not np.abs(block).max(initial=0) <= _LOUDEST:
-                    raise InputError(
-                        f"{path}: holds samples that are no sound, as they are no numbers or beyond all loudness"
-                    )
+                    raise InputError(f"{path}: holds samples that are no sound: NaN, infinite or far above full scale")
                 before = max(0, from_s * rate - position)
                 position += block.shape[1]
                 if before < block.shape[1]:
@@ -126,7 +124,7 @@ def audio_blocks(path: str | Path, from_s: int = 0) -> Iterator[tuple[int, np.nd
 def _joined(
     first: av.AudioFrame, frames: Iterator[av.AudioFrame], stream: AudioStream, position: int, origin: float
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """(rate, samples) of a stream's frames, the first of which lies at sample `position`, without holes."""
+    """(rate, samples) of a stream's frames without holes; the first frame lies at sample `position`."""
     last = first
     for frame in chain(frames, [None]):
         samples = _length_of_last(last, stream) if frame is None else last.samples
@@ -137,7 +135,7 @@ def _joined(
 
 
 def _placed(frame: av.AudioFrame, samples: int, position: int, origin: float) -> Iterator[np.ndarray]:
-    """A frame's first `samples`, made to start at sample `position`: zeros fill a hole, what was before is cut."""
+    """A frame's first `samples`, aligned to sample `position`: holes are filled with zeros, overlaps are cut."""
     block, rate = _to_float(frame)[:, :samples], frame.sample_rate
     hole = 0 if frame.time is None else round((frame.time - origin) * rate) - position
     gap = _GAP_S * rate if position else 0
@@ -150,10 +148,10 @@ def _placed(frame: av.AudioFrame, samples: int, position: int, origin: float) ->
 
 
 def _length_of_last(frame: av.AudioFrame, stream: AudioStream) -> int:
-    """Samples in the last frame of a stream without the encoder's padding, where the container counts in samples.
+    """Samples in the last frame of a stream without the encoder's padding, if the container counts in samples.
 
-    The packet's own length is exact. The stream's end, which MP4 often states in whole milliseconds, is taken only
-    where it says that more than that is padding.
+    The packet's own length is exact. The stream's end, which MP4 often states in whole milliseconds, is used only if
+    it implies more padding than that.
     """
     if frame.time_base != Fraction(1, frame.sample_rate) or frame.pts is None or stream.duration is None:
         return frame.samples
@@ -164,7 +162,7 @@ def _length_of_last(frame: av.AudioFrame, stream: AudioStream) -> int:
 
 
 def _to_float(frame: av.AudioFrame) -> np.ndarray:
-    """float32 [channels, n], whole numbers scaled to -1..1."""
+    """float32 [channels, n], integers scaled to -1..1."""
     samples: np.ndarray = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T

@@ -1,9 +1,9 @@
-"""The log-mel spectrogram, and which of its columns belong to which frame. Training and dubbing share this file.
+"""The log-mel spectrogram, and which of its columns belong to which frame. Used by training and dubbing.
 
 The recipe is PC-AVS's (DESIGN: the paper gives only rate, FFT, hop and bands): the whole file is scaled to one RMS, no
 pre-emphasis, the magnitude of the spectrum (not its power), Slaney's filters, 20 log10(max(1e-5, .)) - 20, and
-(. + 100) / 100 clipped to 0..1. Two things differ on purpose: each column is centred on the sound it stands for (theirs
-sit 35 ms early), and the window 0.5 sqrt(hann) is applied in full here, so that the level is theirs.
+(. + 100) / 100 clipped to 0..1. Two differences are deliberate: each column is centred on its sound (theirs is 35 ms
+early), and the window 0.5 sqrt(hann) is applied in full here, so that the level is the same as theirs.
 """
 
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ COLUMNS_PER_FRAME = 4
 WINDOW_COLUMNS = WINDOW_FRAMES * COLUMNS_PER_FRAME
 COLUMNS_PER_SECOND = COLUMNS_PER_FRAME * FPS
 
-_SILENT_RMS = 1e-5  # -100 dBFS: what is quieter is not raised all the way, so silence stays silence
-_CHUNK_COLUMNS = 4096  # bounds the memory of a long file: 4096 * 1280 * 4 bytes = 20 MiB
+_SILENT_RMS = 1e-5  # -100 dBFS: quieter sound is not amplified to the full level, so silence stays silence
+_CHUNK_COLUMNS = 4096  # limits the memory for long files: 4096 * 1280 * 4 bytes = 20 MiB
 
 
 def column_centre(column: int, config: MelConfig) -> int:
@@ -32,20 +32,20 @@ def column_centre(column: int, config: MelConfig) -> int:
 
 
 def frame_count(samples: int, config: MelConfig) -> int:
-    """How many frames of the 25 fps grid it takes to cover `samples`."""
+    """Number of frames of the 25 fps grid that cover `samples`."""
     return -(-samples * FPS // config.sample_rate)
 
 
 def mel_spectrogram(samples: np.ndarray, config: MelConfig, frames: int | None = None) -> np.ndarray:
     """float32 [bands, 4 * frames] in 0..1 of float [samples] at `config.sample_rate`.
 
-    `frames` defaults to what covers the sound. Beyond the sound there is silence, which is 0.
-    Raises InputError where the hop does not give exactly four columns a frame.
+    `frames` defaults to the number that covers the sound. Beyond the sound there is silence, which is 0.
+    Raises InputError if the hop does not give exactly four columns per frame.
     """
     if config.hop_size * COLUMNS_PER_SECOND != config.sample_rate or config.hop_size % 2:
         raise InputError(
             f"mel.hop_size: {config.hop_size} samples at {config.sample_rate} Hz do not make {COLUMNS_PER_FRAME} "
-            f"columns a frame at {FPS} fps"
+            f"columns per frame at {FPS} fps"
         )
     if frames is None:
         frames = frame_count(samples.size, config)
@@ -56,15 +56,15 @@ def mel_spectrogram(samples: np.ndarray, config: MelConfig, frames: int | None =
 
 
 def gain(rms: float, config: MelConfig) -> float:
-    """What the samples are multiplied by, so that the root mean square of a whole file, now `rms`, is `config.rms`."""
+    """The factor for the samples that changes the root mean square of a whole file from `rms` to `config.rms`."""
     return config.rms / max(rms, _SILENT_RMS)
 
 
 def mel_chunks(blocks: Iterator[np.ndarray], by: float, columns: int, config: MelConfig) -> Iterator[np.ndarray]:
     """The spectrogram's first `columns` columns in pieces, float32 [bands, up to 4096], of float [n] sample blocks.
 
-    The samples are multiplied `by`; beyond their end there is silence. Where `config` names a pretrained network, it is
-    what that hears (`avcat.media.pretrained`).
+    The samples are multiplied `by`; beyond their end there is silence. If `config` names a pretrained network, the
+    columns are its features (`avcat.media.pretrained`).
     """
     if config.pretrained is not None:
         yield from feature_chunks(blocks, by, columns, config)
@@ -111,7 +111,7 @@ def _filters(config: MelConfig) -> np.ndarray:
 
 
 def shifted(mel: np.ndarray, frames: int) -> np.ndarray:
-    """The sound moved `frames` to the right (it comes later; left where negative), silence moving in."""
+    """The sound shifted `frames` to the right (later; left if negative), filled with silence."""
     columns = mel.shape[1]
     moved, by = np.zeros_like(mel), COLUMNS_PER_FRAME * frames
     moved[:, max(by, 0) : columns + min(by, 0)] = mel[:, max(-by, 0) : columns - max(by, 0)]
@@ -137,13 +137,13 @@ def mel_window_at(mel: np.ndarray, times_s: np.ndarray) -> np.ndarray:
 
 
 def window_starts(times_s: np.ndarray) -> np.ndarray:
-    """int64 [N]: the columns with which the windows begin of frames shown from `times_s` float [N] on."""
+    """int64 [N]: first columns of the windows of frames shown from `times_s` float [N] on."""
     first = np.rint(np.asarray(times_s) * COLUMNS_PER_SECOND).astype(np.int64)
     return first - COLUMNS_PER_FRAME * (WINDOW_FRAMES // 2)
 
 
 def cut(mel: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """float32 [N, bands, 20] from the columns `starts`, int [N], on; silence (0) outside the sound."""
+    """float32 [N, bands, 20]: windows that begin at the columns `starts`, int [N]; silence (0) outside the sound."""
     windows = np.zeros((starts.size, mel.shape[0], WINDOW_COLUMNS), np.float32)
     for window, start in zip(windows, starts.tolist(), strict=True):
         first, stop = max(start, 0), min(start + WINDOW_COLUMNS, mel.shape[1])

@@ -1,9 +1,9 @@
-"""What a pretrained network hears, in the place of mels: wav2vec 2.0, HuBERT or WavLM, by Hugging Face's transformers.
+"""Features of a pretrained network in place of mels: wav2vec 2.0, HuBERT or WavLM, by Hugging Face's transformers.
 
-These networks say something every 20 ms. Each of their columns is written twice, so that a frame has four columns as it
-has of mels, and everything that cuts windows or moves sounds is the same. Column k of theirs sees 25 ms of sound, of
-which the middle lies at 20 k + 10 ms: the middle of columns 2 k and 2 k + 1 here. The sound has the level that mels
-have, or a variance of 1 where the network wants it. Up to 14 s of it are heard at once: 10 s, and 2 s on both sides.
+These networks give one column every 20 ms. Each of their columns is written twice, so that a frame has four columns, as
+with mels, and the code that cuts windows or shifts sounds is the same. Their column k covers 25 ms of sound, centred at
+20 k + 10 ms: the middle of columns 2 k and 2 k + 1 here. The sound has the level used for mels, or a variance of 1 if
+the network expects it. Up to 14 s are processed at once: 10 s, and 2 s on both sides.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import transformers
 
 SAMPLE_RATE, HOP, FIELD = 16_000, 320, 400  # of all three kinds of network: a column every 20 ms, of 25 ms each
-COLUMNS_EACH = 2  # of ours for one of theirs
-KINDS = ("wav2vec2", "hubert", "wavlm")  # as their config.json says
-FOLDER = "AVCAT_FEATURES"  # the variable that says where the weights lie on this machine
+COLUMNS_EACH = 2  # of ours per column of theirs
+KINDS = ("wav2vec2", "hubert", "wavlm")  # as in their config.json
+FOLDER = "AVCAT_FEATURES"  # environment variable: the folder of the weights on this machine
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_EARLY = (FIELD - HOP) // 2  # samples that a column's field begins before its 20 ms do
+_EARLY = (FIELD - HOP) // 2  # samples by which a column's field begins before its 20 ms
 _BLOCK, _CONTEXT = 500, 100  # of their columns
 
 Listener = Callable[[np.ndarray], np.ndarray]  # float32 [samples] -> float32 [columns of theirs, channels]
@@ -35,8 +35,8 @@ Listener = Callable[[np.ndarray], np.ndarray]  # float32 [samples] -> float32 [c
 def feature_chunks(blocks: Iterator[np.ndarray], by: float, columns: int, config: MelConfig) -> Iterator[np.ndarray]:
     """The first `columns` columns in pieces, float32 [bands, n], of float [n] sample blocks at 16 kHz.
 
-    The samples are multiplied `by`; beyond their end there is silence. Raises InputError where the weights are missing,
-    are others, or do not fit `config`.
+    The samples are multiplied `by`; beyond their end there is silence. Raises InputError if the weights are missing,
+    have another sha256, or do not match `config`.
     """
     assert config.pretrained is not None
     listener, total = listening(config), columns // COLUMNS_EACH
@@ -50,7 +50,7 @@ def feature_chunks(blocks: Iterator[np.ndarray], by: float, columns: int, config
 
 
 class _Samples:
-    """A stream of blocks, of which stretches are taken that only move on."""
+    """A stream of blocks, read in stretches that only move forwards."""
 
     def __init__(self, blocks: Iterator[np.ndarray], by: float) -> None:
         self._blocks, self._by = blocks, by
@@ -71,7 +71,7 @@ class _Samples:
 
 
 def listening(config: MelConfig) -> Listener:
-    """The network that `config.pretrained` names, ready to listen; loaded once. Errors as for `feature_chunks`."""
+    """The network that `config.pretrained` names; loaded once. Errors as for `feature_chunks`."""
     assert config.pretrained is not None
     if config.sample_rate != SAMPLE_RATE:
         raise InputError(f"mel.sample_rate: pretrained networks hear {SAMPLE_RATE} Hz, not {config.sample_rate}")
@@ -100,7 +100,7 @@ def _load(folder: Path, config: PretrainedConfig, channels: int, to_unit: float)
             f"mel.pretrained.layer: {config.layer}, but {folder} has layers 0 to {facts.num_hidden_layers}"
         )
     if (np.prod(facts.conv_stride), _field(facts.conv_kernel, facts.conv_stride)) != (HOP, FIELD):
-        raise InputError(f"{folder}: does not say something every {HOP} samples of {FIELD} each")
+        raise InputError(f"{folder}: does not give one column every {HOP} samples of {FIELD} each")
     level = to_unit if _wants_unit_variance(folder) else 1.0
 
     @torch.inference_mode()
@@ -112,7 +112,7 @@ def _load(folder: Path, config: PretrainedConfig, channels: int, to_unit: float)
 
 
 def _checked(folder: Path, sha256: str) -> Path:
-    """The file of the weights. Raises InputError where it is missing, or is not the one that `sha256` begins."""
+    """The file of the weights. Raises InputError if it is missing, or its hash does not begin with `sha256`."""
     for name in _WEIGHTS:
         path = folder / name
         if path.is_file():
@@ -139,7 +139,7 @@ def _network(folder: Path, weights: Path) -> "transformers.PreTrainedModel":
             use_safetensors=weights.suffix == ".safetensors",
             output_loading_info=True,
         )
-        if missing := sorted(told["missing_keys"]):  # which transformers would draw by chance
+        if missing := sorted(told["missing_keys"]):  # which transformers would initialise at random
             raise InputError(f"{weights}: lacks {missing[0]} and {len(missing) - 1} more")
         return network.eval()
     except InputError:
@@ -149,7 +149,7 @@ def _network(folder: Path, weights: Path) -> "transformers.PreTrainedModel":
 
 
 def _field(kernels: list[int], strides: list[int]) -> int:
-    """How many samples one column sees."""
+    """Receptive field of one column in samples."""
     field, step = 1, 1
     for kernel, stride in zip(kernels, strides, strict=True):
         field, step = field + (kernel - 1) * step, step * stride
@@ -157,7 +157,7 @@ def _field(kernels: list[int], strides: list[int]) -> int:
 
 
 def _wants_unit_variance(folder: Path) -> bool:
-    """What the preprocessor beside the weights says; yes where there is none, as most were trained so."""
+    """The setting of the preprocessor beside the weights; True if there is none, as for most networks."""
     import transformers
 
     if not (folder / "preprocessor_config.json").is_file():

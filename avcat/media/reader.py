@@ -1,4 +1,4 @@
-"""Any frame of a video by its number: cheap walks forwards and backwards, in memory that the length does not raise."""
+"""Random access to the frames of a video: walks forwards and backwards are cheap; memory is independent of length."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -9,23 +9,23 @@ import numpy as np
 from avcat.errors import InputError
 from avcat.media.video import Frame, decode
 
-_HELD_BYTES = 128 * 2**20  # of frames decoded ahead of a walk backwards
+_HELD_BYTES = 128 * 2**20  # of frames decoded in advance for a walk backwards
 _HELD_FRAMES = 64
 _WALKED_OVER = 64  # frames that are skipped by decoding them; more, by seeking
 
 
 class FrameReader:
-    """Frames of one file by their number. Walking backwards decodes a stretch at a time and hands it out in reverse."""
+    """Frames of one file by their number. Walking backwards decodes a stretch at a time and returns it in reverse."""
 
     def __init__(self, path: str | Path, times_s: np.ndarray) -> None:
-        """`times_s`: float64 [T], when each frame is shown, as `decode` said."""
+        """`times_s`: float64 [T], when each frame is shown, as given by `decode`."""
         self._path, self._times_s = path, times_s
         self._held: dict[int, np.ndarray] = {}
         self._ahead: Iterator[Frame] = iter(())
         self._next = -_WALKED_OVER  # number of the frame that `_ahead` gives next
 
     def __getitem__(self, number: int) -> np.ndarray:
-        """uint8 [height, width, 3] RGB; not to be written to."""
+        """uint8 [height, width, 3] RGB; read-only."""
         if number not in self._held:
             if number + 1 in self._held:
                 self._hold_up_to(number)
@@ -52,7 +52,7 @@ class FrameReader:
             raise self._lost(number)
 
     def _from(self, number: int) -> Iterator[Frame]:
-        """The frames from one on; those before it that are shown at the same time are left out."""
+        """The frames from number `number` on; earlier ones with the same time are left out."""
         at_s = self._times_s[number]
         return islice(decode(self._path, start_s=at_s), number - int(np.searchsorted(self._times_s, at_s)), None)
 

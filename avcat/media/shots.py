@@ -11,12 +11,12 @@ _SIDE = 256  # pictures are shrunk to about this: as good for cuts, and faster
 
 
 class CutFinder:
-    """Tells for each picture of a video, in order, whether it begins a new shot."""
+    """Detects for each picture of a video, in order, whether it begins a new shot."""
 
     def __init__(self, threshold: float = _THRESHOLD) -> None:
         from scenedetect import ContentDetector, FrameTimecode  # slow to import
 
-        # It would hold a cut back to see whether another follows; a shot too short is for the filters to drop.
+        # 0: otherwise it delays a cut to see whether another follows. The filters drop shots that are too short.
         self._detector = ContentDetector(threshold=threshold, min_scene_len=0)
         self._time = FrameTimecode
         self._number = 0
@@ -31,6 +31,6 @@ class CutFinder:
 
 
 def find_cuts(path: str | Path, threshold: float) -> list[float]:
-    """The times in seconds at which the shots of a video begin, but the first. Raises InputError as `decode` does."""
+    """The times in seconds at which the shots of a video begin, except the first. Raises InputError like `decode`."""
     is_cut = CutFinder(threshold)
     return [frame.time_s for frame in decode(path) if is_cut(frame.image)]

@@ -1,6 +1,6 @@
-"""The sound of a file being written: a stream copied packet by packet where MP4 takes it, AAC else.
+"""The sound of a file being written: a stream copied packet by packet if MP4 supports its codec, else AAC.
 
-Time 0 of the sound's own container becomes time 0 of the file written, priming and late starts included.
+Time 0 of the sound's own container becomes time 0 of the written file, priming and late starts included.
 """
 
 import struct
@@ -21,16 +21,16 @@ Samples = tuple[np.ndarray, int]  # float32 [n] or [channels, n] in -1..1, and i
 Packets = Iterator[tuple[float, av.Packet]]  # each with its time in seconds, rising
 
 _MP4_CODECS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "mp3float", "mp2float", "opus", "libopus"})
-_MPEG_LEAST_RATE = 16_000  # of MP2 and MP3 in MP4, which knows no MPEG-2.5
+_MPEG_LEAST_RATE = 16_000  # of MP2 and MP3 in MP4, which does not support MPEG-2.5
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
-_OTHER_RATE = 48_000  # for sounds at a rate that AAC has not
+_OTHER_RATE = 48_000  # for sounds at a rate that AAC does not support
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
-_BITS_PER_SAMPLE = 6  # AAC's upper limit; it is what makes a copy of speech as good as the original
-_BITS_PER_CHANNEL = 128_000  # a second, at most
+_BITS_PER_SAMPLE = 6  # AAC's upper limit; at it, encoded speech is as good as the original
+_BITS_PER_CHANNEL = 128_000  # per second, at most
 
 
 def sound_rate(source: Path | Samples) -> int:
-    """Samples a second that the written stream will have. Raises InputError where the file has no audio stream."""
+    """Sample rate of the written stream. Raises InputError if the file has no audio stream."""
     if not isinstance(source, Path):
         return _aac_rate(source[1])
     with open_media(source) as container:
@@ -39,7 +39,7 @@ def sound_rate(source: Path | Samples) -> int:
 
 
 def add_sound(out: OutputContainer, source: Path | Samples) -> Packets:
-    """Adds an audio stream to `out`, which is not yet started, and returns its packets, to be muxed in their time."""
+    """Adds an audio stream to `out`, which is not yet started, and returns its packets, to be muxed by time."""
     if not isinstance(source, Path):
         samples, rate = source
         return _encoded(out, iter([(rate, np.atleast_2d(np.asarray(samples, np.float32)))]))
@@ -69,8 +69,8 @@ def _aac_rate(rate: int) -> int:
 def _copied(path: Path, out: AudioStream) -> Packets:
     """The packets of `path`, stamped in samples.
 
-    Containers that count in milliseconds shift each packet by up to half of one and lose what exactly an encoder's
-    padding was; counting samples from the padding that the first packet names gives both back.
+    Containers that count in milliseconds shift each packet by up to half of one and lose the exact encoder padding.
+    Counting samples from the padding stated in the first packet restores both.
     """
     with open_media(path) as container:
         stream = _audio_stream(container, path)
@@ -84,7 +84,7 @@ def _copied(path: Path, out: AudioStream) -> Packets:
             expected = expected if number else -before
             stated_start = round(packet.pts * float(tick) - origin * rate)
             stated_length = round((packet.duration or 0) * tick)
-            full = full or stated_length  # Opus names no frame size, and shortens its last packet
+            full = full or stated_length  # Opus states no frame size, and shortens its last packet
             start = expected if abs(stated_start - expected) <= tick + 1 else stated_start
             heard = full - after
             rounded = min(abs(stated_length - full), abs(stated_length - heard)) <= tick + 1
@@ -97,7 +97,7 @@ def _copied(path: Path, out: AudioStream) -> Packets:
 
 
 def _padding(packet: av.Packet) -> tuple[int, int]:
-    """Samples at the start and the end of a packet that are not to be heard."""
+    """Samples at the start and the end of a packet that are not to be played."""
     if not packet.has_sidedata("skip_samples"):
         return 0, 0
     before, after = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))

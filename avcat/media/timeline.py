@@ -1,4 +1,4 @@
-"""Which frame of a video is shown when, if it is to last as long as a sound."""
+"""Which frame of a video is shown when, so that it lasts as long as a sound."""
 
 from collections.abc import Iterator
 from itertools import repeat
@@ -21,21 +21,21 @@ class Shown(NamedTuple):
 
 
 def fit_to(pts: np.ndarray, last_duration: int, total: int, fit: Fit) -> list[Shown]:
-    """Shows frames with the rising time stamps `pts` (int [T], in ticks) until `total` ticks are over.
+    """Schedule of frames with the rising time stamps `pts` (int [T], in ticks) for `total` ticks.
 
-    The source's own time stamps are kept while it lasts; a longer one is cut. A shorter one goes on as `fit` says:
+    The source's own time stamps are kept while it lasts; a longer source is cut. A shorter one is extended by `fit`:
     "pingpong" plays it back and forth, each frame as long as in the source and none twice at the turns; "freeze" stays
-    on the last frame, at the source's average rate; "error" does so for a frame, as sounds seldom end with one, and
-    raises InputError where that is not enough.
+    on the last frame, at the source's average rate; "error" does so for one frame, as sounds seldom end with a frame,
+    and raises InputError if that is not enough.
     """
     durations = np.maximum(np.append(np.diff(pts), last_duration), 1)
     end = int(pts[-1] + durations[-1])
     usual = max(1, round(float(np.mean(durations))))
     if fit == "error" and end + usual < total:
-        raise InputError(f"the video is shorter than the sound ({end / total:.1%} of it); --fit says what to do then")
+        raise InputError(f"the video is shorter than the sound ({end / total:.1%} of it); choose another --fit")
     shown = []
     at = int(pts[0])
-    for position, source in enumerate(_order(len(pts), fit)):  # which never ends
+    for position, source in enumerate(_order(len(pts), fit)):  # infinite
         if at >= total:
             break
         lasts = usual if fit != "pingpong" and position >= len(pts) else int(durations[source])

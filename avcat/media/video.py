@@ -1,7 +1,7 @@
-"""Reading video: what a file is, its frames on their own clock, and its frames on an even grid.
+"""Reads video: properties of a file, its frames on their own clock, and its frames on an even grid.
 
-One clock for a file: time 0 is the start of its container, for sound and picture alike (`VideoInfo.start_s` says where
-that is on the file's raw clock). Writing is in `avcat.media.writer`.
+One clock per file: time 0 is the start of its container, for sound and picture alike (`VideoInfo.start_s` is its time
+on the file's raw clock). Writing is in `avcat.media.writer`.
 """
 
 import errno
@@ -29,16 +29,16 @@ from avcat.errors import InputError
 
 T = TypeVar("T")
 
-DECODER_THREADS = "AVCAT_DECODER_THREADS"  # of the environment: how many decode a video; 0, and unset, one a core
+DECODER_THREADS = "AVCAT_DECODER_THREADS"  # environment variable: threads per decoder; 0, and unset, one per core
 _TICK = 1e-6  # seconds; containers round their start to a microsecond
-_SEEK_BACK_S = (0.0, 1.0, 5.0, 25.0)  # how much earlier than wanted to seek to, until it is early enough
-_BT709 = 1  # how what is coded as RGB (0, which no picture of light and colour can be) is written
-_PLAYLISTS = frozenset({"concat", "dash", "hls", "imf"})  # demuxers of files that name other files, anybody's
-_STILL_FORMATS = ("image2", "tty", "gif")  # demuxers that call a picture or a text a video
+_SEEK_BACK_S = (0.0, 1.0, 5.0, 25.0)  # how much earlier than requested to seek; tried in turn until it is early enough
+_BT709 = 1  # used for writing pictures coded as RGB (0, which YUV cannot be)
+_PLAYLISTS = frozenset({"concat", "dash", "hls", "imf"})  # demuxers of files that refer to other files, any files
+_STILL_FORMATS = ("image2", "tty", "gif")  # demuxers that present a picture or a text as a video
 
 
 class Colour(NamedTuple):
-    """How the source codes colour (numbers of ITU-T H.273; 2 is "unspecified")."""
+    """The source's colour coding (numbers of ITU-T H.273; 2 is "unspecified")."""
 
     matrix: int = 2
     primaries: int = 2
@@ -47,21 +47,21 @@ class Colour(NamedTuple):
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file says about itself."""
+    """Properties of a video file, as it states them."""
 
     path: Path
     width: int  # as shown, that is after rotation
     height: int
     fps: Fraction  # average
-    time_base: Fraction  # seconds a tick of the video stream's time stamps
+    time_base: Fraction  # seconds per tick of the video stream's time stamps
     duration_s: float  # from time 0 to the end of the last frame
-    frames: int | None  # None where the container does not say
-    rotation: int  # degrees counterclockwise that the stored picture is turned by for showing: 0, 90, 180, 270
+    frames: int | None  # None if not stated
+    rotation: int  # degrees counterclockwise by which the stored picture is turned for display: 0, 90, 180, 270
     start_s: float  # of the container, on the file's raw clock
     codec: str
     colour: Colour
-    pixel_aspect: Fraction  # width of a pixel over its height, of the upright picture
-    interlaced: bool  # as its first frame says
+    pixel_aspect: Fraction  # width over height of a pixel of the upright picture
+    interlaced: bool  # according to its first frame
     has_alpha: bool
     has_audio: bool
     audio_codec: str | None
@@ -71,14 +71,14 @@ class VideoInfo:
 class Frame(NamedTuple):
     """One decoded picture."""
 
-    index: int  # type: ignore[assignment]  # from 0, in the order of showing
+    index: int  # type: ignore[assignment]  # from 0, in display order
     time_s: float  # since the start of the container
     image: np.ndarray  # uint8 [height, width, 3] RGB, upright
-    duration_s: float  # as the file states it; 0 where it does not
+    duration_s: float  # as stated by the file; 0 if not stated
 
 
 class GridFrame(NamedTuple):
-    """The source frame that stands for one point of an even grid."""
+    """The source frame used for one point of an even grid."""
 
     index: int  # type: ignore[assignment]  # of the grid
     pts_s: float  # when the source frame is shown, since the start of the container
@@ -87,7 +87,7 @@ class GridFrame(NamedTuple):
 
 @contextmanager
 def open_media(path: str | Path) -> Iterator[InputContainer]:
-    """Opens a media file by its content, never by its name; what libav finds wrong becomes an InputError."""
+    """Opens a media file by its content, never by its name; errors of libav become an InputError."""
     path = Path(path)
     try:
         status = path.stat()
@@ -97,10 +97,10 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
             raise InputError(f"{path}: the file is empty")
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except OSError as error:  # a name too long, a folder that may not be entered, links in a circle
+    except OSError as error:  # a name too long, a folder without permission, links in a circle
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
     try:
-        with av.open(f"file:{path}") as container:  # "file:" keeps a colon in the name from being read as a protocol
+        with av.open(f"file:{path}") as container:  # "file:": else a colon in the name is read as a protocol
             if names := _PLAYLISTS.intersection(container.format.name.split(",")):
                 raise InputError(f"{path}: a playlist ({', '.join(names)}), no file with picture or sound in it")
             yield container
@@ -110,14 +110,14 @@ def open_media(path: str | Path) -> Iterator[InputContainer]:
 
 
 def container_start_s(container: InputContainer) -> float:
-    """Time 0 of the file's own clock, in seconds of its raw clock."""
+    """Time 0 of the file's clock, in seconds of its raw clock."""
     return (container.start_time or 0) / av.time_base
 
 
 def probe(path: str | Path) -> VideoInfo:
     """Reads a video's headers and one frame (for its rotation), no more.
 
-    Raises InputError where the file is missing, empty, no video at all, or has no video stream.
+    Raises InputError if the file is missing, empty, not a video, or has no video stream.
     """
     with open_media(path) as container:
         stream = _video_stream(container, path)
@@ -151,20 +151,20 @@ def probe(path: str | Path) -> VideoInfo:
 
 
 def decoded(container: InputContainer, stream: Any) -> Iterator[Any]:
-    """The frames of a stream. What is broken raises an FFmpegError."""
+    """The frames of a stream. Damaged data raises an FFmpegError."""
     try:
         yield from container.decode(stream)
-    except IndexError as error:  # PyAV's own: a stream that nobody announced begins in the middle of the file
+    except IndexError as error:  # PyAV's own: an undeclared stream begins in the middle of the file
         raise av.error.InvalidDataError(errno.EINVAL, "a stream begins in the middle") from error
 
 
 def audio_stream(container: InputContainer) -> AudioStream | None:
-    """The first sound that can be decoded; a stream of a codec that nobody here knows has no decoder."""
+    """The first audio stream that can be decoded; a stream of an unsupported codec has no decoder."""
     return next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
 
 
 def video_streams(container: InputContainer) -> list[VideoStream]:
-    """Those that can be decoded, without the covers of songs."""
+    """The streams that can be decoded, without cover art."""
     attached = av.stream.Disposition.attached_pic
     return [s for s in container.streams.video if not s.disposition & attached and s.codec_context is not None]
 
@@ -182,9 +182,9 @@ def _video_stream(container: InputContainer, path: str | Path) -> VideoStream:
 
 
 def _has_alpha(path: str | Path, stream: VideoStream, first: av.VideoFrame) -> bool:
-    """WebM keeps alpha in packets beside the picture's, which FFmpeg's own decoders leave out.
+    """WebM keeps alpha in separate packets beside the picture's, which FFmpeg's own decoders ignore.
 
-    Its tag says that there may be some: browsers set it in all that they record.
+    Its tag only means that there may be alpha: browsers set it in all their recordings.
     """
     if any(component.is_alpha for component in first.format.components):
         return True
@@ -196,7 +196,7 @@ def _has_alpha(path: str | Path, stream: VideoStream, first: av.VideoFrame) -> b
 
 
 def _duration_s(container: InputContainer, stream: VideoStream) -> float:
-    """As stated by the stream, or by the file; else, as browsers that record state neither, where its packets end.
+    """As stated by the stream, or by the file; else (recordings of browsers state neither) the end of its packets.
 
     A Matroska file states the length of its longest stream, and that of each in a tag.
     """
@@ -213,9 +213,9 @@ def _duration_s(container: InputContainer, stream: VideoStream) -> float:
 
 
 def decode(path: str | Path, start_s: float = 0.0, end_s: float | None = None) -> Iterator[Frame]:
-    """Streams the frames whose time lies in `start_s <= time < end_s`, in the order of showing; `index` starts at 0.
+    """Streams the frames with `start_s <= time < end_s`, in display order; `index` starts at 0.
 
-    Raises InputError like `probe`, and where the stream breaks off.
+    Raises InputError like `probe`, and if the stream is truncated.
     """
     index, converter = 0, VideoReformatter()
     for time_s, picture in _shown(path, start_s):
@@ -233,8 +233,8 @@ def decode_at(
 ) -> Iterator[GridFrame]:
     """Streams the source frame nearest to each time `start_s + t / fps`, for t = 0, 1, ... while the video lasts.
 
-    A source frame is taken twice, or not at all, where the source is slower or faster, so nothing drifts, whatever the
-    source's rate and however uneven. Holds two frames at a time.
+    A source frame is taken twice, or not at all, if the source is slower or faster, so nothing drifts, even with
+    uneven frame rates. Holds two frames at a time.
     """
     with open_media(path) as container:
         last_s = float(1 / _rate(_video_stream(container, path)))
@@ -252,8 +252,8 @@ def nearest(
 ) -> Iterator[tuple[int, float, T]]:
     """For each grid time `start_s + t / fps` the nearest of `timed` (times rising): (t, its time, its item).
 
-    The grid has round((end - start_s) * fps) points, where the end is `end_s` or, if sooner, the last item's time plus
-    `last_s`, how long the last item lasts. Of two items equally near, the earlier is taken.
+    The grid has round((end - start_s) * fps) points; the end is `end_s` or, if sooner, the last item's time plus
+    `last_s`, the last item's duration. Of two items equally near, the earlier is taken.
     """
     index = 0
     before: tuple[float, T] | None = None
@@ -277,9 +277,9 @@ def _points(end_s: float, start_s: float, fps: float) -> int:
 
 
 def _shown(path: str | Path, from_s: float) -> Iterator[tuple[float, av.VideoFrame]]:
-    """All frames with their times, from some key frame at or before `from_s` on.
+    """All frames with their times, from a key frame at or before `from_s` on.
 
-    Seeks may land too late, so the first frame is looked at; if nothing else helps, the file is read from its start.
+    Seeks may land too late, so the first frame's time is checked; as a last resort the file is read from its start.
     """
     for back_s in (*_SEEK_BACK_S, inf):
         with open_media(path) as container:
@@ -293,7 +293,7 @@ def _shown(path: str | Path, from_s: float) -> Iterator[tuple[float, av.VideoFra
                 first = next(frames, None)
             except av.error.FFmpegError:
                 if seeks:
-                    continue  # not every file can be entered in the middle
+                    continue  # not every file supports seeking
                 raise
             if seeks and (first is None or first.time is None or first.time - origin > from_s + _TICK):
                 continue
@@ -303,7 +303,7 @@ def _shown(path: str | Path, from_s: float) -> Iterator[tuple[float, av.VideoFra
                     raise InputError(
                         f"{path}: changes its size from {size[0]} x {size[1]} to {frame.width} x {frame.height}"
                     )
-                time_s = expected if frame.time is None else frame.time - origin  # raw streams carry no time stamps
+                time_s = expected if frame.time is None else frame.time - origin  # raw streams have no time stamps
                 expected = time_s + step
                 yield time_s, frame
             return
@@ -314,15 +314,15 @@ def _rate(stream: VideoStream) -> Fraction:
 
 
 def _to_rgb(frame: av.VideoFrame, converter: VideoReformatter) -> np.ndarray:
-    """uint8 [height, width, 3] RGB of a decoded frame, turned upright. One converter a stream: it is dear to set up."""
+    """uint8 [height, width, 3] RGB of a decoded frame, upright. One converter per stream: its set-up is expensive."""
     image = converter.reformat(frame, format="rgb24").to_ndarray()
     if _mirrored(frame):
-        image = image[::-1]  # before the turn, which is that of the matrix's first row alone
+        image = image[::-1]  # before the rotation, which comes from the matrix's first row only
     return np.ascontiguousarray(np.rot90(image, round(frame.rotation / 90) % 4))
 
 
 def _mirrored(frame: av.VideoFrame) -> bool:
-    """Whether the matrix that says how to show a frame turns it over, as some phones have it for faces."""
+    """Whether the display matrix mirrors the frame, as some phones' front cameras do."""
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return False

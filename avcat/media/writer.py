@@ -1,4 +1,4 @@
-"""Writing video: H.264 in MP4, every frame with its own time stamp, with or without sound."""
+"""Writes video: H.264 in MP4, every frame with its own time stamp, with or without sound."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,17 +18,17 @@ from avcat.files import atomic_path
 from avcat.media.soundtrack import Packets, Samples, add_sound, sound_rate
 from avcat.media.video import Colour
 
-_LIMITED = 1  # H.273's "limited range": what every player expects of yuv420p
+_LIMITED = 1  # H.273's "limited range", expected by every player for yuv420p
 
 
 class VideoWriter:
-    """A context manager that takes RGB frames; the file appears under its name only when all went well.
+    """A context manager that takes RGB frames; the file appears under its name only on success.
 
-    `time_base` is the seconds a tick lasts: 1 / `fps` by default, so that frame n has pts n; finer where frames come
-    unevenly, and then `fps` is their average. `audio` is a file, whose first audio stream is copied as it is where MP4
-    takes its codec and encoded to AAC else, or samples, which are encoded. Odd sizes, which H.264 cannot hold, grow by
-    one repeated row or column. The same input gives the same bytes only where `threads` is the same; 0 takes what there
-    is. Raises InputError where the file cannot be written or the sound not be read.
+    `time_base` is the duration of a tick in seconds: 1 / `fps` by default, so that frame n has pts n; finer for uneven
+    frames, and then `fps` is their average. `audio` is a file, or samples, which are encoded. The first audio stream of
+    a file is copied unchanged if MP4 supports its codec, else encoded to AAC. Odd sizes, which H.264 cannot hold, grow
+    by one repeated row or column. The same input gives the same bytes only with the same `threads`; 0 takes all cores.
+    Raises InputError if the file cannot be written or the sound cannot be read.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class VideoWriter:
         self._fps = Fraction(fps)
         self._time_base = time_base or 1 / self._fps
         self._audio = Path(audio) if isinstance(audio, str) else audio
-        # Without cpu-independent, x264's macroblock tree gives other bytes from run to run at some sizes.
+        # Without cpu-independent, x264's macroblock tree gives different bytes from run to run at some sizes.
         self._options = {
             "crf": str(crf),
             "preset": preset,
@@ -60,14 +60,14 @@ class VideoWriter:
         }
         self._colour, self._pixel_aspect = colour, pixel_aspect
         self._converter = VideoReformatter()
-        self._durations: dict[int, int] = {}  # of the frames inside the encoder, by pts: it forgets them
+        self._durations: dict[int, int] = {}  # of the frames inside the encoder, by pts: it does not keep them
         self._next_pts = 0
 
     def __enter__(self) -> Self:
         with ExitStack() as stack, _writing(self._path):
             part = stack.enter_context(atomic_path(self._path))
             rate = sound_rate(self._audio) if self._audio is not None else self._time_base.denominator
-            # Edit lists count in movie ticks: at the sound's rate they cut it to the sample, at the usual 1 kHz not.
+            # Edit lists count in movie ticks: at the sound's rate they are exact to the sample, at the usual 1 kHz not.
             options = {"movflags": "+faststart", "movie_timescale": str(rate)}
             self._out = stack.enter_context(av.open(f"file:{part}", "w", format="mp4", options=options))
             self._stream = self._video_stream()
@@ -114,7 +114,7 @@ class VideoWriter:
                 self._out.mux(packet)
 
     def _mux_sound(self, until_s: float) -> None:
-        """Sound goes in beside the pictures it belongs to, so that players need not seek and nothing piles up."""
+        """Interleaves sound with the pictures of the same time, so players need not seek and buffers stay small."""
         with _writing(self._path):
             while self._waiting is not None and self._waiting[0] <= until_s:
                 self._out.mux(self._waiting[1])
@@ -124,7 +124,7 @@ class VideoWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            with contextlib.suppress(av.error.FFmpegError):  # a file that is given up need not end well
+            with contextlib.suppress(av.error.FFmpegError):  # a discarded file need not be completed
                 self._stack.__exit__(kind, error, trace)
             return
         with self._stack:
@@ -136,7 +136,7 @@ class VideoWriter:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """What the system says against writing is one line for the user."""
+    """Turns errors of the operating system while writing into one line for the user."""
     try:
         yield
     except InputError:

@@ -1,6 +1,6 @@
-"""All figures of one clip: what a method shows against the truth, on composited crops before any H.264.
+"""All figures of one clip: a method's output against the truth, on composited crops before any H.264.
 
-The reference frame is not scored for pictures and landmarks: every method was given it. Synchrony takes all frames.
+The reference frame is not scored for pictures and landmarks: every method was given it. Synchrony uses all frames.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ STRIP_FRAMES = 6
 class Judges:
     """Networks that measure; the figures of one that is missing are NaN."""
 
-    syncnet: SyncNet | None = None  # the evaluator, trained apart from the one in the loss
+    syncnet: SyncNet | None = None  # the evaluator, trained separately from the one in the loss
     official: OfficialSyncNet | None = None
     perceptual: Perceptual | None = None
 
@@ -52,8 +52,8 @@ class ClipScorer:
     ) -> tuple[dict[str, Any], Crops]:
         """True crops `uint8 [T, S, S, 3]`, those of a method, and what it would show if it knew the truth.
 
-        With them the mel `float32 [80, 4 T]` and, for the official SyncNet, the sound at 16 kHz. Returns the figures
-        and a strip of pictures. Figures are floats, NaN where nothing could be measured. `opening_truth` and `opening`
+        Also the mel `float32 [80, 4 T]` and, for the official SyncNet, the sound at 16 kHz. Returns the figures
+        and a strip of pictures. Figures are floats, NaN if nothing could be measured. `opening_truth` and `opening`
         are the T openings, `sync_distances` those of `SyncScore`, empty without a judge. The strip `[6, S, S, 3]` shows
         the frames in which the true mouth is most open, one from each sixth of the clip: the same for every method.
         """
@@ -93,7 +93,7 @@ class ClipScorer:
     def _official_figures(self, drawn: Crops, marks: Marks, samples: NDArray[np.float32] | None) -> Mapping[str, float]:
         if self.judges.official is None:
             return unmeasured_by("official")
-        assert samples is not None, "the official SyncNet hears the sound itself"
+        assert samples is not None, "the official SyncNet needs the sound itself"
         score = score_clip(self.judges.official, drawn, marks.box, samples)
         if score is None:
             return unmeasured_by("official")
@@ -106,7 +106,7 @@ class ClipScorer:
 
 
 def strip_frames(opening: NDArray[np.float64]) -> list[int]:
-    """For each sixth of the scored frames the one in which the mouth is most open; its middle where none is found."""
+    """For each sixth of the scored frames the one in which the mouth is most open; its middle if none is found."""
     spans = np.array_split(np.arange(FIRST_SCORED, len(opening)), STRIP_FRAMES)
     chosen = []
     for span in (span for span in spans if len(span)):

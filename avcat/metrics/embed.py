@@ -1,4 +1,4 @@
-"""A clip's windows as a SyncNet sees them, for `avcat.metrics.sync`."""
+"""A SyncNet's embeddings of a clip's windows, for `avcat.metrics.sync`."""
 
 from collections.abc import Callable
 

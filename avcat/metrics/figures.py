@@ -1,4 +1,4 @@
-"""All figures of an evaluation: what each is called, how it is printed, who measures it, which tables show it.
+"""All figures of an evaluation: names, how they are printed, which network measures them, which tables show them.
 
 To add one, name it here and compute it in `avcat.metrics.clip`.
 """
@@ -21,7 +21,7 @@ class Figure:
 
     title: str
     decimals: int
-    better: Literal["", "↑", "↓"] = ""  # higher or lower; nothing where neither is
+    better: Literal["", "↑", "↓"] = ""  # higher or lower; empty if neither is
     judge: Judge = ""  # the network without which it is empty
     paper: str = ""  # the field of `avcat.report.paper.PaperRow` that its order is compared with
     paper_empty: str = ""  # why the paper's rows have no number in its column
@@ -99,5 +99,5 @@ def headings(names: Iterable[str]) -> list[str]:
 
 
 def unmeasured_by(judge: Judge) -> dict[str, float]:
-    """The figures of a network that is not there: NaN."""
+    """The figures of a missing network: NaN."""
     return {name: float("nan") for name, figure in FIGURES.items() if figure.judge == judge}

@@ -1,7 +1,7 @@
 """How alike two pictures are: SSIM and PSNR, and the PSNR that publications of this field most probably print.
 
 Legend: T frames, H x W pixels, 3 channels in RGB order. Both clips are `uint8 [T, H, W, 3]`; every function gives one
-`float64` a frame, `[T]`.
+`float64` per frame, `[T]`.
 """
 
 import cv2
@@ -61,7 +61,7 @@ def psnr_uint8_legacy(truth: Clip, drawn: Clip) -> PerFrame:
     """PSNR as a script computes it that takes `(a - b) ** 2` of grey 8-bit pictures without widening them, in dB.
 
     The difference and its square wrap modulo 256, so no squared error exceeds 255 and the figure is far too high; equal
-    frames score 100, as the paper's ground truth does. It exists to be put beside published columns alone.
+    frames score 100, as the paper's ground truth does. It is only for comparison with published columns.
     """
     _check(truth, drawn)
     grey_truth, grey_drawn = _grey(truth), _grey(drawn)

@@ -5,7 +5,7 @@ crop. A frame whose face was not found is NaN in its points, and NaN in every fi
 
 The literature's LMD differs by a factor of 20 from script to script (sum or mean over the points, centred or not), so
 three are computed, each under its own name. The paper's Table 1 fits the uncentred mean per landmark best: no centred
-one reaches its 29.13 px but with a mouth turned round.
+one reaches its 29.13 px, except with a mouth turned round.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from avcat.data.schema import MOUTH_POINTS
 Points = NDArray[np.floating]
 Series = NDArray[np.float64]
 
-MIN_FRAMES = 3  # fewer do not make a correlation
+MIN_FRAMES = 3  # fewer give no correlation
 STILL = 1e-6  # a standard deviation of the opening below this is a mouth that does not move at all
 
 
@@ -26,7 +26,7 @@ def lmd(truth: Points, drawn: Points) -> Series:
 
 
 def lmd_centred(truth: Points, drawn: Points) -> Series:
-    """As `lmd`, after both mouths were moved to their own centre: shape alone, without position."""
+    """As `lmd`, after both mouths were moved to their own centre: only shape, without position."""
     return _distances(_centred(truth), _centred(drawn)).mean(axis=1)
 
 
@@ -43,7 +43,7 @@ def coverage(truth: Points, drawn: Points) -> float:
 def opening_correlation(truth: Series, drawn: Series) -> float:
     """Pearson correlation of a clip's mouth opening with the truth's, over the frames in which both were found.
 
-    NaN ("not counted") where the truth does not move or fewer than three frames are left. A drawn mouth that does not
+    NaN ("not counted") if the truth does not move or fewer than three frames are left. A drawn mouth that does not
     move follows nothing: 0.
     """
     truth, drawn = _both_found(truth, drawn)

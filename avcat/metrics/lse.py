@@ -1,6 +1,6 @@
-"""LSE-C, LSE-D and offset as the official SyncNet gives them [Chung and Zisserman 2016]: network, crop and protocol.
+"""LSE-C, LSE-D and offset as the official SyncNet computes them [Chung and Zisserman 2016]: network, crop and protocol.
 
-The weights (`syncnet_v2.model` of joonson/syncnet_python) are not ours to pass on: they are loaded from a path. Boxes
+The weights (`syncnet_v2.model` of joonson/syncnet_python) may not be redistributed: they are loaded from a path. Boxes
 come from our own detector instead of S3FD. Legend: T frames at 25 fps, N windows of five frames, 1024 dimensions.
 """
 
@@ -27,7 +27,7 @@ SIDE = 224
 MAX_SHIFT = 15
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 ROWS_PER_FRAME, WINDOW_ROWS = 4, 20  # of cepstra
-LAST_FRAMES = 5  # of a clip begin no window; four would do, but the tool leaves five
+LAST_FRAMES = 5  # of a clip start no window; four would be enough, but the tool leaves five
 BATCH_WINDOWS = 16
 
 MIN_IOU = 0.5  # of a face and the same one in the frame before
@@ -78,7 +78,7 @@ class OfficialSyncNet(nn.Module):
     def embed_faces(self, frames: Tensor) -> Tensor:
         """T consecutive frames `[3, T, 224, 224]`, BGR in 0..255 -> their T - 4 windows `[T - 4, 1024]`.
 
-        Only the first layer looks along time, so a row of frames gives what its windows give one by one.
+        Only the first layer looks along time, so a run of frames gives the same as its windows one by one.
         """
         maps = self.netcnnlip(frames[None])
         return self.netfclip(maps[0, :, :, 0, 0].T)  # type: ignore[no-any-return]
@@ -102,14 +102,14 @@ def _head() -> nn.Sequential:
 
 
 def load_official(path: str | Path, device: str = "cpu", sha256: str = SHA256) -> OfficialSyncNet:
-    """The network with the weights of a file, in eval mode. Raises InputError where it is not that file."""
+    """The network with the weights of a file, in eval mode. Raises InputError if it is not that file."""
     network, state = OfficialSyncNet(), load_weights(str(path), sha256)
     fit(network, state, path)
     return network.eval().requires_grad_(False).to(device)
 
 
 def fit(network: nn.Module, state: dict[str, Any], path: str | Path) -> None:
-    """Loads a state dict whose batch norms may be too old to count their batches. Raises InputError."""
+    """Loads a state dict, possibly too old for batch norms to count their batches. Raises InputError."""
     try:
         missing, unknown = network.load_state_dict(state, strict=False)
     except RuntimeError as error:
@@ -127,7 +127,7 @@ class FaceTrack(NamedTuple):
     """One face through consecutive frames."""
 
     first: int  # number of its first frame
-    boxes: Boxes  # float64 [n, 4], interpolated where the face was missed
+    boxes: Boxes  # float64 [n, 4], interpolated if the face was missed
 
 
 def face_tracks(
@@ -161,7 +161,7 @@ def crop_faces(images: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.uint8]:
     """RGB pictures `uint8 [T, H, W, 3]` and boxes `[T, 4]` of a track -> `uint8 [T, 224, 224, 3]`.
 
     The box's centre and half side are median-filtered over 13 frames. The crop reaches from the upper edge of the box
-    to 0.8 of a half side below its lower one, and 0.4 of one beyond its sides; grey lies outside the picture.
+    to 0.8 of a half side below its lower one, and 0.4 of one beyond its sides; outside the picture it is grey.
     """
     assert len(images) == len(boxes) >= SHORTEST, f"{len(images)} pictures, {len(boxes)} boxes"
     halves = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) / 2
@@ -171,7 +171,7 @@ def crop_faces(images: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.uint8]:
 
 
 def _median(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """scipy's filter, which sees zeros outside; they are put there first, as it warns of tracks shorter than itself."""
+    """scipy's filter, which assumes zeros outside; they are added first, as it warns of tracks shorter than itself."""
     around = MEDIAN_FRAMES // 2
     return np.asarray(medfilt(np.pad(values, around), MEDIAN_FRAMES))[around:-around]
 
@@ -191,7 +191,7 @@ def _crop(image: NDArray[np.uint8], half: float, x: float, y: float) -> NDArray[
 
 @torch.inference_mode()
 def score_faces(network: OfficialSyncNet, faces: NDArray[np.uint8], samples: NDArray[np.floating]) -> SyncScore | None:
-    """Crops `uint8 [T, 224, 224, 3]` RGB and their sound at 16 kHz -> the score; None where there is no window.
+    """Crops `uint8 [T, 224, 224, 3]` RGB and their sound at 16 kHz -> the score; None if there is no window.
 
     N = min(T, samples // 640) - 5. Sound outside the clip counts as zero vectors, as in the official tool, which
     inflates the confidence of short clips: look at `windows`.
@@ -214,10 +214,10 @@ def score_faces(network: OfficialSyncNet, faces: NDArray[np.uint8], samples: NDA
 def score_clip(
     network: OfficialSyncNet, crops: NDArray[np.uint8], boxes: Boxes, samples: NDArray[np.floating]
 ) -> SyncScore | None:
-    """One clip of one person: pictures `uint8 [T, H, W, 3]`, a box each (`[T, 4]`, NaN where none was found), sound.
+    """One clip of one person: pictures `uint8 [T, H, W, 3]`, one box each (`[T, 4]`, NaN if none was found), sound.
 
     The longest track counts, however short: words last about a second, and the official pipeline would drop all of
-    them. None where no face is found for long enough.
+    them. None if no face is found for long enough.
     """
     detections = [[box] if np.isfinite(box).all() else [] for box in boxes]
     tracks = [track for track in face_tracks(detections, min_detections=0) if len(track.boxes) >= SHORTEST]

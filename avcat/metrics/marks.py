@@ -1,7 +1,7 @@
-"""What the detector sees in the pictures of a clip, and a folder that keeps it for pictures that come again.
+"""What the detector finds in the pictures of a clip, and a cache folder for pictures that recur.
 
 The true frames are the same for every method, and so are the true frames at one network's picture size. A clip's
-marks are kept by the content of its pictures, so nothing can be mistaken for something else.
+marks are cached by the content of its pictures, so they cannot be mixed up.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from avcat.files import atomic_path
 
 @dataclass(frozen=True)
 class Marks:
-    """The face in each of T frames; NaN where none was found."""
+    """The face in each of T frames; NaN if none was found."""
 
     mouth: NDArray[np.float32]  # [T, 20, 2] px
     eyes: NDArray[np.float32]  # [T, 2, 2] px
@@ -33,9 +33,9 @@ class Marks:
 
 
 class Marker:
-    """Finds marks. `kept` is the folder for those that are asked for again; None keeps nothing.
+    """Finds marks. `kept` is the cache folder for `recall`; None caches nothing.
 
-    The folder must be another one for another detector.
+    Another detector needs another folder.
     """
 
     def __init__(self, detector: FaceDetector, kept: Path | None = None) -> None:
@@ -54,7 +54,7 @@ class Marker:
         return marks
 
     def recall(self, crops: NDArray[np.uint8]) -> Marks:
-        """As `find`, from the folder where these very pictures were seen before; else they are kept there."""
+        """As `find`, from the cache if the same pictures were seen before; else they are added to it."""
         if self._kept is None:
             return self.find(crops)
         path = self._kept / f"{_content(crops)}.npz"

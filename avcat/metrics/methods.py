@@ -1,6 +1,6 @@
 """What is evaluated: a method turns the true crops of a clip and its sound into the crops it would show.
 
-All methods get the first frame as their reference (paper, section 4.1: it cannot tell what the lips do later).
+All methods get the first frame as their reference (paper, section 4.1: it does not show what the lips do later).
 """
 
 from pathlib import Path
@@ -30,7 +30,7 @@ class Method(Protocol):
         """True crops `[T, S, S, 3]` and the mel `float32 [80, 4 T]` -> this method's crops, of the same shape."""
 
     def ceiling(self, crops: Crops) -> Crops:
-        """What the method would show if it knew the truth: the true crops, but for what its picture size takes away."""
+        """What the method would show if it knew the truth: the true crops, except for what its picture size loses."""
 
 
 class GroundTruth:
@@ -44,7 +44,7 @@ class GroundTruth:
 
 
 class CopyReference:
-    """The redrawn region of the reference, pasted into every frame: what a method has to beat that hears nothing."""
+    """The redrawn region of the reference, pasted into every frame: the floor that audio-driven methods must beat."""
 
     def draw(self, crops: Crops, mel: NDArray[np.float32]) -> Crops:
         redrawn = keep_mask(crops.shape[1]) == 0
@@ -57,7 +57,7 @@ class CopyReference:
 
 
 class Trained:
-    """A trained network that redraws frame by frame, put into the crop as dubbing does it."""
+    """A trained network that redraws frame by frame, composited into the crop as in dubbing."""
 
     def __init__(self, redrawer: Redrawer) -> None:
         self.redrawer = redrawer
@@ -71,7 +71,7 @@ class Trained:
 
 
 class Talking:
-    """MakeItTalk: the reference alone, moved by the sound; it sees no other frame."""
+    """MakeItTalk: only the reference, moved by the sound; it uses no other frame."""
 
     def __init__(self, talker: Talker) -> None:
         self.talker = talker
@@ -84,14 +84,14 @@ class Talking:
 
 
 def check_checkpoint(path: Path) -> None:
-    """Raises InputError where a file holds no model that could be a method."""
+    """Raises InputError if a file holds no model that could be a method."""
     check_kind(path, read_facts(path).kind, (*KINDS, TALKING))
 
 
 def build_method(name: str, checkpoint: Path | None, batch_frames: int, device: str) -> Method:
-    """The method called `name`; any but the two that need no network is loaded from `checkpoint`.
+    """The method called `name`, loaded from `checkpoint` except for the two that need no network.
 
-    Raises InputError where the checkpoint is not given or cannot be used.
+    Raises InputError if the checkpoint is not given or cannot be used.
     """
     if name == GROUND_TRUTH:
         return GroundTruth()

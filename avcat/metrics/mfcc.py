@@ -1,6 +1,6 @@
 """Cepstra of a sound as the official SyncNet was trained on them: `python_speech_features.mfcc` with its defaults.
 
-13 coefficients, 25 ms every 10 ms, no window function, at 16 kHz. It belongs to that network alone; ours hear mels.
+13 coefficients, 25 ms every 10 ms, no window function, at 16 kHz. Only that network uses it; ours use mels.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ PRE_EMPHASIS = 0.97
 LIFTER = 22  # coefficient n is multiplied by 1 + LIFTER / 2 sin(pi n / LIFTER)
 FULL_SCALE = 32768  # of the 16-bit samples that the package is given
 
-_TINY = np.finfo(np.float64).eps  # stands for a power of zero, which has no logarithm
+_TINY = np.finfo(np.float64).eps  # replaces a power of zero, which has no logarithm
 
 
 def mfcc(samples: NDArray[np.floating]) -> NDArray[np.float32]:

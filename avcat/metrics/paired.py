@@ -1,4 +1,4 @@
-"""Whether two rows of a table differ beyond chance: clip by clip, so that what all methods find hard cancels out."""
+"""Whether two rows of a table differ beyond chance: clip by clip, so that what is hard for all methods cancels out."""
 
 import math
 from collections.abc import Mapping
@@ -12,26 +12,26 @@ from avcat.seeding import rng_of
 
 RESAMPLES = 9999  # of the permutation test, and of the bootstrap
 LEVEL = 0.05  # share of false alarms among the differences called real
-FEWEST_SPEAKERS = 6  # with five, no outcome at all is rarer than 1 in 16
+FEWEST_SPEAKERS = 6  # with five, no outcome is rarer than 1 in 16
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One row's figure less the other's, mean over the clips that both counted. NaN where there is none to count."""
+    """One row's figure minus the other's, mean over the clips that both count. NaN if there is none."""
 
     mean: float
     low: float  # the 95 % bootstrap interval over speakers
     high: float
     n: int  # clips
     speakers: int
-    p: float  # of a mean at least as far from 0, were the two rows alike; NaN: too few speakers to say
+    p: float  # of a mean at least as far from 0 if the two rows were alike; NaN: too few speakers
 
 
 def compare(row: Mapping[str, float], other: Mapping[str, float], speakers: Mapping[str, str]) -> Difference:
-    """Figures by clip id of two rows, and whose clips they are -> their difference.
+    """Figures by clip id of two rows, and the clips' speakers -> their difference.
 
-    The test draws the sign of each speaker's differences by chance (all ways, where there are few enough): the clips
-    of one person are not independent. Clips are left out that either row does not count, or in which a figure is
+    The test draws the sign of each speaker's differences at random (all combinations, if there are few enough): the
+    clips of one person are not independent. Clips are left out that either row does not count, or in which a figure is
     infinite.
     """
     both = row.keys() & other.keys()
@@ -44,7 +44,7 @@ def compare(row: Mapping[str, float], other: Mapping[str, float], speakers: Mapp
 
 
 def _chance(totals: np.ndarray) -> float:
-    """The two-sided p of sums `[speakers]` whose signs are drawn by chance."""
+    """The two-sided p of sums `[speakers]` whose signs are drawn at random."""
     if len(totals) < FEWEST_SPEAKERS:
         return math.nan
     if not totals.any():
@@ -61,9 +61,9 @@ def _chance(totals: np.ndarray) -> float:
 
 
 def adjusted(ps: Mapping[str, float]) -> dict[str, float]:
-    """p values of many questions, by name, raised so that of those below a level no larger a share is false alarm.
+    """p values of many tests, by name, adjusted so that of those below a level no larger a share is false alarms.
 
-    Benjamini and Hochberg 1995. NaN stays NaN and counts as no question.
+    Benjamini and Hochberg 1995. NaN stays NaN and is not counted as a test.
     """
     asked = [name for name, p in ps.items() if not math.isnan(p)]
     if not asked:

@@ -1,7 +1,7 @@
-"""LPIPS [Zhang et al. 2018], by its authors' package: how different two pictures look to a network that knows pictures.
+"""LPIPS [Zhang et al. 2018], by its authors' package: how different two pictures look to an image network.
 
-The package brings its own calibration; the backbone's ImageNet weights come from a file, and are never fetched. From a
-random backbone nothing is reported.
+The package brings its own calibration; the backbone's ImageNet weights come from a file, and are never downloaded.
+A random backbone reports nothing.
 """
 
 import warnings
@@ -22,7 +22,7 @@ class Perceptual:
     """LPIPS with AlexNet and the weights of a file, torchvision's `alexnet-owt-*.pth`."""
 
     def __init__(self, weights: str | Path, batch_frames: int, device: str = "cpu") -> None:
-        """Raises InputError where the package is missing or the file holds no AlexNet."""
+        """Raises InputError if the package is missing or the file holds no AlexNet."""
         try:
             from lpips import LPIPS
         except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What an evaluation leaves on disk, for those who write it and those who read it.
+"""The files of an evaluation, for writers and readers.
 
 `metrics.json` of one method on one corpus:
 
@@ -7,7 +7,7 @@
      "figures": {name: {"mean", "low", "high", "n", "coverage"}}}
 
 where `null` stands for "nothing counted" and `"inf"` for a figure that is infinite (the PSNR of the truth). Beside it
-lie `clips.parquet`, one row a clip, and `strips/<clip_id>.png`, pictures side by side.
+lie `clips.parquet`, one row per clip, and `strips/<clip_id>.png`, pictures side by side.
 """
 
 import json
@@ -32,7 +32,7 @@ class Result:
     corpus: str
     clips: int
     failed: int
-    judge: str  # which SyncNet measured; empty where none did
+    judge: str  # which SyncNet measured; empty if none did
     opening_of_ceiling: float
     reasons: dict[str, int]  # why clips were left out, and how many each
     unmeasured: dict[str, str]  # by judge (`avcat.metrics.figures`): why its figures are empty
@@ -48,7 +48,7 @@ class Result:
 def read_results(folder: Path) -> list[Result]:
     """All results below `folder` (`<method>/<corpus>/metrics.json`): words first, as in the paper.
 
-    Raises InputError where a file is not what `evaluate` wrote.
+    Raises InputError if a file is not what `evaluate` wrote.
     """
     results = [_read(path) for path in sorted(folder.glob("*/*/metrics.json"))]
     first = ("synth-words", "synth-wild", "lrw", "voxceleb")
@@ -93,14 +93,14 @@ def from_json(value: float | str | None) -> float:
 
 
 def encode_strip(pictures: NDArray[np.uint8]) -> bytes:
-    """Square RGB pictures `uint8 [n, S, S, 3]` side by side, as PNG: nothing lost, the same bytes twice."""
+    """Square RGB pictures `uint8 [n, S, S, 3]` side by side, as PNG: lossless, deterministic bytes."""
     done, data = cv2.imencode(".png", cv2.cvtColor(np.hstack(list(pictures)), cv2.COLOR_RGB2BGR))
     assert done, "PNG encoding cannot fail for a uint8 image"
     return data.tobytes()
 
 
 def decode_strip(data: bytes) -> NDArray[np.uint8]:
-    """The inverse of `encode_strip`. Raises ValueError where the bytes are no strip."""
+    """The inverse of `encode_strip`. Raises ValueError if the bytes are not a strip."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if image is None or image.shape[1] % image.shape[0]:
         raise ValueError("not a strip of pictures")

@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Summary:
-    """One figure of a table. `mean`, `low` and `high` are NaN where nothing was counted, `inf` where every clip is."""
+    """One figure of a table. `mean`, `low` and `high` are NaN if nothing was counted, `inf` if every clip is."""
 
     mean: float
     low: float  # the 95 % bootstrap interval
@@ -24,13 +24,13 @@ class Summary:
 
 
 def summarise(values: Sequence[float], groups: Sequence[str], samples: int, seed: int) -> Summary:
-    """Mean of `values` (one a clip; NaN: not counted) with the percentile bootstrap's interval.
+    """Mean of `values` (one per clip; NaN: not counted) with the percentile bootstrap's interval.
 
     Whole `groups` (the speakers) are drawn with replacement, `samples` times: clips of one person are alike, and
-    drawing clips alone would make the interval too narrow. The interval depends on `seed` and on the values, not on the
+    drawing single clips makes the interval too narrow. The interval depends on `seed` and on the values, not on the
     order of the clips.
     """
-    assert len(values) == len(groups), "one group a value"
+    assert len(values) == len(groups), "one group per value"
     table = np.asarray(values, dtype=np.float64)
     counted = ~np.isnan(table)
     n = int(counted.sum())
@@ -45,7 +45,7 @@ def summarise(values: Sequence[float], groups: Sequence[str], samples: int, seed
 
 def _interval(values: NDArray[np.float64], groups: NDArray[np.str_], samples: int, seed: int) -> tuple[float, float]:
     names, member = np.unique(groups, return_inverse=True)
-    # Sorted sums, so that the order in which clips arrive cannot reach the last digit.
+    # Sorted sums, so that the order in which clips arrive cannot change the last digit.
     totals = np.array([math.fsum(values[member == g]) for g in range(len(names))])
     counts = np.bincount(member)
     drawn = rng_of("bootstrap", seed).integers(0, len(names), size=(samples, len(names)))

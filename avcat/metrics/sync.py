@@ -1,7 +1,7 @@
 """Synchrony of a face with its sound from SyncNet embeddings: LSE-D, LSE-C (Sync_conf) and offset.
 
 Legend: F face windows, A audio windows, D dimensions; window i of either starts at frame i of the clip, and covers five
-frames. The arithmetic is that of the official SyncNet's tool, whoever made the embeddings.
+frames. The arithmetic is that of the official SyncNet's tool, for embeddings of any SyncNet.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ Embeddings = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class SyncScore:
-    """What SyncNet says of one clip. Distances are in units of the embeddings, so two SyncNets do not compare."""
+    """SyncNet's scores of one clip. Distances are in units of the embeddings, so two SyncNets are not comparable."""
 
     distance: float  # LSE-D: the smallest mean distance over all shifts; lower is better
     confidence: float  # LSE-C, Sync_conf: median over the shifts minus the smallest; higher is better
-    offset: int  # frames; +k: the sound leads by k frames, as the official tool has it
-    windows: int  # face windows that were averaged: few make a confidence of noise
+    offset: int  # frames; +k: the sound leads by k frames, as in the official tool
+    windows: int  # face windows that were averaged; with few, the confidence is noise
     distances: tuple[float, ...]  # the mean distance at every offset, from the most negative on; NaN: none had sound
 
 
@@ -31,7 +31,7 @@ def sync_scores(
 
     A shift may ask for sound before the clip or after it. `leave_out` averages each shift over the windows that have
     sound. `zeros` compares with zero vectors there, as the official tool does: that moves the median and so inflates
-    the confidence of short clips. Needs one window of each at least.
+    the confidence of short clips. Needs at least one window of each.
     """
     assert len(face) > 0, "no face windows"
     assert len(audio) > 0, "no audio windows"
@@ -40,13 +40,13 @@ def sync_scores(
     means = np.array([_mean_distance(face, audio, int(shift), outside) for shift in shifts])
     best = int(np.nanargmin(means))
     confidence = float(np.nanmedian(means) - means[best])
-    # Window i fits the sound that starts `shift` frames later; where that is negative, the sound came too early.
+    # Window i fits the sound that starts `shift` frames later; if that is negative, the sound came too early.
     distances = tuple(means[::-1].tolist())
     return SyncScore(float(means[best]), confidence, -int(shifts[best]), len(face), distances)
 
 
 def _mean_distance(face: Embeddings, audio: Embeddings, shift: int, outside: Literal["leave_out", "zeros"]) -> float:
-    """Mean L2 distance of face window i to audio window i + shift; NaN where windows are left out and none is left."""
+    """Mean L2 distance of face window i to audio window i + shift; NaN if windows are left out and none is left."""
     position = np.arange(len(face)) + shift
     inside = (position >= 0) & (position < len(audio))
     if outside == "leave_out":
@@ -58,7 +58,7 @@ def _mean_distance(face: Embeddings, audio: Embeddings, shift: int, outside: Lit
 def vertex(left: float, middle: float, right: float) -> float:
     """Where the parabola through three values, one apart, has its extreme: in -0.5..0.5 steps from the middle one.
 
-    0 where the middle one is no extreme, or a neighbour is NaN.
+    0 if the middle one is not an extreme, or a neighbour is NaN.
     """
     bend = left - 2 * middle + right
     return 0.5 * (left - right) / bend if abs(left - right) < abs(bend) else 0.0

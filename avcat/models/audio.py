@@ -1,4 +1,4 @@
-"""E_a: one window of what is heard, mels or the features of a pretrained network, to f_a."""
+"""E_a: one window of sound, as mels or features of a pretrained network, to f_a."""
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class SmallAudioEncoder(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Scales channels by what the whole map says of them."""
+    """Scales channels by factors computed from the whole map."""
 
     def __init__(self, width: int, reduction: int = 8) -> None:
         super().__init__()
@@ -85,9 +85,9 @@ class ResNetSEAudioEncoder(nn.Module):
 
 
 class FeatureAudioEncoder(nn.Module):
-    """What a pretrained network heard (`avcat.media.pretrained`): two convolutions over time, attention over it.
+    """For features of a pretrained network (`avcat.media.pretrained`): two convolutions and attention over time.
 
-    Nothing is known of the features' size, so each column is brought to a mean of 0 and a variance of 1 first.
+    The features' scale is unknown, so each column is normalised to mean 0 and variance 1 first.
     """
 
     def __init__(self, config: AudioEncoderConfig) -> None:
@@ -105,19 +105,19 @@ class FeatureAudioEncoder(nn.Module):
 
 
 def build_audio_encoder(config: AudioEncoderConfig) -> nn.Module:
-    """The encoder that `config.kind` names. Raises InputError where it cannot hear `config.bands`."""
+    """The encoder that `config.kind` names. Raises InputError if it cannot take `config.bands`."""
     if config.kind == "features":
         return FeatureAudioEncoder(config)
     if config.bands != BANDS:
-        raise InputError(f"audio.kind: {config.kind!r} hears {BANDS} bands, not {config.bands}; 'features' hears any")
+        raise InputError(f"audio.kind: {config.kind!r} takes {BANDS} bands, not {config.bands}; 'features' takes any")
     return {"small": SmallAudioEncoder, "resnet_se": ResNetSEAudioEncoder}[config.kind](config)
 
 
 class AudioBranch(nn.Module):
     """E_a, its output standardised, then two linear layers: what backbone and refinement receive as f_a.
 
-    Mean and spread are buffers that training sets once from its own sounds (`calibrate`), so that an encoder that
-    comes from SyncNet and is kept fixed speaks at the scale that fresh layers expect.
+    Mean and spread are buffers that training sets once from its own sounds (`calibrate`), so that the output
+    of a frozen encoder from SyncNet has the scale that new layers expect.
     """
 
     mean: Tensor
@@ -141,7 +141,7 @@ class AudioBranch(nn.Module):
 
     @torch.no_grad()
     def recentre(self, mels: Tensor) -> None:
-        """Sets the mean alone: seconds of one voice in one room say where it lies, but little of how far it goes."""
+        """Sets only the mean: seconds of one voice in one room determine it, but hardly the spread."""
         self.mean.copy_(self.encoder(mels).float().mean(0))
 
     def forward(self, mel: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class AVCAT(Generator):
         """`mask` is M, `[S, S]`: 1 where the picture is kept."""
         super().__init__(mask)
         if config.backbone is not None and config.wav2lip is not None:
-            raise InputError("model: backbone and wav2lip are both set, one would be left over")
+            raise InputError("model: backbone and wav2lip are both set, one would be unused")
         first = config.backbone or config.wav2lip
         if first is None and config.refinement is None:
             raise InputError("model: backbone and refinement are both null, nothing would be left")
@@ -49,7 +49,7 @@ class AVCAT(Generator):
         return Reference(reference, features)
 
     def forward(self, frames: Tensor, reference: Reference, mels: Tensor) -> Redrawn:
-        """As `Generator.forward`. The frames are masked here: what lies under the mask is never read."""
+        """As `Generator.forward`. The frames are masked here: pixels under the mask are never read."""
         masked, f_a = self.mask * frames, self.audio(mels)
         if self.backbone is not None:
             intermediate = self.backbone(masked, reference.features, f_a)

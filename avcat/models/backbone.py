@@ -14,7 +14,7 @@ from avcat.nn.convs import ConvAct
 from avcat.nn.init import RESIDUAL, conv
 
 CONV_LAYERS = 4  # in the encoder E_e, and again in the decoder Net_d (section 3.2.1)
-SKIPS = {3: 1, 4: 0}  # MAT's: stages 4 and 5 (here from 0) also receive what stages 2 and 1 gave
+SKIPS = {3: 1, 4: 0}  # MAT's: stages 4 and 5 (here from 0) also receive the outputs of stages 2 and 1
 ReferenceFeatures = list[list[Context]]  # [stage][block]: keys and values of the reference frame
 
 
@@ -31,7 +31,7 @@ class Encoder(nn.Sequential):
 
 
 class Decoder(nn.Module):
-    """Net_d: four convolutions from the last map to the intermediate image, doubling the side where it is needed."""
+    """Net_d: four convolutions from the last map to the intermediate image, doubling the side if needed."""
 
     def __init__(self, dim: int, factor: int) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Stage(nn.Module):
         return self.windows[i], getattr(self, f"mask{i}")
 
     def basic(self, x: Tensor, skip: Tensor | None) -> tuple[Tensor, list[Context]]:
-        """The reference branch's stage, and what each block offers to the main branch."""
+        """The reference branch's stage, and each block's keys and values for the main branch."""
         start = self._start(x, skip)
         x = start.permute(0, 2, 3, 1)
         contexts = []
@@ -115,7 +115,7 @@ class Stage(nn.Module):
 
 
 def map_sides(config: BackboneConfig, image_size: int) -> tuple[int, ...]:
-    """The side of each stage's map, 64, 32, 16, 32, 64 for the paper's settings. InputError where one is not whole."""
+    """The side of each stage's map, 64, 32, 16, 32, 64 for the paper's settings. InputError if one is no integer."""
     side, sides = image_size / config.encoder_stride, []
     for stride in config.stage_strides:
         side = side / stride if stride > 0 else side * -stride
@@ -145,7 +145,7 @@ class Backbone(nn.Module):
         self.decoder = Decoder(config.dim, image_size // sides[-1])
 
     def encode_reference(self, reference: Tensor) -> ReferenceFeatures:
-        """`[R, 3, S, S]` -> keys and values of every block. They depend on the reference alone: once a clip will do."""
+        """`[R, 3, S, S]` -> keys and values of every block. They depend only on the reference: once per clip."""
         outputs: list[Tensor] = []
         features: ReferenceFeatures = []
         x = self.encoder(reference)

@@ -1,4 +1,4 @@
-"""From settings to networks: one place that knows every kind."""
+"""Builds every kind of network from its settings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ from avcat.models.wav2lip import Wav2Lip
 
 
 def build_avcat(config: ModelConfig) -> AVCAT:
-    """The generator with its mask. Raises InputError where the settings cannot be built."""
+    """The generator with its mask. Raises InputError if the settings cannot be built."""
     try:
         mask = keep_mask(config.image_size)
     except ValueError as error:

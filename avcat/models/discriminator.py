@@ -10,7 +10,7 @@ from avcat.config import DiscriminatorConfig
 
 
 class PatchDiscriminator(nn.Sequential):
-    """Says of each patch how real it looks: `[B, 3, S, S]` -> logits `[B, 1, s, s]`."""
+    """Rates how real each patch looks: `[B, 3, S, S]` -> logits `[B, 1, s, s]`."""
 
     def __init__(self, *, width: int, layers: int) -> None:
         modules: list[nn.Module] = []
@@ -24,7 +24,7 @@ class PatchDiscriminator(nn.Sequential):
 
 
 class Discriminator(nn.Module):
-    """Several patch discriminators, each looking at a picture of half the size of the one before."""
+    """Several patch discriminators, each on a picture of half the size of the one before."""
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Discriminator(nn.Module):
         return [maps[-1] for maps in self.maps(image)]
 
     def maps(self, image: Tensor) -> list[list[Tensor]]:
-        """Of every scale what each of its convolutions gives, the logits last."""
+        """The feature maps of each convolution at every scale, the logits last."""
         found = []
         for i, scale in enumerate(self.scales):
             x, maps = image if i == 0 else F.avg_pool2d(image, 2**i), []

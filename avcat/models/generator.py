@@ -1,4 +1,4 @@
-"""What every network that redraws faces is to training, evaluation and dubbing, whoever thought of it."""
+"""The interface of all networks that redraw faces, for training, evaluation and dubbing."""
 
 from abc import abstractmethod
 from typing import Any, NamedTuple
@@ -13,14 +13,14 @@ class Reference(NamedTuple):
     """All that a network keeps of a reference frame."""
 
     image: Tensor  # [R, 3, S, S]
-    features: Any  # what it computes from it, the network's own affair
+    features: Any  # what the network computes from it, internal to the network
 
 
 class Redrawn(NamedTuple):
-    """What a network answers, both `[B, 3, S, S]` in about -1..1, not yet put together with the kept picture."""
+    """A network's output, both `[B, 3, S, S]` in about -1..1, not yet composited with the kept picture."""
 
     prediction: Tensor  # I_t^p
-    intermediate: Tensor | None  # of a network in two steps, what the first one gives
+    intermediate: Tensor | None  # the first step's output of a network with two steps
 
 
 class Generator(nn.Module):
@@ -43,7 +43,7 @@ class Generator(nn.Module):
         return keep_mask(size) == 0
 
     def encode_reference(self, reference: Tensor) -> Reference:
-        """`[R, 3, S, S]` in -1..1 -> what every frame that refers to it needs; it does not depend on the frame."""
+        """`[R, 3, S, S]` in -1..1 -> what all frames with this reference need; it does not depend on the frame."""
         return Reference(reference, None)
 
     @abstractmethod
@@ -56,7 +56,7 @@ class Generator(nn.Module):
 
 
 class WholePicture(Generator):
-    """A generator that draws the whole crop anew, as the paper's peers do."""
+    """A generator that redraws the whole crop, as the paper's peers do."""
 
     @staticmethod
     def redrawn_region(size: int) -> np.ndarray:

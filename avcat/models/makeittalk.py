@@ -1,10 +1,10 @@
 """MakeItTalk (Zhou et al. 2020): the sound moves landmarks, and a portrait follows the landmarks.
 
-Two networks in one file. The first has the paper's two branches: what is said (an LSTM, then a perceptron that also
-sees the landmarks at rest) and who says it (an LSTM and an embedding through a small transformer); both give
-displacements. The published branches hear AutoVC's content and speaker codes, which are another network's weights;
-here both hear E_a's, and the speaker is their mean over the clip. Landmarks are those of our tracks: the mouth's 20
-points and the eyes; heads are held still by the crop. The second network is a residual U-Net on the portrait and the
+Two networks in one file. The first has the paper's two branches: content (an LSTM, then a perceptron that also
+takes the landmarks at rest) and speaker (an LSTM and an embedding through a small transformer); both give
+displacements. The published branches take AutoVC's content and speaker codes, which need another network's weights;
+here both take E_a's, and the speaker is their mean over the clip. Landmarks are those of our tracks: the mouth's 20
+points and the eyes; the crop holds heads still. The second network is a residual U-Net on the portrait and the
 drawn landmarks.
 """
 
@@ -78,7 +78,7 @@ class Portrait(nn.Module):
         self.rgb = conv(widths[0], 3, 3, gain=0.3)
 
     def forward(self, portraits: Tensor, maps: Tensor) -> Tensor:
-        """Portraits and landmark maps `[B, 3, S, S]` in -1..1 -> `[B, 3, S, S]`, as what changes of the portrait."""
+        """Portraits and landmark maps `[B, 3, S, S]` in -1..1 -> `[B, 3, S, S]`, as the portrait plus a change."""
         x, skips = torch.cat((portraits, maps), 1), []
         for layer in self.down:
             x = layer(x)
@@ -90,7 +90,7 @@ class Portrait(nn.Module):
 
 
 class MakeItTalk(nn.Module):
-    """Both networks. The step between them, drawing lines, has no gradient, and in the paper they learn apart too."""
+    """Both networks. The step between them, drawing lines, has no gradient, and the paper trains them apart too."""
 
     def __init__(self, config: MakeItTalkConfig) -> None:
         super().__init__()

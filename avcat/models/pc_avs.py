@@ -1,8 +1,8 @@
-"""PC-AVS (Zhou et al. 2021): a face made from three codes, who it is, how the head is held, and what the mouth says.
+"""PC-AVS (Zhou et al. 2021): a face generated from three codes: identity, head pose and mouth.
 
-The mouth's code comes from the sound, in one space with that of pictures; the head's pose from the frame itself,
-through 12 numbers. The generator is StyleGAN2's, started from the identity's map. Encoders are plain residual ones,
-their size a setting; the published identity encoder is a ResNeXt-50.
+The mouth code comes from the sound, in one space with that of pictures; the head pose from the frame itself, as 12
+numbers. The generator is StyleGAN2's, started from the identity's map. Encoders are plain residual networks of
+configurable size; the published identity encoder is a ResNeXt-50.
 """
 
 from itertools import pairwise
@@ -19,11 +19,11 @@ from avcat.nn.convs import ConvNormAct, ModulatedConv2d, ResidualConv
 from avcat.nn.init import RELU, linear
 
 START_SIDES = (3, 4, 7)  # of the map that the generator starts from
-STYLE_SCALE = 8.0  # codes of length one, of some hundred numbers, are small beside the others
+STYLE_SCALE = 8.0  # entries of unit-length codes of some hundred numbers are small beside the others
 
 
 def halvings(image_size: int) -> int:
-    """How often the side is halved down to a start. InputError where it does not come out even."""
+    """How often the side is halved to reach a start side. InputError if none is reached."""
     count, side = 0, image_size
     while side not in START_SIDES:
         if side % 2 or side < min(START_SIDES):
@@ -84,7 +84,7 @@ class PCAVS(WholePicture):
         return self.sound_code(self.audio(mels))  # type: ignore[no-any-return]
 
     def forward(self, frames: Tensor, reference: Reference, mels: Tensor) -> Redrawn:
-        """As `Generator.forward`. The frames are seen whole, but through the few numbers of the pose alone."""
+        """As `Generator.forward`. The frames are read whole, but only the few numbers of the pose are used."""
         maps, identity = (part.repeat_interleave(frames.shape[0] // part.shape[0], 0) for part in reference.features)
         pose = self.pose_code(self.motion(frames).flatten(1))
         style = torch.cat((identity, F.normalize(self.mouth_of_sounds(mels), dim=-1) * STYLE_SCALE, pose), 1)

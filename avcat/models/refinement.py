@@ -41,11 +41,11 @@ class Refinement(nn.Module):
             for i in reversed(range(config.depth))
         )
         self.rgb = ModulatedConv2d(widths[0], 3, 1, style_dim=style_dim)
-        # Equation 6 fixes the size of what a convolution gives; a picture needs to choose its own.
+        # Equation 6 fixes the scale of a convolution's output; the picture's is learnt.
         self.rgb_gain = nn.Parameter(torch.full((3, 1, 1), 0.3))
 
     def forward(self, picture: Tensor, references: Tensor, f_a: Tensor) -> Tensor:
-        """Pictures to mend `[B, 3, S, S]`, references `[R, 3, S, S]` (R divides B), f_a `[B, A]` -> `[B, 3, S, S]`."""
+        """Raw pictures `[B, 3, S, S]`, references `[R, 3, S, S]` (R divides B), f_a `[B, A]` -> `[B, 3, S, S]`."""
         x, skips = picture, []
         if self.sees_reference:
             x = torch.cat((x, references.repeat_interleave(x.shape[0] // references.shape[0], 0)), 1)

@@ -1,4 +1,4 @@
-"""SyncNet: does this mouth say this sound? (Chung and Zisserman 2016, re-trained as the paper's section 3.4 says)."""
+"""SyncNet: does this mouth match this sound? (Chung and Zisserman 2016, re-trained as in the paper's section 3.4)."""
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,7 @@ class FaceEncoder(nn.Module):
 
 
 class SyncNet(nn.Module):
-    """Faces and sounds in one space, where those that belong together are close. Embeddings have length one."""
+    """Embeds faces and sounds in one space; matching ones are close. Embeddings have length one."""
 
     def __init__(self, config: SyncNetConfig) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""Wav2Lip (Prajwal et al. 2020): a face whose lower half is hidden, another of the same person, and a sound.
+"""Wav2Lip (Prajwal et al. 2020): a face with its lower half hidden, another of the same person, and a sound.
 
 The layers are the paper's, for pictures of any side that halves down to 3 or 4; `width` 16 and a side of 96 make the
-published generator. GroupNorm stands for BatchNorm, so that a picture does not depend on the others of its batch, and
+published generator. GroupNorm replaces BatchNorm, so that a picture does not depend on the others of its batch, and
 the sound is the pipeline's mel window, 20 columns instead of 16.
 """
 
@@ -22,7 +22,7 @@ WIDER = (2, 3)  # the decoder's channels over the encoder's, from its smallest m
 
 
 def halvings(image_size: int) -> int:
-    """How often the side is halved until it is 3 or 4. InputError where it does not come out even."""
+    """How often the side is halved until it is 3 or 4. InputError if neither is reached."""
     count, side = 0, image_size
     while side > SMALLEST and side % 2 == 0:
         count, side = count + 1, side // 2
@@ -84,7 +84,7 @@ class Wav2Lip(WholePicture):
         )
 
     def forward(self, frames: Tensor, reference: Reference, mels: Tensor) -> Redrawn:
-        """As `Generator.forward`; nothing of the lower half of the frames is read."""
+        """As `Generator.forward`; the lower half of the frames is not read."""
         half = self.image_size // 2
         hidden = torch.cat((frames[:, :, :half], torch.zeros_like(frames[:, :, half:])), 2)
         references = reference.image.repeat_interleave(frames.shape[0] // reference.image.shape[0], 0)
@@ -101,7 +101,7 @@ class Wav2Lip(WholePicture):
 
 
 class QualityDiscriminator(nn.Module):
-    """Says of the lower half of a face how real it looks, in one logit, without normalisation."""
+    """Rates how real the lower half of a face looks, as one logit, without normalisation."""
 
     def __init__(self, *, image_size: int, width: int) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class QualityDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Whole crops `[B, 3, S, S]` -> logits `[B, 1, 1, 1]`, as the one scale that there is."""
+        """Whole crops `[B, 3, S, S]` -> logits `[B, 1, 1, 1]`, as a single scale."""
         return [self.layers(images[:, :, images.shape[2] // 2 :])]
 
 

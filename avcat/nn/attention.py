@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from avcat.errors import InputError
 from avcat.nn.init import linear
 
-# Tokens far inside the masked region start as zeros: dividing by their bare length would make gradients of any size.
+# Tokens far inside the masked region start as zeros: dividing by their length alone would make gradients of any size.
 SOFTENING = 1e-2
 
 
@@ -36,7 +36,7 @@ def windows_for(block: int, window: int, side: int) -> Windows:
     """The windows of block number `block` (0-based) on a square map of `side` tokens.
 
     Odd blocks are shifted by half a window. A map no larger than the window is one window, unshifted.
-    Raises InputError where the window does not divide the map.
+    Raises InputError if the window does not divide the map.
     """
     if side <= window:
         return Windows(side, 0)
@@ -63,9 +63,9 @@ def merge(x_BGNC: Tensor, windows: Windows, height: int, width: int) -> Tensor:
 
 
 def shift_mask(windows: Windows, height: int, width: int) -> Tensor | None:
-    """Which pairs of tokens may attend to each other: bool `[G, 1, N, N]`, None where all may.
+    """Which pairs of tokens may attend to each other: bool `[G, 1, N, N]`, None if all may.
 
-    Rolling brings the map's far edges together in one window; they are no neighbours.
+    Rolling brings the map's far edges together in one window; they are not neighbours.
     """
     if not windows.shift:
         return None
@@ -83,12 +83,12 @@ class WindowAttention(nn.Module):
     """Attention inside windows, from the tokens of one map to those of the same or of another.
 
     Queries and keys come from L2-normalised tokens, values from raw ones (MAT).
-    Normalised tokens are scaled to sqrt(C) times a learned gain: with it the logits start with a spread of about one,
-    where length one and torch's default weights would leave attention uniform to within two per cent.
+    Normalised tokens are scaled to sqrt(C) times a learned gain: with it the logits start with a spread of about one.
+    With length one and torch's default weights, attention would be uniform to within two per cent.
     """
 
     def __init__(self, *, dim: int, heads: int, bias_side: int | None = None) -> None:
-        """`bias_side` is the side of the windows whose tokens get a relative position bias; None for no bias."""
+        """`bias_side` is the side of the windows, for a relative position bias of their tokens; None for no bias."""
         super().__init__()
         self.heads = heads
         self.position = PositionBias(heads, bias_side) if bias_side else None
@@ -102,7 +102,7 @@ class WindowAttention(nn.Module):
         return Context(self._split(self.key(self._normalised(x_BGNC))), self._split(self.value(x_BGNC)))
 
     def forward(self, x_BHWC: Tensor, context: Context, windows: Windows, mask: Tensor | None) -> Tensor:
-        """What the tokens of `x_BHWC` gather from `context`: `[B, H, W, C]`.
+        """Attention of the tokens of `x_BHWC` to `context`: `[B, H, W, C]`.
 
         A context of R maps serves a batch of B = R n: map r serves the n entries from r n on.
         """
@@ -128,8 +128,8 @@ class WindowAttention(nn.Module):
 class PositionBias(nn.Module):
     """What each head adds to its logits for each step from query to key, learned (Swin's B; equation 1 has none).
 
-    It starts at -slope x distance: the first head looks at its own place, the last one everywhere alike. Without
-    it a token deep inside the masked region cannot tell where it is, and looks for its place in the reference in vain.
+    It starts at -slope x distance: the first head attends to its own place, the last one uniformly. Without it
+    a token deep inside the masked region has no position, and cannot find its place in the reference.
     """
 
     index: Tensor

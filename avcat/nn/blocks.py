@@ -17,7 +17,7 @@ class MLP(nn.Sequential):
 class Block(nn.Module):
     """One CCF-Transformer block that contains one Basic Transformer block.
 
-    `basic` is the Basic block: it uses the MSA and the MLP alone, so the reference branch has no weights of its own.
+    `basic` is the Basic block: it uses only the MSA and the MLP, so the reference branch has no weights of its own.
     `forward` is the CCF block, equations 2 to 5. Maps are `[B, H, W, C]`, f_a is `[B, A]`.
     """
 
@@ -41,11 +41,11 @@ class Block(nn.Module):
 
     @property
     def mma(self) -> WindowAttention:
-        """The mutual attention: its own, or the MSA's weights again."""
+        """The mutual attention: with its own weights, or the MSA's."""
         return self.own_mma if self.own_mma is not None else self.msa
 
     def basic(self, x: Tensor, windows: Windows, mask: Tensor | None) -> tuple[Tensor, Context]:
-        """The reference branch: the block's output, and the keys and values that the main branch will ask for."""
+        """The reference branch: the block's output, and the keys and values for the main branch."""
         seen = self.mma.context(x, windows)
         x = x + self.msa(x, self.msa.context(x, windows), windows, mask)
         return x + self.mlp(x), seen
@@ -53,7 +53,7 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, reference: Context, f_a: Tensor | None, windows: Windows, mask: Tensor | None
     ) -> Tensor:
-        """The main branch: F_t{k,l} and what the reference offers -> F_t{k,l+1}."""
+        """The main branch: F_t{k,l} and the reference's context -> F_t{k,l+1}."""
         itself = self.msa(x, self.msa.context(x, windows), windows, mask)
         other = self.mma(x, reference, windows, mask)
         z = self.fc1(torch.cat((itself, other), -1))  # equation 2

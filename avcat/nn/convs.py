@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from avcat.nn.init import RELU, conv, linear
 
-# Spread of the styles around 1 at the start. Much of a picture is to be kept whatever is heard: where the sound shakes
+# Spread of the styles around 1 at the start. Much of a picture must not depend on the sound: if the sound changes
 # every channel of every layer at first, that takes long to learn.
 STYLE_GAIN = 0.1
 
@@ -21,10 +21,10 @@ class ConvAct(nn.Sequential):
 
 
 class ConvNormAct(nn.Sequential):
-    """A convolution, GroupNorm and ReLU. GroupNorm, since its result does not depend on how a batch is spread.
+    """A convolution, GroupNorm and ReLU. GroupNorm, since its result does not depend on how a batch is split.
 
-    Each of the `groups` loses its own mean over the picture. What has to draw a picture takes one: in groups of few
-    channels the colours of what it saw would be lost.
+    Each of the `groups` loses its own mean over the picture. Networks that draw a picture take one group: with groups
+    of few channels the input's colours would be lost.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ConvNormAct(nn.Sequential):
 
 
 class ResidualConv(nn.Module):
-    """A 3 x 3 convolution and GroupNorm, added to what came in, then ReLU: Wav2Lip's block."""
+    """A 3 x 3 convolution and GroupNorm, added to its input, then ReLU: Wav2Lip's block."""
 
     def __init__(self, width: int, groups: int = 8) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class ResidualConv(nn.Module):
 
 
 class ModulatedConv2d(nn.Module):
-    """A convolution whose weights are scaled, input channel by input channel, by a style made from f_a (equation 6).
+    """A convolution with its weights scaled, input channel by input channel, by a style made from f_a (equation 6).
 
     W' = s_m W_mnq / sqrt(sum_mq (s_m W_mnq)^2 + eps). Scaling the weights of each sample is the same as scaling its
     input by s and its output by 1 / sqrt(...), which needs one ordinary convolution for the whole batch.

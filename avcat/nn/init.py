@@ -1,8 +1,8 @@
-"""Layers whose weights keep the size of what flows through them.
+"""Layers with initial weights that preserve the scale of activations.
 
-The blocks have no LayerNorm (section 3.2.2), so nothing repairs a signal that fades: with torch's default weights the
-eight convolutions and fourteen blocks shrink it a hundredfold, and what the sound says drowns in the biases.
-Branches that are added to a residual start small, so that a sum of many keeps its size too.
+The blocks have no LayerNorm (section 3.2.2), so nothing restores a shrinking signal: with torch's default weights the
+eight convolutions and fourteen blocks shrink it by a factor of 100, and the biases outweigh the sound's contribution.
+Branches that are added to a residual start small, so that a sum of many keeps its scale too.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The precision of products and convolutions: what the settings ask for, or what the device is quickest in."""
+"""The precision of products and convolutions: as configured, or the fastest of the device."""
 
 from contextlib import AbstractContextManager
 from typing import Literal
@@ -25,7 +25,7 @@ def quickest(device: str) -> Precision:
 
 
 def resolved(wanted: WantedPrecision, device: str) -> Precision:
-    """`wanted`, or for `auto` what the device is quickest in."""
+    """`wanted`, or for `auto` the fastest of the device."""
     return quickest(device) if wanted == "auto" else wanted
 
 

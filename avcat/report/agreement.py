@@ -1,4 +1,4 @@
-"""Whether rows stand to the full model as they do in the paper, figure by figure, said plainly."""
+"""Whether rows compare with the full model as they do in the paper, figure by figure."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from avcat.report.paper import COUNTERPART, TABLE1, TABLE3, PaperRow
 from avcat.report.table import EMPTY, Cell, Row, Table
 from avcat.report.tables import METHODS
 
-SAME, OPPOSITE, WITHIN, EQUAL = "as there", "the other way", "within chance", "no difference there"
+SAME, OPPOSITE, WITHIN, EQUAL = "as in the paper", "the opposite", "within chance", "no difference in the paper"
 UNTESTED = f"fewer than {FEWEST_SPEAKERS} speakers: not tested"
 NOTES = (
     f'"{SAME}": the row is on the same side of the full model as in the paper, beyond chance (the test of the table '
@@ -44,7 +44,7 @@ def agreement_table(found: Sequence[Compared]) -> Table:
 
 
 def _printed(corpus: str) -> dict[str, tuple[PaperRow, PaperRow]]:
-    """By our name of a method: the paper's row, and the full model's beside which it stands."""
+    """By our name of a method: the paper's row, and the full model's row of the same table."""
     printed = {}
     if corpus in COUNTERPART:
         table = {row.method: row for row in TABLE1[COUNTERPART[corpus]]}

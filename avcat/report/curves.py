@@ -1,4 +1,4 @@
-"""Learning curves and mouths over time as SVG that reads on light and dark ground; the same bytes twice."""
+"""Learning curves and mouths over time as SVG for light and dark backgrounds; deterministic bytes."""
 
 import csv
 import io
@@ -17,8 +17,8 @@ from avcat.errors import InputError
 
 INK = "#808080"  # as far from black as from white
 COLOURS = ("#2a8cd8", "#e0702c", "#3fa35b", "#b46ad1", "#c9a227", "#d1497a", "#3aa6a6", "#8c6d4f")
-SIZE_INCHES = (4.6, 2.7)  # small, so that the text is still read on a phone
-SMOOTHED_POINTS = 150  # a training curve is averaged down to so many
+SIZE_INCHES = (4.6, 2.7)  # small, so that the text is readable on a phone
+SMOOTHED_POINTS = 150  # a training curve is averaged down to this many
 STYLE: Any = {
     "svg.hashsalt": "avcat",
     "svg.fonttype": "none",
@@ -43,9 +43,9 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64]]  # steps, values
 
 
 def read_curves(path: Path) -> dict[str, Curve]:
-    """The curves of a training's `curves.csv`: a column `step`, and one a figure whose cells may be empty.
+    """The curves of a training's `curves.csv`: a column `step`, and one per figure, with cells that may be empty.
 
-    Raises InputError where the file is not such a table.
+    Raises InputError if the file is not such a table.
     """
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -73,7 +73,7 @@ def learning_curves(title: str, curves: Mapping[str, Curve]) -> str:
 
 
 def openings(title: str, series: Mapping[str, Sequence[float]], fps: int) -> str:
-    """The mouth's opening over time, one line a method."""
+    """The mouth's opening over time, one line per method."""
 
     def draw(axes: Axes) -> None:
         for (name, values), colour in zip(series.items(), _colours(len(series)), strict=True):
@@ -85,7 +85,7 @@ def openings(title: str, series: Mapping[str, Sequence[float]], fps: int) -> str
 
 
 def accuracy_by_shift(title: str, lines: Mapping[str, Sequence[float]]) -> str:
-    """How often a SyncNet prefers the right sound to that 1, 2, ... frames off, one line a network."""
+    """How often a SyncNet prefers the right sound to that 1, 2, ... frames off, one line per network."""
 
     def draw(axes: Axes) -> None:
         for (name, values), colour in zip(lines.items(), _colours(len(lines)), strict=True):
@@ -97,7 +97,7 @@ def accuracy_by_shift(title: str, lines: Mapping[str, Sequence[float]]) -> str:
 
 
 def distances_by_offset(title: str, lines: Mapping[str, Sequence[float]]) -> str:
-    """SyncNet's mean distance at every offset of the sound, one line a method: in step, it dips at 0."""
+    """SyncNet's mean distance at every offset of the sound, one line per method: if in sync, its minimum is at 0."""
 
     def draw(axes: Axes) -> None:
         for (name, values), colour in zip(lines.items(), _colours(len(lines)), strict=True):
@@ -115,7 +115,7 @@ def distributions(title: str, values: Mapping[str, Sequence[float]]) -> str:
     def draw(axes: Axes) -> None:
         for place, (clips, colour) in enumerate(zip(values.values(), _colours(len(values)), strict=True)):
             found = np.sort(np.asarray(clips, float))
-            spread = (np.arange(len(found)) * 0.618034 % 1 - 0.5) * 0.5  # beside each other, without chance
+            spread = (np.arange(len(found)) * 0.618034 % 1 - 0.5) * 0.5  # beside each other, not at random
             axes.scatter(found, place + spread, s=9, color=colour, alpha=0.7, linewidths=0)
             if len(found):
                 axes.vlines(np.median(found), place - 0.4, place + 0.4, color=INK, linewidth=1.4)

@@ -22,7 +22,7 @@ CLOSE_UP_ROWS, CLOSE_UP_COLUMNS = (0.48, 0.82), (0.16, 0.84)
 
 
 def read_strip(path: Path) -> list[Picture]:
-    """The square pictures of a strip, from left to right. Raises InputError where the file is none."""
+    """The square pictures of a strip, from left to right. Raises InputError if the file is none."""
     try:
         return list(decode_strip(path.read_bytes()))
     except (OSError, ValueError) as error:
@@ -32,7 +32,7 @@ def read_strip(path: Path) -> list[Picture]:
 def grid(rows: Sequence[tuple[str, Sequence[Picture]]]) -> Picture:
     """A labelled grid of (label, pictures) rows: all frames, then the mouths, methods below each other.
 
-    Last come maps of what each differs from the first row, which is the truth, where there are others to compare.
+    Last come maps of each row's difference from the first, which is the truth, if there are others.
     """
     columns = max(len(pictures) for _, pictures in rows)
     width = columns * (PICTURE + GAP) - GAP

@@ -1,4 +1,4 @@
-"""One self-contained HTML page: it needs no network, and reads on a phone, in the light and in the dark."""
+"""One self-contained HTML page: it needs no network, and suits phones, light mode and dark mode."""
 
 import base64
 import html
@@ -52,7 +52,7 @@ def image(data: bytes, kind: str, description: str) -> str:
 
 
 def curves(pictures: Sequence[tuple[str, str]]) -> str:
-    """(description, SVG) pictures side by side where there is room."""
+    """(description, SVG) pictures side by side if there is room."""
     images = (image(svg.encode(), "svg+xml", description) for description, svg in pictures)
     return '<div class="curves">' + "\n".join(images) + "</div>"
 
@@ -67,5 +67,5 @@ def pictures(jpegs: Sequence[tuple[str, bytes]]) -> str:
 
 
 def missing(reason: str) -> str:
-    """What stands where a section has nothing to show."""
+    """The placeholder of a section that has nothing to show."""
     return f'<p class="note">{html.escape(reason)}</p>'

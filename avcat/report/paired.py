@@ -17,13 +17,13 @@ from avcat.report.tables import BOUNDS, METHODS, difference_cell, in_order, reas
 BASE = "full"
 
 NOTES = (
-    "The row's figure less the full model's, mean over the clips that both count, with a 95 % bootstrap interval over "
+    "The row's figure minus the full model's, mean over the clips that both count, with a 95 % bootstrap interval over "
     "speakers. * : more than chance. The test draws the sign of each speaker's differences; p values are raised for "
     "the number of differences of a corpus (Benjamini and Hochberg; videos made elsewhere apart), so that of "
     f"those marked about {100 * LEVEL:.0f} % at most are false alarms. With fewer than {FEWEST_SPEAKERS} speakers "
     "nothing is marked.",
-    "One training a row: what another seed would have made of the same row is not in these intervals "
-    "(`python -m stages.seeds` tells).",
+    "One training per row: what another seed would have made of the same row is not in these intervals "
+    "(`python -m stages.seeds` measures it).",
 )
 
 
@@ -36,11 +36,11 @@ class Compared:
     figure: str
     difference: Difference
     p_adjusted: float
-    empty: str  # why there is no difference; empty where there is
+    empty: str  # why there is no difference; empty if there is one
 
 
 def compared(results: Sequence[Result]) -> list[Compared]:
-    """Every row against the full model on every corpus where there is one; reads the clips of each result."""
+    """Every row against the full model on every corpus that has one; reads the clips of each result."""
     found: list[Compared] = []
     for corpus in dict.fromkeys(result.corpus for result in results):
         rows = in_order(results, corpus)
@@ -64,9 +64,9 @@ def compared(results: Sequence[Result]) -> list[Compared]:
 
 
 def raised(asked: Mapping[str, tuple[str, float]]) -> dict[str, float]:
-    """(method, p) by name -> p raised for the number of questions: of the rows trained here, and of all others.
+    """(method, p) by name -> p raised for the number of tests: of the rows trained here, and of all others.
 
-    The truth differs from everything, and how many videos others bring is chance: neither is to change our rows' stars.
+    The truth differs from every row, and the number of external rows is arbitrary: neither may change our rows' stars.
     """
     families: dict[bool, dict[str, float]] = {True: {}, False: {}}
     for name, (method, p) in asked.items():
@@ -105,7 +105,7 @@ def _cell(each: Compared) -> Cell:
 
 
 def paired_csv(found: Sequence[Compared]) -> str:
-    """Every difference, one a line."""
+    """Every difference, one per line."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["data", "method", "less", "figure", "mean", "low", "high", "p", "p_adjusted", "clips", "speakers"])

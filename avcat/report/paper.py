@@ -1,4 +1,4 @@
-"""The figures that the paper prints, to be put beside ours and told apart from them."""
+"""The figures that the paper prints, shown beside ours and kept apart from them."""
 
 from dataclasses import dataclass
 

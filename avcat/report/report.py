@@ -38,12 +38,12 @@ SHIFTED = "right_at_"  # figures of `avcat.training.syncnet.judge`, + by how man
 GRIDS_PER_CORPUS, OPENINGS_PER_CORPUS = 2, 3
 SYSTEMS, PARTS = "Systems, as in the paper's figure 4", "Ablation, as in the paper's figure 5"
 PAPERS_FIGURES = (
-    "The paper's figures 4 and 5 show people of LRW and VoxCeleb. They are not ours to copy, and other faces by other "
-    "trainings: nothing in them compares picture by picture."
+    "The paper's figures 4 and 5 show people of LRW and VoxCeleb. We may not copy them, and they show other faces by "
+    "other trainings: they are not comparable picture by picture."
 )
 INTRODUCTION = (
     "Self-reconstruction of test speakers that no training saw, with the first frame as reference. Rows in another "
-    "colour are printed in the paper: other data, other faces, another SyncNet; they do not compare."
+    "colour are printed in the paper: other data, other faces, another SyncNet; they are not comparable."
 )
 
 
@@ -58,7 +58,7 @@ def write_report(
 
     `evaluations` holds `<method>/<corpus>/metrics.json`, of which methods in `without` are left out; `trainings` maps
     names to folders with `curves.csv` and `metrics.json`, which may be missing; `table2` is the user study's. Files
-    depend on what is read alone: the same inputs, the same bytes. Raises InputError where there is no evaluation.
+    depend only on what is read: the same inputs, the same bytes. Raises InputError if there is no evaluation.
     """
     results = [result for result in read_results(evaluations) if result.method not in without]
     if not results:
@@ -107,19 +107,19 @@ def _report(results: Sequence[Result], tables: Sequence[Table], trainings: Mappi
 
 
 def _closed_gates(figures: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
-    """What the tables' readers have to know of trainings whose sync loss never counted."""
+    """Notes for the tables on trainings in which the sync loss never counted."""
     closed = [name for name, values in figures.items() if values.get("in_step") == 0]
     if not closed:
         return ()
     return (
-        f"{', '.join(closed)}: trained without the sync loss, as its gate, which held-out mouths open, stayed shut.",
+        f"{', '.join(closed)}: trained without the sync loss, as its gate, which held-out mouths open, stayed closed.",
     )
 
 
 def _grids(results: Sequence[Result]) -> dict[str, tuple[str, bytes]]:
     """Name -> caption and JPEG of clips that all methods of the grid have a strip of.
 
-    A row of others' videos that shows none of the truth's clips is left out, and the caption says so.
+    A row of external videos that shows none of the truth's clips is left out, and the caption says so.
     """
     found = {}
     for corpus in _corpora(results):
@@ -158,7 +158,7 @@ def _openings(results: Sequence[Result]) -> list[tuple[str, str]]:
 
 
 def _distributions(results: Sequence[Result]) -> list[tuple[str, str]]:
-    """(description, SVG) of what each clip scores, for each corpus and figure; the truth is where all are the best."""
+    """(description, SVG) of each clip's scores, per corpus and figure, without the truth, which is the best in all."""
     found = []
     for corpus in _corpora(results):
         methods = [result for result in _ordered(results, corpus) if result.method != TRUTH]
@@ -171,7 +171,7 @@ def _distributions(results: Sequence[Result]) -> list[tuple[str, str]]:
 
 
 def _in_step(results: Sequence[Result]) -> list[tuple[str, str]]:
-    """(description, SVG) of the mean distance at every offset, for each corpus; nothing where there was no judge."""
+    """(description, SVG) of the mean distance at every offset, for each corpus; empty if there was no judge."""
     found = []
     for corpus in _corpora(results):
         lines = {}
@@ -225,7 +225,7 @@ def _learning(trainings: Mapping[str, Path]) -> str:
 
 
 def _grouped(found: Mapping[str, curves.Curve]) -> dict[str, dict[str, curves.Curve]]:
-    """Curves that share a picture: a figure with its held-out counterpart (`val_` + name), each other one alone."""
+    """Curves that share a picture: a figure with its held-out counterpart (`val_` + name), each other one by itself."""
     groups: dict[str, dict[str, curves.Curve]] = {}
     for name, curve in found.items():
         groups.setdefault(name.removeprefix("val_"), {})[name] = curve
@@ -237,7 +237,7 @@ def _corpora(results: Sequence[Result]) -> list[str]:
 
 
 def _ordered(results: Sequence[Result], corpus: str) -> list[Result]:
-    """As in tables, but what bounds all others comes first."""
+    """As in tables, but with the bounds first."""
     rows = in_order(results, corpus)
     bounds = [result for method in (TRUTH, COPY) for result in rows if result.method == method]
     return bounds + [result for result in rows if result not in bounds]

@@ -17,7 +17,7 @@ from avcat.report.tables import METHODS, difference_cell, in_order, reason_why_e
 
 FEWEST_SEEDS = 3  # two agree on a sign half of the time by chance
 NOTES = (
-    "The row's figure less the full model's of the same seed: mean over seeds and clips, with a 95 % bootstrap "
+    "The row's figure minus the full model's of the same seed: mean over seeds and clips, with a 95 % bootstrap "
     "interval over speakers of the clips' means over seeds; then each seed's own mean. * : more than chance both ways, "
     f"over speakers (the paired test, below {LEVEL:g} when raised for the number of differences of a corpus) and over "
     f"seeds (Student's t test of their means, below {LEVEL:g}). With fewer than {FEWEST_SEEDS} seeds nothing is "
@@ -35,18 +35,18 @@ class Seeded:
     difference: Difference  # of what each clip has on average over seeds
     of_each: tuple[float, ...]  # seed's own mean difference
     p_adjusted: float
-    empty: str  # why there is no difference; empty where there is
+    empty: str  # why there is no difference; empty if there is one
 
     @property
     def holds(self) -> bool:
-        """Whether neither the speakers that there happen to be nor the seeds explain it."""
+        """Whether it is beyond chance both over speakers and over seeds."""
         return self.p_adjusted < LEVEL and _beyond_seeds(self.of_each)
 
 
 def _beyond_seeds(means: Sequence[float]) -> bool:
-    """Whether seeds' mean differences are away from 0, by Student's t test.
+    """Whether the seeds' mean differences differ from 0, by Student's t test.
 
-    What a training learns by chance moves all speakers alike, so a test over speakers does not see it.
+    What a training learns by chance changes all speakers alike, so a test over speakers does not detect it.
     """
     if len(means) < FEWEST_SEEDS or not np.isfinite(means).all():
         return False
@@ -58,8 +58,8 @@ def _beyond_seeds(means: Sequence[float]) -> bool:
 def seeded(folders: Sequence[Path]) -> list[Seeded]:
     """The rows that every folder has, against the full model's.
 
-    Each folder has one seed's results, as `<method>/<corpus>/`. Raises InputError where there are none of a row
-    and the full model in all folders.
+    Each folder has one seed's results, as `<method>/<corpus>/`. Raises InputError if no row
+    is in all folders together with the full model.
     """
     seeds = [{(result.corpus, result.method): result for result in read_results(folder)} for folder in folders]
     everywhere = [result for key, result in seeds[0].items() if all(key in seed for seed in seeds)]
@@ -101,7 +101,7 @@ def _of_corpus(corpus: str, rows: Sequence[Result], seeds: Sequence[dict[tuple[s
 
 
 def _mean(seeds: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Each clip's mean over seeds; NaN where one seed does not count it."""
+    """Each clip's mean over seeds; NaN if one seed does not count it."""
     return {clip: float(np.mean([seed.get(clip, np.nan) for seed in seeds])) for clip in seeds[0]}
 
 

@@ -1,4 +1,4 @@
-"""One table, written as Markdown, LaTeX and HTML. A cell that cannot be filled says why, in a note below the table."""
+"""One table, written as Markdown, LaTeX and HTML. The reason of an empty cell is a note below the table."""
 
 import html
 import re
@@ -27,7 +27,7 @@ LATEX_ESCAPES = str.maketrans(
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure, its 95 % interval where it has one, and why it is empty where it is."""
+    """A figure, its 95 % interval if it has one, and the reason if it is empty."""
 
     text: str
     interval: str = ""
@@ -36,7 +36,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One method. `source` tells our own measurements ("ours") from printed ones ("paper")."""
+    """One method. `source` separates our own measurements ("ours") from printed ones ("paper")."""
 
     cells: Sequence[Cell]
     source: str
@@ -58,7 +58,7 @@ class Table:
 
 
 def to_markdown(table: Table) -> str:
-    """A pipe table with the group as a bold row, notes below; its columns line up where it is read as text."""
+    """A pipe table with the group as a bold row, notes below; its columns line up in plain text."""
     reasons = table.cell_notes()
 
     def text(cell: Cell) -> str:
@@ -142,5 +142,5 @@ def to_html(table: Table) -> str:
 
 
 def _heading(text: str) -> str:
-    """Wraps between words, but not before the arrow that says which way is better."""
+    """Wraps between words, but not before the arrow that shows which direction is better."""
     return html.escape(text).replace(" ↑", "&nbsp;↑").replace(" ↓", "&nbsp;↓")

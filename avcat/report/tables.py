@@ -1,4 +1,4 @@
-"""Which figures stand in which table: Table 1 of the paper, and how the mouth follows the sound."""
+"""Which figures are in which table: Table 1 of the paper, and how the mouth follows the sound."""
 
 import csv
 import io
@@ -41,22 +41,22 @@ LIKE_FOR_LIKE = (
     "docs/baselines.md lists what differs."
 )
 TABLE1_NOTES = (
-    "All of ours are trained on the same data; the paper does not say by whom its peers were. "
+    "All of ours are trained on the same data; the paper does not state who trained its peers. "
     "Ours: self-reconstruction with the first frame as reference, which is not scored; means over clips with a 95 % "
     "bootstrap interval over speakers; 256 px crops before H.264. AV-CAT, its ablations and the copy (which puts the "
     "masked region of the first frame into every other) keep the true picture outside the mask; Wav2Lip, MakeItTalk "
     "and PC-AVS draw the whole crop, as published, which costs them SSIM and PSNR.",
-    "Ours and the paper's figures come from other data, other faces and another SyncNet: they do not compare. The "
-    "paper's PSNR is most probably that of 8-bit differences that wrap (its ground truth scores 100), so it stands in "
+    "Ours and the paper's figures come from other data, other faces and another SyncNet: they are not comparable. The "
+    "paper's PSNR is most probably that of 8-bit differences that wrap (its ground truth scores 100), so it is in "
     "that column.",
     "LPIPS: AlexNet's. LMD: mean distance of the 20 mouth points in px of the 256 crop, not centred. Sync_conf: median "
     "minus smallest mean distance over all shifts; by an evaluator SyncNet trained apart from the one in the loss (on "
     "other speakers, too, in paper and gpu; small profiles have too few), whose embeddings have length one (so never "
     "above 2), and by the official SyncNet (LSE-C), which the paper prints. Coverage: share of the scored frames in "
     "which Face Mesh found both faces.",
-    "A Sync_conf above the ground truth's says that the method pleases this judge more than real speech does: the "
-    "judge is weak, or what trained the method is too much like it. The copy's, whose mouth does not move, is what a "
-    "still mouth is worth: short words may fit it best at the edge of the shifts.",
+    "A Sync_conf above the ground truth's means that this SyncNet scores the method higher than real speech: it is "
+    "weak, or too similar to the SyncNet that trained the method. The copy's, with a mouth that does not move, is the "
+    "score of a still mouth: short words may fit it best at the edge of the shifts.",
     LIKE_FOR_LIKE,
 )
 TABLE3_NOTES = (
@@ -73,9 +73,9 @@ MOUTH_NOTES = (
     "the truth's, per clip, averaged. Its ceiling: what the true frames reach at the network's picture size. "
     "Amplitude: standard deviation of the opening over the truth's.",
     "Offset ±1: fraction of clips whose best shift of the sound is -1, 0 or 1 frames. Shifts are averaged over the "
-    "windows that have sound; few windows make a confidence of noise.",
+    "windows that have sound; with few windows the confidence is noise.",
     "Official: the official SyncNet's protocol, which compares with zeros outside the clip. Its offset is the mean in "
-    "frames, positive where the sound leads.",
+    "frames, positive if the sound leads.",
 )
 
 SYNCNET_NOTES = (
@@ -94,7 +94,7 @@ NOT_MEASURED = "this training did not measure it"
 def table1(results: Sequence[Result], told: Sequence[str] = ()) -> Table:
     """Table 1: our methods on every corpus, and the paper's rows on the set that the corpus stands for.
 
-    `told` are notes on these very trainings.
+    `told` are notes on these trainings.
     """
     columns = ["Method", "N", *headings(TABLE1)]
     groups: list[tuple[str, list[Row]]] = []
@@ -123,7 +123,7 @@ def table3(results: Sequence[Result], told: Sequence[str] = ()) -> Table:
 
 
 def glance_table(results: Sequence[Result]) -> Table:
-    """What one wants to see first, of ours alone: narrow enough for a terminal."""
+    """The main figures, only of ours: narrow enough for a terminal."""
     *first, last = headings(GLANCE)
     columns = ["Method", "N", *first, "r / ceiling ↑", last]
     groups = []
@@ -139,7 +139,7 @@ def glance_table(results: Sequence[Result]) -> Table:
 
 
 def mouth_table(results: Sequence[Result]) -> Table:
-    """How the mouth follows the sound, ours alone: the paper prints none of it."""
+    """How the mouth follows the sound, only of ours: the paper prints none of it."""
     columns = ["Method", "N", "r / ceiling ↑", *headings(MOUTH)]
     groups = []
     for corpus in dict.fromkeys(result.corpus for result in results):
@@ -153,7 +153,7 @@ def mouth_table(results: Sequence[Result]) -> Table:
 
 
 def syncnet_table(trainings: Mapping[str, Mapping[str, float]]) -> Table:
-    """How well the SyncNets know people they have never seen; `trainings` are (name, figures of `metrics.json`)."""
+    """How well the SyncNets work on people they have never seen; `trainings` are (name, figures of `metrics.json`)."""
     rows = []
     for name, figures in trainings.items():
         if SYNCNET_FIGURES[0][1] in figures:
@@ -177,7 +177,7 @@ def table3_csv(results: Sequence[Result]) -> str:
 
 
 def _csv(results: Sequence[Result], papers: Mapping[str, Sequence[PaperRow]]) -> str:
-    """One figure a line: source, data, method, figure, mean, low, high, n, coverage."""
+    """One figure per line: source, data, method, figure, mean, low, high, n, coverage."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["source", "data", "method", "figure", "mean", "low", "high", "n", "coverage"])
@@ -199,7 +199,7 @@ def _csv(results: Sequence[Result], papers: Mapping[str, Sequence[PaperRow]]) ->
 
 
 def in_order(results: Sequence[Result], corpus: str) -> list[Result]:
-    """The corpus's results in the order of `METHODS`; those that it does not know before the two that bound all."""
+    """The corpus's results in the order of `METHODS`; unknown methods before the two bounds."""
     order = list(METHODS)
     others = order.index("copy-reference") - 0.5
     chosen = [result for result in results if result.corpus == corpus]
@@ -226,7 +226,7 @@ def _row(result: Result, names: Sequence[str]) -> Row:
 
 
 def reason_why_empty(result: Result, figure: str) -> str:
-    """What a cell says in which a figure of a result cannot stand."""
+    """The text of the cell if a result lacks a figure."""
     judge = FIGURES[figure].judge
     if judge == "evaluator" and not result.judge:
         return NO_JUDGE
@@ -234,7 +234,7 @@ def reason_why_empty(result: Result, figure: str) -> str:
 
 
 def difference_cell(difference: Difference, decimals: int, beyond_chance: bool, why_empty: str) -> Cell:
-    """A signed mean with its interval, marked where it is more than chance."""
+    """A signed mean with its interval, marked if it is more than chance."""
     if math.isnan(difference.mean):
         return Cell(EMPTY, note=NO_DIFFERENCE if why_empty == NOT_COUNTED else why_empty)
     mean, low, high = (f"{value:+.{decimals}f}" for value in (difference.mean, difference.low, difference.high))
@@ -252,7 +252,7 @@ def _paper_row(row: PaperRow) -> Row:
 
 
 def _figure(summary: Summary, decimals: int, reason: str, clips: int) -> Cell:
-    """Mean and interval, and of how many clips where that is not the row's N."""
+    """Mean and interval, and of how many clips if that is not the row's N."""
     cell = _number(summary.mean, decimals, reason)
     if cell.note:
         return cell

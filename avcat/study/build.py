@@ -1,8 +1,8 @@
-"""Renders a study: pairs of test clips, one seen and the other heard, by every method.
+"""Renders a study: pairs of test clips, one for the picture and one for the sound, by every method.
 
 The setting is the paper's cross-video one: the sound is of another test clip, and of another person, of the same
-corpus. No true picture of such a pair can exist, so what stands for the ground truth is the clip that the sound comes
-from, as it is: real lips that fit this very sound, encoded like the others.
+corpus. Such a pair has no true picture, so the ground truth is the clip that the sound comes from, unchanged: real lips
+that match this sound, encoded like the others.
 """
 
 import hashlib
@@ -44,11 +44,11 @@ from avcat.talk import Talker
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]  # clips done, of how many
-PLAN = "plan.json"  # what was asked for: another build into the same folder must ask for the same
+Progress = Callable[[int, int], None]  # clips done, clips in all
+PLAN = "plan.json"  # arguments of the build: another build into the same folder must have the same
 CLIPS_PER_CORPUS = 20  # paper, section 4.2.1
-_ENCODING: dict[str, Any] = {"crf": 17, "preset": "veryfast"}  # as dubbing encodes: no method is known by its artefacts
-_CUT_CRF = 8  # of clips cut out of longer files, which are encoded once more
+_ENCODING: dict[str, Any] = {"crf": 17, "preset": "veryfast"}  # as in dubbing: artefacts must not reveal the method
+_CUT_CRF = 8  # of clips cut out of longer files, which are encoded again
 _CUT_RATE = 48_000
 _SOFT = 16  # the edge of an animated portrait fades over this part of its side
 _TALKER_BATCH = 8
@@ -57,14 +57,14 @@ Row = dict[str, Any]  # of the manifest
 
 
 class Pair(NamedTuple):
-    """What is seen and what is heard."""
+    """The clip of the picture and the clip of the sound."""
 
     video: Row
     sound: Row
 
 
 class Renderer(Protocol):
-    """One method: a video and a sound in, an MP4 file out. Raises InputError where it cannot be done."""
+    """One method: a video and a sound in, an MP4 file out. Raises InputError if that fails."""
 
     def __call__(self, video: Path, sound: Path, out: Path, /) -> object: ...
 
@@ -82,9 +82,9 @@ def build_study(
 ) -> Study:
     """Renders `clips_per_corpus` pairs of each corpus below `root` (`out/<profile>`) by every model, into `folder`.
 
-    Clips that are there already are not rendered again, so an interrupted build goes on. A pair that one method cannot
-    draw is left out for all, so that all are rated on the same; its reason is in `study.json`. Raises InputError where
-    an input cannot be used, or `folder` holds a study of something else.
+    Existing clips are not rendered again, so an interrupted build continues. A pair that one method cannot draw is left
+    out for all, so that all are rated on the same pairs; its reason is in `study.json`. Raises InputError if an input
+    cannot be used, or `folder` holds a study of something else.
     """
     for model in models.values():
         check_checkpoint(model)
@@ -101,7 +101,7 @@ def build_study(
     total = len(methods) * len(pairs)
     with Material() as material:
         for turn, method in enumerate(methods):
-            render: Renderer | None = None  # built when there is something left to do: a network takes seconds
+            render: Renderer | None = None  # built only if something is left to do: a network takes seconds
             for number, (clip, pair) in enumerate(zip(named[method], pairs, strict=True)):
                 out = clip_path(folder, clip.clip)
                 if number not in failed and not out.exists():
@@ -132,9 +132,9 @@ def test_clips(root: Path) -> list[Row]:
 
 
 def choose_pairs(rows: Sequence[Row], per_corpus: int, seed: int) -> list[Pair]:
-    """Of each corpus so many clips (or all), of as many people as there can be, each with another person's sound.
+    """Up to `per_corpus` clips of each corpus, of as many people as possible, each with another person's sound.
 
-    By content and `seed`, not by the order of `rows`. Raises InputError where a corpus has one speaker only.
+    Depends on content and `seed`, not on the order of `rows`. Raises InputError if a corpus has only one speaker.
     """
     pairs = []
     for corpus in sorted({row["corpus"] for row in rows}):
@@ -157,7 +157,7 @@ def _sound_for(video: Row, clips: Iterable[Row], seed: int) -> Row:
 
 
 class Material:
-    """The clips of a manifest as files of this machine; what is a part of a longer file is cut out, once."""
+    """The clips of a manifest as files on this machine; parts of longer files are cut out, once."""
 
     def __enter__(self) -> "Material":
         self._stack = ExitStack()
@@ -169,7 +169,7 @@ class Material:
         self._stack.close()
 
     def file(self, row: Row) -> Path:
-        """Raises InputError where it cannot be read."""
+        """Raises InputError if it cannot be read."""
         if row["clip_id"] not in self._files:
             path = self._stack.enter_context(local_copy(located(row["root"]) / row["path"]))
             if (row["start_s"], row["end_s"]) != (0.0, row["duration_s"]):
@@ -188,7 +188,7 @@ def _cut(path: Path, start_s: float, end_s: float, out: Path) -> Path:
 
 
 def renderer(model: Path | None, device: str) -> Renderer:
-    """What draws as `model` does; None: nobody, the clip that the sound comes from is shown."""
+    """The renderer of `model`; None: the ground truth, the clip that the sound comes from."""
     if model is None:
         return show_sound_source
     if read_facts(model).kind == TALKING:
@@ -199,7 +199,7 @@ def renderer(model: Path | None, device: str) -> Renderer:
 
 
 def show_sound_source(_video: Path, sound: Path, out: Path) -> None:
-    """Writes the clip that the sound comes from, its picture and its sound as they are."""
+    """Writes the clip that the sound comes from, with picture and sound unchanged."""
     info = probe(sound)
     with VideoWriter(out, info.width, info.height, fps=info.fps, audio=sound, **_ENCODING) as writer:
         for frame in decode_at(sound, float(info.fps), end_s=audio_duration(sound)):
@@ -207,7 +207,7 @@ def show_sound_source(_video: Path, sound: Path, out: Path) -> None:
 
 
 def animate(talker: Talker, video: Path, sound: Path, out: Path) -> None:
-    """MakeItTalk draws a portrait from one frame: the first one with a face stands still, and its face speaks."""
+    """MakeItTalk animates one frame: the first one with a face; the rest of the picture stands still."""
     info, speech = probe(video), Speech(sound, talker.mel)
     still, matrix = _portrait(talker, video)
     times_s = np.arange(ceil(speech.duration_s * info.fps)) / float(info.fps)
@@ -227,9 +227,9 @@ def _portrait(talker: Talker, video: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def put_back(image: np.ndarray, crop: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """`image` uint8 [height, width, 3] with the whole of `crop` uint8 [S, S, 3] where `matrix` took it from.
+    """Pastes the whole of `crop` uint8 [S, S, 3] into `image` uint8 [height, width, 3] at its place by `matrix`.
 
-    Unlike `avcat.dubbing.paste`, which puts back the redrawn region alone. The edge is soft.
+    Unlike `avcat.dubbing.paste`, which pastes only the redrawn region. The edge is soft.
     """
     size, shape = crop.shape[0], (image.shape[1], image.shape[0])
     ramp = np.clip(np.minimum(np.arange(size), np.arange(size)[::-1]) * _SOFT / size, 0, 1).astype(np.float32)
@@ -240,7 +240,7 @@ def put_back(image: np.ndarray, crop: np.ndarray, matrix: np.ndarray) -> np.ndar
 
 
 def _salt(folder: Path, asked: dict[str, Any]) -> str:
-    """Secret of this study: without it nobody who knows methods and clips can tell which name is whose."""
+    """Secret of this study: without it, file names cannot be matched to known methods and clips."""
     path = folder / PLAN
     if not path.exists():
         (folder / CLIPS).mkdir(parents=True, exist_ok=True)

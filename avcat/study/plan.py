@@ -1,7 +1,7 @@
-"""What a study shows: its clips, its questions, and the order in which a rater sees them.
+"""The content of a study: its clips, its questions, and the order in which a rater sees them.
 
-`study.json`, written when every clip is there, holds `{"version", "seed", "methods", "clips", "left_out"}`. It knows
-which method made which clip; the server reads it and tells nobody.
+`study.json`, written when all clips exist, holds `{"version", "seed", "methods", "clips", "left_out"}`. It maps clips
+to methods; the server reads it and does not disclose that.
 """
 
 import json
@@ -18,11 +18,11 @@ from avcat.seeding import rng_of
 VERSION = 1
 FILE, CLIPS, RATINGS = "study.json", "clips", "ratings.sqlite"  # in a study's folder
 GROUND_TRUTH = "ground-truth"
-REPEATED_SHARE = 0.05  # of the clips that a rater sees a second time
+REPEATED_SHARE = 0.05  # share of the clips that a rater sees a second time
 
 
 class Question(NamedTuple):
-    """One of the three things that are rated (paper, section 4.2.1)."""
+    """One of the three rated criteria (paper, section 4.2.1)."""
 
     key: str
     title: str  # as in the paper's Table 2
@@ -39,9 +39,9 @@ SCALE = ("Bad", "Poor", "Fair", "Good", "Excellent")  # 1 to 5, the words of ITU
 
 @dataclass(frozen=True)
 class Clip:
-    """One thing to rate: a method's picture of a test clip that says the sound of another one."""
+    """One item to rate: a test clip, dubbed by a method with the sound of another one."""
 
-    clip: str  # 16 hex digits that tell nothing; `clips/<clip>.mp4`
+    clip: str  # 16 hex digits without meaning; `clips/<clip>.mp4`
     method: str
     corpus: str
     video: str  # clip id of the manifest
@@ -50,7 +50,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Study:
-    """A study that can be shown. `left_out`: why a pair of clips is not in it, a line each."""
+    """A study that can be shown. `left_out`: why a pair of clips is not in it, one line per pair."""
 
     seed: int
     methods: tuple[str, ...]
@@ -63,7 +63,7 @@ class Study:
 
 
 def read_study(folder: Path) -> Study:
-    """Raises InputError where the folder holds no finished study."""
+    """Raises InputError if the folder holds no finished study."""
     path = folder / FILE
     try:
         tree = json.loads(path.read_text())
@@ -87,14 +87,14 @@ class Shown(NamedTuple):
     """One step of a rater's way through the study."""
 
     clip: str
-    presentation: int  # 0; 1 where the rater has seen the clip before
+    presentation: int  # 0; 1 if the rater has seen the clip before
 
 
 def order_for(rater: str, clips: Sequence[str]) -> list[Shown]:
-    """All clips in an order that is the rater's own, and some of them again.
+    """All clips in an order specific to the rater, some of them twice.
 
-    It depends on the rater and on which clips there are alone. Those shown again are of the first third, and come back
-    in the last one, when they are no longer remembered.
+    The order depends only on the rater and on the set of clips. Repeated clips are from the first third and return in
+    the last third, when they are no longer remembered.
     """
     rng = rng_of("study-order", rater)
     shown = [Shown(clip, 0) for clip in rng.permutation(sorted(clips)).tolist()]

@@ -1,4 +1,4 @@
-"""The ratings of a study: one SQLite file, one row for each rater, presentation of a clip, and question."""
+"""The ratings of a study: one SQLite file, one row per rater, presentation of a clip, and question."""
 
 import secrets
 import sqlite3
@@ -49,22 +49,22 @@ class Rating(NamedTuple):
 
 
 class Ratings:
-    """The file while people rate. Safe to share between threads; other processes may read and write it meanwhile."""
+    """The file in use. Safe to share between threads; other processes may read and write it at the same time."""
 
     def __init__(self, path: Path) -> None:
-        """Makes the file where there is none. Raises InputError where it cannot be used."""
+        """Creates the file if there is none. Raises InputError if it cannot be used."""
         self._lock = Lock()
         try:
             self._db = sqlite3.connect(path, timeout=_WAIT_S, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")  # who was told "saved" has it saved, even if power fails
+            self._db.execute("PRAGMA synchronous = FULL")  # an answer reported as saved survives a power failure
             self._db.execute("PRAGMA foreign_keys = ON")
             self._db.executescript(_SCHEMA)
         except sqlite3.Error as error:
             raise InputError(f"{path}: cannot be used for ratings ({error})") from error
 
     def join(self) -> str:
-        """A new rater who has consented: a code that nobody can guess, and that says nothing about the person."""
+        """Adds a rater who has consented; returns an unguessable code without information about the person."""
         rater = secrets.token_urlsafe(16)
         with self._lock, self._db:
             self._db.execute("INSERT INTO raters VALUES (?, ?)", (rater, _now()))
@@ -75,19 +75,19 @@ class Ratings:
             return self._db.execute("SELECT 1 FROM raters WHERE rater = ?", (rater,)).fetchone() is not None
 
     def count(self) -> int:
-        """How many have consented."""
+        """Number of raters who have consented."""
         with self._lock:
             return int(self._db.execute("SELECT count(*) FROM raters").fetchone()[0])
 
     def rate(self, rater: str, shown: Shown, answers: Answers) -> bool:
-        """Writes all three answers or none; a second time replaces the first. False where nobody knows the rater."""
+        """Writes all three answers or none; a second time replaces the first. False if the rater is unknown."""
         assert set(answers) == {question.key for question in QUESTIONS}
         rows = [(rater, *shown, question, value, _now()) for question, value in answers.items()]
         try:
             with self._lock, self._db:
                 self._db.executemany(_UPSERT, rows)
         except sqlite3.IntegrityError:
-            return False  # withdrawn in another tab, between the look and the write
+            return False  # withdrawn in another tab, between check and write
         return True
 
     def of(self, rater: str) -> dict[Shown, dict[str, int]]:
@@ -112,11 +112,11 @@ class Ratings:
 
 
 def read_ratings(path: Path, clips: Iterable[str]) -> list[Rating]:
-    """All ratings, ordered, also while people rate. Raises InputError where it is no such file, or of other clips."""
+    """All ratings, ordered, also while people rate. Raises InputError if it is no such file, or of other clips."""
     try:
         with (
             local_copy(path) as local,
-            # "rw" makes no file, and unlike "ro" leaves none of SQLite's own behind.
+            # "rw" creates no file, and unlike "ro" leaves no files of SQLite's own behind.
             closing(sqlite3.connect(f"{local.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT_S)) as db,
         ):
             names = ", ".join(Rating._fields)

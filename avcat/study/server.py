@@ -1,8 +1,8 @@
-"""The page on which people rate, and what it asks for.
+"""The page on which people rate, and its API.
 
-A rater is known by a cookie that the server made up when they consented; who has none sees no clip. What the page is
-told are clips' opaque names and places in the rater's own order: neither methods nor repetitions can be read from it.
-No part of an address ever becomes a path: names are looked up among those that exist.
+A rater is identified by a cookie that the server generated when they consented; without it no clip is shown. The page
+gets only opaque clip names and positions in the rater's own order: they reveal neither methods nor repetitions.
+No part of a URL becomes a path: names are looked up among those that exist.
 """
 
 import socket
@@ -24,8 +24,8 @@ from avcat.study.ratings import HIGHEST, LOWEST, Ratings
 
 COOKIE, COOKIE_DAYS = "rater", 90
 MAX_BODY_BYTES = 1024  # three answers take sixty
-MAX_RATERS = 10_000  # so that a stranger cannot fill the disk
-GRACE_S = 5  # for answers under way to be saved; a browser may hold a half-loaded clip open for ever
+MAX_RATERS = 10_000  # limits disk use by strangers
+GRACE_S = 5  # for pending answers to be saved; a browser may keep a half-loaded clip open for ever
 PAGE = Path(__file__).parent / "page"
 TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -43,7 +43,7 @@ Value = Annotated[int, Field(strict=True, ge=LOWEST, le=HIGHEST)]
 
 
 class Consent(BaseModel):
-    """What has to be said before anything is shown."""
+    """The consent, required before anything is shown."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     consent: bool
@@ -62,7 +62,7 @@ assert tuple(Answered.model_fields) == tuple(question.key for question in QUESTI
 
 
 def create_app(folder: Path, contact: str = "") -> FastAPI:
-    """The study in `folder` as an application; `contact`: whom raters may write to. Raises InputError."""
+    """The study in `folder` as an application; `contact`: contact for raters. Raises InputError."""
     study = read_study(folder)
     files = {clip.clip: clip_path(folder, clip.clip) for clip in study.clips}
     for path in files.values():
@@ -80,7 +80,7 @@ def create_app(folder: Path, contact: str = "") -> FastAPI:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, _error: RequestValidationError) -> Response:
-        """FastAPI's own answer repeats what was sent, and breaks where that is no text."""
+        """FastAPI's own answer repeats the input, and fails if that is no text."""
         return PlainTextResponse("not what is asked for", 422)
 
     def known(rater: Annotated[str, Cookie(alias=COOKIE, max_length=64)] = "") -> str:
@@ -96,7 +96,7 @@ def create_app(folder: Path, contact: str = "") -> FastAPI:
 
 
 def _page() -> APIRouter:
-    """The page itself, which anybody may see."""
+    """The page itself, which is public."""
     router = APIRouter()
     pages = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.suffix in TYPES}
 
@@ -114,7 +114,7 @@ def _page() -> APIRouter:
 
 
 def _consent(ratings: Ratings) -> APIRouter:
-    """How one becomes a rater: by saying so, once."""
+    """Registers a rater, once, by consent."""
     router = APIRouter()
 
     @router.post("/api/rater", status_code=201)
@@ -136,13 +136,13 @@ def _consent(ratings: Ratings) -> APIRouter:
 
 
 def _questions(ratings: Ratings, clips: list[str], contact: str, known: Callable[[str], str]) -> APIRouter:
-    """What raters are asked about which clips, and what they answer. `known` gives the rater, or refuses."""
+    """Questions, clips and answers of raters. `known` gives the rater, or refuses."""
     router = APIRouter()
     Rater = Annotated[str, Depends(known)]
 
     @router.get("/api/study")
     def about() -> dict[str, Any]:
-        """What the page needs before anybody has consented."""
+        """What the page needs before consent."""
         return {
             "questions": [question._asdict() for question in QUESTIONS],
             "scale": SCALE,
@@ -152,7 +152,7 @@ def _questions(ratings: Ratings, clips: list[str], contact: str, known: Callable
 
     @router.get("/api/rater")
     def session(rater: Rater) -> dict[str, Any]:
-        """The rater's own order, and what they have answered: `answers[n]` is about `clips[n]`, null where missing."""
+        """The rater's own order, and their answers: `answers[n]` is about `clips[n]`, null if missing."""
         answers, shown = ratings.of(rater), order_for(rater, clips)
         return {"clips": [step.clip for step in shown], "answers": [answers.get(step) for step in shown]}
 
@@ -173,7 +173,7 @@ def _questions(ratings: Ratings, clips: list[str], contact: str, known: Callable
 
 
 def _clips(files: Mapping[str, Path], known: Callable[[str], str]) -> APIRouter:
-    """The clips, for raters alone."""
+    """The clips, for raters only."""
     router = APIRouter(dependencies=[Depends(known)])
 
     @router.get("/clips/{name}")
@@ -181,7 +181,7 @@ def _clips(files: Mapping[str, Path], known: Callable[[str], str]) -> APIRouter:
         path = files.get(name.removesuffix(".mp4"))
         if path is None or not name.endswith(".mp4"):
             raise HTTPException(404)
-        # The file's own time would tell which clips were rendered together, that is by one method.
+        # The file's own time would reveal which clips were rendered together, that is by one method.
         headers = {
             "last-modified": "Thu, 01 Jan 1970 00:00:00 GMT",
             "etag": f'"{name}"',
@@ -193,7 +193,7 @@ def _clips(files: Mapping[str, Path], known: Callable[[str], str]) -> APIRouter:
 
 
 class Guard:
-    """Refuses bodies that are larger than any answer, and adds what makes browsers careful."""
+    """Refuses bodies that are larger than any answer, and adds security headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -203,7 +203,7 @@ class Guard:
             return await self._app(scope, receive, send)
         sending = _with_headers(send)
         given = dict(scope["headers"])
-        # Without a length a body could go on for ever; with one the HTTP parser holds the client to it.
+        # Without a length a body could be endless; with one the HTTP parser enforces it.
         if b"transfer-encoding" in given:
             return await PlainTextResponse("length required", 411)(scope, receive, sending)
         if int(given.get(b"content-length", 0)) > MAX_BODY_BYTES:
@@ -226,7 +226,7 @@ def _with_headers(send: Send) -> Send:
 
 
 def serve(folder: Path, host: str, port: int, contact: str, ready: Callable[[str], None]) -> None:
-    """Serves until interrupted; `ready` is told the address. Raises InputError where it cannot listen there."""
+    """Serves until interrupted; calls `ready` with the address. Raises InputError if it cannot listen there."""
     app = create_app(folder, contact)
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -236,6 +236,6 @@ def serve(folder: Path, host: str, port: int, contact: str, ready: Callable[[str
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
     )
-    with listening, suppress(KeyboardInterrupt):  # which uvicorn raises once all that was asked has been answered
+    with listening, suppress(KeyboardInterrupt):  # which uvicorn raises after the last answer
         ready(f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/")
         uvicorn.Server(config).run(sockets=[listening])

@@ -1,4 +1,4 @@
-"""Table 2: mean opinion scores, how far raters agree, and how far each agrees with themselves."""
+"""Table 2: mean opinion scores, agreement between raters, and agreement of each rater with themselves."""
 
 import csv
 import io
@@ -21,31 +21,29 @@ from avcat.study.ratings import Rating, read_ratings
 SAMPLES, SEED = 2000, 0  # of the bootstrap
 ALL = "all clips"
 
-NO_RATINGS = (
-    "nobody has rated yet: `avcat study build` renders the clips, `avcat study serve` asks people (docs/study.md)"
-)
+NO_RATINGS = "no ratings yet: `avcat study build` renders the clips, `avcat study serve` asks people (docs/study.md)"
 NOT_RATED = "no rating yet"
 TOO_FEW = "no clip has been rated by two people, or all ratings are the same"
-NO_REPEATS = "nobody has come to a repeated clip yet"
+NO_REPEATS = "no rater has reached a repeated clip yet"
 
 NOTES = (
     "Mean opinion scores, 1 (bad) to 5 (excellent), with a 95 % bootstrap interval over raters; first presentations "
-    "alone. Ratings: answers to each question.",
+    "only. Ratings: answers to each question.",
     "Cross-video setting: the sound is of another person's test clip. Ground truth: the clip that the sound comes "
-    "from, as it is, so another person is seen; it shows how these raters rate what is real.",
+    "from, unchanged, so another person is seen; it shows how these raters rate real clips.",
     "The paper's scores are of other clips and other people: they do not compare with ours.",
 )
 AGREEMENT_NOTES = (
-    "Alpha: Krippendorff's, for an interval scale, over clips: 1 where all raters say the same, 0 where they agree no "
+    "Alpha: Krippendorff's, for an interval scale, over clips: 1 if all raters agree, 0 if they agree no "
     "more than by chance.",
-    "Repeats: clips that a rater saw a second time without being told. Same: share of them with the same answer; "
+    "Repeats: clips that a rater saw a second time, unannounced. Same: share of them with the same answer; "
     "difference: mean distance of the two answers.",
 )
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far the answers to one question can be relied on; NaN where nothing could be counted."""
+    """Reliability of the answers to one question; NaN if there is no data."""
 
     alpha: float
     repeats: int  # pairs of answers by the same person to the same clip
@@ -55,7 +53,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Opinions:
-    """What a study has found. `scores`: (clips, method, question) -> figure, clips being `ALL` or a corpus."""
+    """Results of a study. `scores`: (clips, method, question) -> figure, clips being `ALL` or a corpus."""
 
     methods: tuple[str, ...]
     raters: int  # who have rated at least one clip
@@ -65,7 +63,7 @@ class Opinions:
 
 
 def opinions(study: Study, ratings: Sequence[Rating]) -> Opinions:
-    """The figures of all ratings there are."""
+    """The figures of all ratings."""
     clips = {clip.clip: clip for clip in study.clips}
     first = [rating for rating in ratings if rating.presentation == 0]
     scores = {}
@@ -93,7 +91,7 @@ def opinions(study: Study, ratings: Sequence[Rating]) -> Opinions:
 
 
 def _agreement(ratings: Sequence[Rating]) -> Agreement:
-    """Of the answers to one question."""
+    """Agreement of the answers to one question."""
     once = {(rating.rater, rating.clip): rating.value for rating in ratings if rating.presentation == 0}
     units: dict[str, list[int]] = {}
     for (_, clip), value in once.items():
@@ -110,9 +108,9 @@ def _agreement(ratings: Sequence[Rating]) -> Agreement:
 def krippendorff_alpha(units: Iterable[Sequence[float]]) -> float:
     """Krippendorff's alpha of an interval scale; `units`: for each thing that was rated, the values it was given.
 
-    1 - observed over expected disagreement, both mean squared differences of pairs: within units, each unit weighing
-    as its number of values, and within all values together (K. Krippendorff, Content Analysis, chapter 11). Raters may
-    miss units; units with one value do not count. NaN where no two values can be compared, or all are the same.
+    1 - observed over expected disagreement, both mean squared differences of pairs: within units, each unit weighted
+    by its number of values, and within all values together (K. Krippendorff, Content Analysis, chapter 11). Raters may
+    miss units; units with one value do not count. NaN if no two values can be compared, or all are the same.
     """
     compared = [np.asarray(unit, np.float64) for unit in units if len(unit) > 1]
     if not compared:
@@ -125,9 +123,9 @@ def krippendorff_alpha(units: Iterable[Sequence[float]]) -> float:
 
 
 def table2(folder: Path) -> Table:
-    """Table 2 of the study in `folder`; where there is no study or no rating, it says so and how to come by some.
+    """Table 2 of the study in `folder`; without a study or ratings, the table states how to get them.
 
-    Raises InputError where a file of the study is damaged.
+    Raises InputError if a file of the study is damaged.
     """
     ours, label = _ours(folder)
     paper = [
@@ -162,7 +160,7 @@ def _ours(folder: Path) -> tuple[list[Row], str]:
 
 
 def agreement_table(found: Opinions) -> Table:
-    """How far raters agree with each other and with themselves, a row a question."""
+    """Agreement of raters with each other and with themselves, one row per question."""
     rows = []
     for question in QUESTIONS:
         a = found.agreement[question.key]
@@ -178,7 +176,7 @@ def agreement_table(found: Opinions) -> Table:
 
 
 def to_csv(found: Opinions) -> str:
-    """Every figure there is, one a line, the columns being those of Table 1's CSV; also each corpus alone."""
+    """All figures, one per line, with the columns of Table 1's CSV; also for each corpus separately."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["source", "data", "method", "figure", "mean", "low", "high", "n", "coverage"])
@@ -201,7 +199,7 @@ def to_csv(found: Opinions) -> str:
 def write_tables(folder: Path) -> list[Table]:
     """Writes `table2` and `agreement` as Markdown and LaTeX and `table2.csv` into the study's folder; returns the two.
 
-    Raises InputError where there is no study.
+    Raises InputError if there is no study.
     """
     study = read_study(folder)
     found = _read(folder, study) if (folder / RATINGS).exists() else opinions(study, [])
@@ -225,7 +223,7 @@ def _raters(found: Opinions) -> str:
 
 
 def _ordered(methods: Iterable[str]) -> list[str]:
-    """As in the other tables; methods that they do not know come first."""
+    """The order of the other tables; methods unknown to them come first."""
     order = list(METHODS)
     return sorted(methods, key=lambda method: (order.index(method) if method in order else -1, method))
 
@@ -236,7 +234,7 @@ def _name(method: str) -> str:
 
 def _cell(summary: Summary) -> Cell:
     cell = _plain(summary.mean, NOT_RATED, 2)
-    if cell.note or summary.low == summary.high:  # one rater, or all alike: drawing among them says nothing
+    if cell.note or summary.low == summary.high:  # one rater, or all alike: the bootstrap is uninformative
         return cell
     return Cell(cell.text, interval=f"{summary.low:.2f} to {summary.high:.2f}")
 

@@ -1,1 +1,1 @@
-"""Rendered speakers: people who do not exist, saying what eSpeak NG says, with everything about them known."""
+"""Rendered speakers: synthetic people who speak with eSpeak NG's voice, with full ground truth."""

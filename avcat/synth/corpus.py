@@ -1,4 +1,4 @@
-"""The two rendered corpora: who says what in which clip, and the files of one clip."""
+"""The two rendered corpora: speaker and text of each clip, and the files of one clip."""
 
 import functools
 import hashlib
@@ -22,14 +22,14 @@ WORDS, WILD = "synth-words", "synth-wild"
 VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "f5")
 PITCHES = range(26, 76, 2)
 RATES_WPM = range(135, 191, 5)
-WORD_FRAMES = (28, 36)  # as LRW's 29
-PRESET = "superfast"  # the slowest without x264's macroblock tree, whose bytes differ from run to run at some sizes
-FRAMES_PER_SENTENCE = 60  # about; a wild clip gets more sentences than fit, and ends in the last
+WORD_FRAMES = (28, 36)  # similar to LRW's 29
+PRESET = "superfast"  # the slowest without x264's macroblock tree: its bytes differ from run to run at some sizes
+FRAMES_PER_SENTENCE = 60  # about; a wild clip gets more sentences than fit, and ends within the last
 
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """Everything a clip is drawn from: the same spec gives the same bytes."""
+    """All inputs of a clip: the same spec gives the same bytes."""
 
     corpus: str
     split: str
@@ -56,7 +56,7 @@ class ClipSpec:
 
 
 def plan(config: CorpusConfig) -> list[ClipSpec]:
-    """Every clip of both corpora, in the order of their paths.
+    """All clips of both corpora, in the order of their paths.
 
     Speakers, voices (as variant, pitch and speed together) and texts are disjoint between the splits, and no speaker
     is in both corpora. Raises InputError when there are more speakers than voices.
@@ -108,7 +108,7 @@ def _wild_size(random: np.random.Generator, size: int) -> dict[str, int]:
 def render(spec: ClipSpec, folder: Path) -> Path:
     """Writes the video `folder / spec.path` and, beside it, `<name>.truth.npz` (see `Take.truth`).
 
-    Both are complete or not there; a clip that is there already, of the same spec and code, is kept.
+    Both are complete or absent; an existing clip of the same spec and code is kept.
     """
     path = folder / spec.path
     if not is_rendered(spec, folder):
@@ -123,7 +123,7 @@ def render(spec: ClipSpec, folder: Path) -> Path:
 
 
 def take_of(spec: ClipSpec) -> Take:
-    """What the clip shows and says, ready to be drawn."""
+    """The content of the clip, ready to be drawn."""
     return Take(
         identity_seed=("identity", spec.seed, spec.speaker),
         clip_seed=("clip", spec.seed, spec.corpus, spec.speaker, spec.name),
@@ -136,7 +136,7 @@ def take_of(spec: ClipSpec) -> Take:
 
 
 def is_rendered(spec: ClipSpec, folder: Path) -> bool:
-    """Whether the clip is there, made from this spec by this code. The truth is written last, so it speaks for both."""
+    """Whether the clip exists, made from this spec by this code. The truth is written last, so it vouches for both."""
     video = folder / spec.path
     try:
         with np.load(truth_path(video)) as truth:
@@ -146,13 +146,13 @@ def is_rendered(spec: ClipSpec, folder: Path) -> bool:
 
 
 def truth_path(video: Path) -> Path:
-    """Where the truth of a rendered video lies."""
+    """Path of the ground truth of a rendered video."""
     return video.with_name(f"{video.stem}.truth.npz")
 
 
 @functools.cache
 def _code_digest() -> str:
-    """Changes with any file of this folder: a clip drawn by other code is drawn again."""
+    """Changes with any file of this folder: clips drawn by other code are drawn again."""
     digest = hashlib.blake2s(digest_size=16)
     for file in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(file.read_bytes())

@@ -1,12 +1,12 @@
-"""eSpeak NG by ctypes: the program that speaks one utterance in a process of its own and ends.
+"""eSpeak NG by ctypes: a program that speaks one utterance in its own process and ends.
 
-eSpeak keeps state from one utterance to the next, so the same text gives other samples on a second call. A process
-that speaks once and ends has none. `avcat.synth.speech` starts this file by its path with `python -S -E`: it imports
-the standard library alone and takes 30 ms, interpreter included.
+eSpeak keeps state from one utterance to the next, so the same text gives different samples on a second call. A process
+that speaks once has no such state. `avcat.synth.speech` starts this file by its path with `python -S -E`: it imports
+only the standard library and takes 30 ms, interpreter included.
 
 Standard input: one JSON object with `library`, `data`, `language`, `text`, `rate_wpm`, `pitch`, `pitch_range`.
-Standard output: one line of JSON (`sample_rate`, `bytes`, `marks`: `[name, start_s]` in order), then so many
-bytes of 16-bit little-endian samples. Exit code 1 and a line on standard error where eSpeak refuses.
+Standard output: one line of JSON (`sample_rate`, `bytes`, `marks`: `[name, start_s]` in order), then `bytes`
+bytes of 16-bit little-endian samples. Exit code 1 and a line on standard error if eSpeak refuses.
 """
 
 import ctypes
@@ -51,7 +51,7 @@ class Refused(RuntimeError):
 
 
 def synthesise(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Speaks `request` (see the top of the file) and returns the head of the answer and the samples."""
+    """Speaks `request` (see the top of the file) and returns the JSON of the answer and the samples."""
     library = ctypes.CDLL(request["library"])
     sample_rate = library.espeak_Initialize(SYNCHRONOUS_CALLBACK, BUFFER_MS, request["data"].encode(), PHONEME_EVENTS)
     if sample_rate <= 0:

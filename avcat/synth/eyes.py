@@ -1,4 +1,4 @@
-"""Painting the eyes and the glasses before them."""
+"""Painting the eyes and the glasses in front of them."""
 
 import functools
 
@@ -10,8 +10,8 @@ from avcat.synth.identity import Identity
 from avcat.synth.paint import Grid, bump, cover, layer, smoothstep
 
 IRIS_RADIUS = 0.095
-LID_STEPS = 16  # lids are painted at so many positions, and each picture is kept
-GAZE_STEPS = 24  # in a unit
+LID_STEPS = 16  # number of lid positions; each picture is cached
+GAZE_STEPS = 24  # per unit
 
 
 class EyePainter:

@@ -86,7 +86,7 @@ def _front_depth(identity: Identity, grid: Grid) -> np.ndarray:
 
 
 def _strands(identity: Identity, grid: Grid, random: np.random.Generator) -> np.ndarray:
-    """float32 [H, W] of standard deviation about 1: streaks that run from the crown, or clumps."""
+    """float32 [H, W] of standard deviation about 1: streaks from the crown, or clumps."""
     if identity.hair in CLUMPS or identity.hair == "buzz":
         size = {"curly": 0.045, "afro": 0.030, "buzz": 0.012}[identity.hair]
         return noise(random, grid.height, grid.width, size * grid.scale)

@@ -1,4 +1,4 @@
-"""The head without what moves in it: skin, ears, nostrils, brows, beard and hair, painted once a clip."""
+"""The head without its moving parts: skin, ears, nostrils, brows, beard and hair, painted once per clip."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class Head:
 
 
 def paint_head(identity: Identity, light: Light, scale: float) -> Head:
-    """Paints the head at `scale` pixels a unit (about 0.1 s at 64)."""
+    """Paints the head at `scale` pixels per unit (about 0.1 s at 64)."""
     grid = Grid.around(*BOUNDS, scale)
     random = np.random.default_rng(identity.texture_seed)
     lit = light_on(height(identity, grid), scale, light)
@@ -43,7 +43,7 @@ def paint_head(identity: Identity, light: Light, scale: float) -> Head:
 
 
 def _skin(identity: Identity, grid: Grid, random: np.random.Generator) -> np.ndarray:
-    """Linear albedo [H, W, 3]: tone, redness, mottling, pores, freckles, nostrils, stubble's shade comes later."""
+    """Linear albedo [H, W, 3]: tone, redness, mottling, pores, freckles, nostrils; stubble's shade is added later."""
     x, y, side = grid.x, grid.y, np.abs(grid.x)
     h, w = grid.height, grid.width
     tone = np.broadcast_to(linear(identity.skin), (h, w, 3))

@@ -1,4 +1,4 @@
-"""Who a rendered person is: every number that does not change from clip to clip."""
+"""Identity of a rendered person: all parameters that do not change from clip to clip."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeVar
@@ -73,7 +73,7 @@ class Identity:
     articulation: float  # how far this person opens the mouth
 
 
-# Lengths and shares that are drawn evenly; where men and women differ, by the second and third table.
+# Ranges of uniformly drawn lengths and shares; those that differ for men and women are in the second and third table.
 _EVERYONE: dict[str, tuple[float, float]] = {
     "ruddy": (0.2, 1.0),
     "temple_width": (0.98, 1.08),
@@ -105,7 +105,7 @@ _WOMEN = {
 }
 _MEN = {"jaw_width": (0.84, 0.96), "chin_width": (0.35, 0.45), "chin_y": (1.81, 1.99), "brow_thickness": (0.045, 0.075)}
 _HAIR_STYLES: tuple[HairStyle, ...] = ("bald", "buzz", "short", "side", "curly", "afro", "bob", "long", "tied")
-_HAIR_OF_WOMEN = (0.0, 0.3, 1.0, 1.0, 1.0, 0.5, 2.5, 3.0, 2.0)  # how often each
+_HAIR_OF_WOMEN = (0.0, 0.3, 1.0, 1.0, 1.0, 0.5, 2.5, 3.0, 2.0)  # relative frequencies
 _HAIR_OF_MEN = (1.0, 1.5, 3.0, 3.0, 1.5, 0.7, 0.2, 0.5, 0.2)
 _BEARD_STYLES: tuple[BeardStyle, ...] = ("none", "stubble", "moustache", "goatee", "full")
 _BEARDS_OF_MEN = (5.0, 2.0, 1.0, 1.0, 1.5)

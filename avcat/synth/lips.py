@@ -10,7 +10,7 @@ from avcat.synth.visemes import CLOSURE, OPENING, ROUND, SPREAD, TUCK
 MAX_GAP = 0.42  # between the lips at opening 1, in units of the distance between the eyes
 UPPER_SHARE = 0.20  # of the gap: the upper lip rises a little, the lower one does the rest
 INNER_CORNER = 0.82  # of the half width: where the lips part
-TUCKED_GAP = 0.045  # what is seen of the upper teeth when the lower lip rests against them
+TUCKED_GAP = 0.045  # visible part of the upper teeth when the lower lip rests against them
 
 # dlib 48..59: where the outer points lie between the corners; 60..67: the inner ones. Face Mesh puts them there too.
 _UPPER_OUTER = (-1.0, -0.72, -0.30, 0.0, 0.30, 0.72, 1.0)
@@ -26,7 +26,7 @@ class Lips:
     """One pose of the mouth, in units of the distance between the eyes (axes: `avcat.synth.paint`)."""
 
     half_width: float
-    line_y: float  # where the lips meet, or would
+    line_y: float  # where the lips meet, or would meet
     gap: float
     upper: float  # thickness of the lips in the middle
     lower: float

@@ -1,4 +1,4 @@
-"""How a head moves while it speaks: pose, blinks, gaze and brows over time. None of it depends on the words."""
+"""Head movement during speech: pose, blinks, gaze and brows over time, independent of the words."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ BLINK_S = (0.07, 0.05, 0.13)  # closing, closed, opening
 
 @dataclass(frozen=True)
 class Movement:
-    """How lively a clip is: greatest displacement from rest of each part. Angles in radians."""
+    """Liveliness of a clip: greatest displacement from rest of each part. Angles in radians."""
 
     shift: float  # of the distance between the eyes
     roll: float
@@ -49,7 +49,7 @@ def poses(random: np.random.Generator, movement: Movement, times_s: np.ndarray) 
         for size in (movement.shift, 0.5 * movement.shift, movement.roll, movement.zoom, movement.yaw, movement.pitch)
     )
     gaze_x, gaze_y, brow = swing(movement.gaze), swing(0.5 * movement.gaze), swing(movement.brow)
-    # Eyes stay on the camera: they turn against the head.
+    # The gaze stays on the camera: eyes turn against the head.
     gaze_x, gaze_y = gaze_x - 0.10 * np.sin(yaw), gaze_y - 0.08 * np.sin(pitch)
     lids = _lids(random, times_s)
     return [

@@ -71,7 +71,7 @@ class MouthPainter:
         return (colour * 255).astype(np.float32)
 
     def _inside(self, lips: Lips, tongue: float, top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-        """Colour 0..255 of what is seen between the lips, from back to front: dark, tongue, lower and upper teeth."""
+        """Colour 0..255 between the lips, from back to front: dark, tongue, lower and upper teeth."""
         x, y, scale = self._x, self._y, self.grid.scale
         s = x / lips.half_width
         depth = np.clip((y - top) / np.maximum(lips.gap, 0.03), 0, 1)
@@ -99,7 +99,7 @@ class MouthPainter:
         colour += (row - colour) * np.clip(edge + 0.5, 0, 1)[..., None]
 
     def _shadows(self, lips: Lips, curves: tuple[np.ndarray, ...]) -> np.ndarray:
-        """What the lips do to the skin around: a shadow under the lower lip, dimples at the corners, a pale rim."""
+        """Effects of the lips on the skin around: a shadow under the lower lip, dimples at the corners, a pale rim."""
         upper_outer, _, _, lower_outer = curves
         x, y = self._x, self._y
         body = np.clip(1 - (x / lips.half_width) ** 2, 0, 1)

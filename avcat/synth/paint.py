@@ -1,8 +1,8 @@
-"""What drawing a face needs: soft edges, smooth noise, colours, layers that are blended.
+"""Drawing primitives: soft edges, smooth noise, colours, layers that are blended.
 
-Drawing is in units of the distance between the eyes, origin midway between them, x to the right, y down. A `Grid` says
-where pixels lie in these units. Colours are RGB in 0..1 as displayed; light is multiplied in after `linear` and taken
-back by `display` (gamma 2, whose inverse is a square root).
+Drawing is in units of the distance between the eyes, origin midway between them, x to the right, y down. A `Grid` maps
+pixels to these units. Colours are RGB in 0..1 as displayed; light is multiplied after `linear` and converted back by
+`display` (gamma 2; the inverse is a square root).
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Grid:
-    """A rectangle of pixels: `scale` pixels a unit, the centre of the top left pixel at (`left`, `top`)."""
+    """A rectangle of pixels: `scale` pixels per unit, the centre of the top left pixel at (`left`, `top`)."""
 
     left: float
     top: float
@@ -25,7 +25,7 @@ class Grid:
 
     @classmethod
     def around(cls, left: float, top: float, right: float, bottom: float, scale: float) -> "Grid":
-        """The grid whose pixels lie at multiples of 1 / `scale`, so that grids of one scale fit into each other."""
+        """The grid with pixels at multiples of 1 / `scale`, so that grids of one scale are aligned."""
         x0, y0 = int(np.floor(left * scale)), int(np.floor(top * scale))
         x1, y1 = int(np.ceil(right * scale)), int(np.ceil(bottom * scale))
         return cls(x0 / scale, y0 / scale, x1 - x0 + 1, y1 - y0 + 1, scale)
@@ -58,7 +58,7 @@ def cover(depth: np.ndarray, softness: float | np.ndarray) -> np.ndarray:
 
 
 def smoothstep(low: float, high: float, value: np.ndarray) -> np.ndarray:
-    """0 below `low`, 1 above `high`, smooth between; falls where `low` > `high`."""
+    """0 below `low`, 1 above `high`, smooth between; falling if `low` > `high`."""
     x = np.clip((value - low) / (high - low), 0, 1)
     return x * x * (3 - 2 * x)
 
@@ -80,18 +80,18 @@ def noise(random: np.random.Generator, height: int, width: int, sigma: float) ->
 
 
 def linear(colour: Colour | np.ndarray) -> np.ndarray:
-    """Displayed colour to light."""
+    """Displayed colour to linear light."""
     return np.square(np.asarray(colour, np.float32))
 
 
 def display(light: np.ndarray) -> np.ndarray:
-    """Light to displayed colour 0..1; what is brighter than white rolls off softly above 0.8."""
+    """Linear light to displayed colour 0..1; soft roll-off above 0.8 for values brighter than white."""
     shown = np.sqrt(np.maximum(light, 0))
     return np.where(shown > 0.8, 1 - 0.2 * np.exp(-(shown - 0.8) / 0.2), shown).astype(np.float32)
 
 
 def over(picture: np.ndarray, colour: np.ndarray | Colour, alpha: np.ndarray) -> np.ndarray:
-    """`colour` over `picture` float32 [H, W, 3] where `alpha` [H, W] says so."""
+    """`colour` composited over `picture` float32 [H, W, 3] by `alpha` [H, W]."""
     return picture + (np.asarray(colour, np.float32) - picture) * alpha[..., None]
 
 
@@ -109,10 +109,10 @@ def blend(below: np.ndarray, above: np.ndarray) -> np.ndarray:
 
 
 def shown_through(above: np.ndarray) -> np.ndarray:
-    """What a premultiplied layer lets through, uint8 [H, W, 4], for `stack`."""
+    """255 - alpha of a premultiplied layer, uint8 [H, W, 4], for `stack`."""
     return np.repeat(255 - above[..., 3:], 4, axis=2)
 
 
 def stack(below: np.ndarray, above: np.ndarray, through: np.ndarray) -> np.ndarray:
-    """Two premultiplied layers as one; `through` is `shown_through(above)`, computed once for a layer that stays."""
+    """Two premultiplied layers as one; `through` is `shown_through(above)`, computed once for a constant layer."""
     return cv2.add(cv2.multiply(below, through, scale=1 / 255), above)

@@ -60,7 +60,7 @@ def height(identity: Identity, grid: Grid) -> np.ndarray:
     """How far the skin stands out towards the viewer, float32 [H, W]."""
     x, y = grid.x, grid.y
     side = np.abs(x)
-    u = np.clip(side / np.maximum(half_width(identity, y), 1e-3), 0, 1.03)  # past the edge it still falls off
+    u = np.clip(side / np.maximum(half_width(identity, y), 1e-3), 0, 1.03)  # it still falls off beyond the edge
     middle = (SKULL_TOP + identity.chin_y) / 2
     v = np.abs(y - middle) / (identity.chin_y - middle)
     z = 1.05 * np.sqrt((1 - 0.9 * u**2.4) * (1 - 0.7 * np.clip(v, 0, 1.05) ** 4))

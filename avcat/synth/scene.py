@@ -1,4 +1,4 @@
-"""Where a speaker is seen: camera, background, light and sensor."""
+"""The scene around a speaker: camera, background, light and sensor."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from avcat.synth.motion import Pose
 from avcat.synth.paint import noise
 from avcat.synth.relief import Light
 
-TURN = 0.55  # units that the front of the face moves for a turn of 90 degrees, at the depth 1
+TURN = 0.55  # units that the front of the face (depth 1) moves for a turn of 90 degrees
 
 
 @dataclass(frozen=True)
 class Camera:
-    """`eyes` is where the point between the eyes lies at rest, in pixels."""
+    """`eyes` is the position of the point between the eyes at rest, in pixels."""
 
     width: int
     height: int
@@ -30,7 +30,7 @@ class Camera:
         return np.array([[c, -s, x], [s, c, y]])
 
     def body_matrix(self, pose: Pose) -> np.ndarray:
-        """float64 [2, 3]: the body follows half of the head's way and does not tilt."""
+        """float64 [2, 3]: the body moves half as far as the head and does not tilt."""
         unit = self.eye_distance_px * (1 + 0.5 * (pose.zoom - 1))
         x = self.eyes[0] + 0.5 * pose.shift[0] * self.eye_distance_px
         y = self.eyes[1] + 0.5 * pose.shift[1] * self.eye_distance_px
@@ -43,7 +43,7 @@ def turn(pose: Pose) -> np.ndarray:
 
 
 def draw_light(random: np.random.Generator, wild: bool) -> Light:
-    """A key light from above, anywhere from the left to the right where `wild`, with a warm or cool tint."""
+    """A key light from above, anywhere from the left to the right if `wild`, with a warm or cool tint."""
     sideways = random.uniform(-0.9, 0.9) if wild else random.uniform(-0.4, 0.4)
     warmth = random.uniform(-0.10, 0.12) if wild else random.uniform(-0.03, 0.05)
     level = random.uniform(0.62, 0.98) if wild else random.uniform(0.80, 0.92)
@@ -58,7 +58,7 @@ def draw_light(random: np.random.Generator, wild: bool) -> Light:
 
 
 def paint_background(random: np.random.Generator, width: int, height: int, wild: bool) -> np.ndarray:
-    """uint8 [height, width, 3], out of focus: a studio wall, or a room with shapes and lamps where `wild`."""
+    """uint8 [height, width, 3], out of focus: a studio wall, or a room with shapes and lamps if `wild`."""
     hue = random.uniform(0, 180)
     saturation, value = random.uniform(8, 70 if wild else 50), random.uniform(60, 215)
     top = cv2.cvtColor(np.array([[[hue, saturation, value]]], np.uint8), cv2.COLOR_HSV2RGB)[0, 0].astype(np.float32)
@@ -89,7 +89,7 @@ def _furnish(random: np.random.Generator, picture: np.ndarray) -> None:
 
 
 class Sensor:
-    """What the camera adds: exposure that drifts, and noise."""
+    """Effects of the camera: drifting exposure, and noise."""
 
     def __init__(self, random: np.random.Generator, width: int, height: int, wild: bool) -> None:
         sigma = random.uniform(0.5, 3.5) if wild else random.uniform(0.3, 1.0)

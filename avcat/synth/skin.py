@@ -1,7 +1,7 @@
 """How skin moves: with the jaw, with the corners of the mouth, with the brows.
 
-Movements are maps from where a pixel is to where its colour comes from, as `cv2.remap` wants them. Both regions are
-small parts of the head, so a frame costs a few tenths of a millisecond.
+Movements are maps from a pixel's position to the position its colour comes from, as for `cv2.remap`. Both regions are
+small parts of the head, so a frame takes a few tenths of a millisecond.
 """
 
 import cv2

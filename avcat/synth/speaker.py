@@ -1,4 +1,4 @@
-"""A rendered person before a camera: from the shape of the mouth and a pose to a picture and its truth."""
+"""A rendered person in front of a camera: from mouth shape and pose to a picture and its ground truth."""
 
 from dataclasses import dataclass
 
@@ -18,13 +18,13 @@ from avcat.synth.scene import Camera, turn
 from avcat.synth.skin import SkinMover
 from avcat.synth.visemes import TONGUE
 
-DETAIL = 1.2  # pixels of the painted head for one of the video
+DETAIL = 1.2  # pixels of the painted head per pixel of the video
 
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Where things are in the picture, in pixels: `eyes` float32 [2, 2], left then right, midway between the corners of
-    each; `mouth` float32 [20, 2], dlib's 48..67; `opening` the inner-lip gap over the distance between the eyes."""
+    """Positions in the picture, in pixels: `eyes` float32 [2, 2], left then right, midway between the corners of each;
+    `mouth` float32 [20, 2], dlib's 48..67; `opening` the inner-lip gap over the distance between the eyes."""
 
     eyes: np.ndarray
     mouth: np.ndarray
@@ -49,7 +49,7 @@ class Speaker:
 
         background: uint8 [H, W, 3] RGB of the camera's size.
         shape: float [6], a row of `MouthTrack.at`.
-        Returns the picture, like `background`, and its truth.
+        Returns the picture, like `background`, and its ground truth.
         """
         lips = pose_lips(self._identity, shape)
         face = self._face(lips, shape, pose)
@@ -96,7 +96,7 @@ class Speaker:
     def _project(self, points: np.ndarray, pose: Pose) -> np.ndarray:
         """Points [n, 2] on the head, in units, to the picture, float32 [n, 2].
 
-        `_see_head` shows at q what the head has at q - turn * depth(q); q is found by repetition.
+        `_see_head` shows at q the head's pixel at q - turn * depth(q); q is found by fixed-point iteration.
         """
         grid, moved = self._head.grid, points.astype(np.float64)
         for _ in range(8):

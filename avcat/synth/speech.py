@@ -1,4 +1,4 @@
-"""Spoken text with the time of every phoneme, from eSpeak NG (GPL-3, called at run time, not linked or copied)."""
+"""Spoken text with the time of each phoneme, from eSpeak NG (GPL-3, called at run time, not linked or copied)."""
 
 import json
 import subprocess
@@ -50,12 +50,12 @@ class Speech:
 
 
 def speak(text: str, voice: Voice) -> Speech:
-    """Speaks `text`: the same samples for the same arguments, whatever was spoken before and in whichever process.
+    """Speaks `text`: the same samples for the same arguments, independent of earlier calls and of the process.
 
-    Each call runs a process of its own (0.03-0.1 s), because eSpeak remembers what it said; starting a program is also
-    safe in a process with threads, where a fork is not.
+    Each call runs its own process (0.03-0.1 s), because eSpeak keeps state between utterances; starting a program is
+    also safe in a process with threads, unlike a fork.
 
-    Raises InputError when eSpeak NG is not installed or does not know the voice.
+    Raises InputError if eSpeak NG is not installed or has no such voice.
     """
     try:
         import espeakng_loader  # of the extra `synth`: dubbing does not need it
@@ -97,7 +97,7 @@ def join(parts: list[Speech]) -> Speech:
 
 
 def cut(speech: Speech, duration_s: float) -> Speech:
-    """The first `duration_s` seconds, or all of it followed by silence where it is shorter."""
+    """The first `duration_s` seconds, padded with silence if it is shorter."""
     count = round(duration_s * SAMPLE_RATE)
     if count >= len(speech.samples):
         return join([speech, pause((count - len(speech.samples)) / SAMPLE_RATE)])

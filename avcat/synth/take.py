@@ -1,4 +1,4 @@
-"""One clip: a person says something before a camera."""
+"""One clip: a person speaks in front of a camera."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ EYE_LINE = 0.425  # of the height: where the eyes are at rest
 
 
 class Take:
-    """What is said and how the head moves is settled at once; pictures are drawn one by one."""
+    """Speech and head movement are fixed at construction; pictures are drawn one by one."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class Take:
         size: tuple[int, int],
         wild: bool,
     ) -> None:
-        """`size` is (width, height) in pixels; seeds are the parts of `avcat.seeding.generator`."""
+        """`size` is (width, height) in pixels; seeds are the parts of `avcat.seeding.rng_of`."""
         self._wild, self._clip_seed = wild, clip_seed
         self._texts, self._voice = texts, voice
         self._identity = draw_identity(rng_of(*identity_seed), female=voice.variant.startswith("f"))
@@ -56,7 +56,7 @@ class Take:
             yield sensor.expose(picture, frame, float(time_s))
 
     def truth(self) -> dict[str, np.ndarray]:
-        """What is known of the T frames, once `pictures` has drawn them all.
+        """Ground truth of the T frames, after `pictures` has drawn them all.
 
         eyes float32 [T, 2, 2] and mouth float32 [T, 20, 2] in pixels, see `Landmarks`; opening float32 [T];
         visemes float32 [T, 6] with their names in viseme_names; pose float32 [T, 4]: yaw, pitch, roll in radians, zoom;
@@ -91,7 +91,7 @@ def _camera(random: np.random.Generator, size: tuple[int, int], wild: bool) -> C
 
 
 def _speech(random: np.random.Generator, voice: Voice, texts: tuple[str, ...], seconds: float, wild: bool) -> Speech:
-    """The texts with silence before, between and after, as long as the clip; cut off where it is longer."""
+    """The texts with silence before, between and after, as long as the clip; cut if longer."""
     parts = []
     for text in texts:
         parts += [pause(random.uniform(0.12, 0.55 if wild else 0.30)), speak(text, voice)]

@@ -1,4 +1,4 @@
-"""What the rendered people say. A text belongs to one split by its own letters, so no split hears another's."""
+"""Texts of the rendered people. A text's split depends only on its letters, so splits share no text."""
 
 import functools
 
@@ -109,7 +109,7 @@ _DEEDS += ("give a speech about bees", "walk over the long bridge", "wash the wi
 
 
 def split_of(text: str) -> str:
-    """The split that a text belongs to, whatever the corpus: 70 % train, 10 % val, 20 % test."""
+    """The split of a text, the same for all corpora: 70 % train, 10 % val, 20 % test."""
     position = seed_of("text", text) / 2**63
     return SPLITS[0] if position < _TRAIN else SPLITS[1] if position < _VAL else SPLITS[2]
 

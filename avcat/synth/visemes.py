@@ -2,10 +2,10 @@
 
 A phoneme has one target shape, a diphthong two. Each target has a dominance over time, a plateau over its part of the
 phoneme with soft flanks, and the shape is the mean of the targets weighted by their dominance (after Cohen and
-Massaro, 1993): a vowel rules its neighbours' opening, `s` gives way, and flanks that reach into the phoneme before make
-the mouth move ahead of the sound. Lips that must touch (p, b, m) are not averaged: their closure is a bump that
+Massaro, 1993): a vowel dominates its neighbours' opening, `s` adapts, and flanks that reach into the previous phoneme
+make the mouth move before the sound. Lips that must touch (p, b, m) are not averaged: their closure is a bump that
 reaches 1.
-Flanks are so short that the shape at time t is settled by the sound within 0.1 s of t, the window the network hears.
+Flanks are so short that the shape at time t depends only on the sound within 0.1 s of t, the network's audio window.
 """
 
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ import numpy as np
 from avcat.synth.speech import SILENCE, Phoneme
 
 FLANK_S = 0.018  # time constant of the logistic flanks
-LEAD_S = 0.025  # a mark of eSpeak's lies so much after the transition that a listener hears as the start
-CLOSURE_PLATEAU_S = 0.044  # longer than a frame: every closure has a frame whose middle lies in it
+LEAD_S = 0.025  # delay of eSpeak's marks after the transition that a listener hears as the start
+CLOSURE_PLATEAU_S = 0.044  # longer than a frame: every closure contains the middle of a frame
 CLOSURE_FLANK_S = 0.040
 GLIDE = 0.6  # of a diphthong: where its second target begins
 
@@ -32,7 +32,7 @@ class Viseme:
     opening: float = 0.0  # of the jaw
     spread: float = 0.0  # corners outwards
     round: float = 0.0  # corners inwards, lips forwards
-    closure: float = 0.0  # lips touch however open the jaw is
+    closure: float = 0.0  # lips touch, however open the jaw is
     tuck: float = 0.0  # lower lip against the upper teeth
     tongue: float = 0.0  # tip up to the upper teeth
     dominance: float = 1.0
@@ -106,7 +106,7 @@ PHONEMES: dict[str, tuple[str, ...]] = {
 
 
 def visemes_of(symbol: str) -> tuple[str, ...]:
-    """The targets of an eSpeak phoneme; of one that is not in the table, those of its longest known beginning."""
+    """The targets of an eSpeak phoneme; if it is not in the table, those of its longest known prefix."""
     for length in range(len(symbol), 0, -1):
         if symbol[:length] in PHONEMES:
             return PHONEMES[symbol[:length]]
@@ -129,7 +129,7 @@ class MouthTrack:
         if not len(self._target):
             return np.zeros((len(times), len(PARAMETERS)))
         risen, fallen = _logistic((times - self._start) / FLANK_S), _logistic((times - self._end) / FLANK_S)
-        risen[:, 0], fallen[:, -1] = 1, 0  # before the first target, and after the last, all is as in it
+        risen[:, 0], fallen[:, -1] = 1, 0  # before the first target and after the last, the shape is constant
         weight = self._dominance * (risen - fallen)
         shape = weight @ self._target / weight.sum(axis=1, keepdims=True)
         shape[:, CLOSURE] = self._closure(times)

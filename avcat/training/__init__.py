@@ -1,1 +1,1 @@
-"""Training: the loop, and one task for each network. Nothing here knows Ray; it runs alone or wrapped."""
+"""Training: the loop, and one task for each network. Nothing here depends on Ray; it runs by itself or wrapped."""

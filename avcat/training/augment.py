@@ -1,7 +1,7 @@
-"""Changes that a speaker's mouth and sound survive: mirrored faces, other light, a crop that sits a little off.
+"""Augmentations that keep mouth and sound in agreement: mirrored faces, other light, slightly misaligned crops.
 
-What is random comes in as uniform numbers in 0..1, a row for each window, so that a window changes alike in whatever
-batch, and on whatever machine, it is.
+Random numbers are passed in, uniform in 0..1, one row per window, so that a window is augmented alike in any batch and
+on any machine.
 """
 
 import math
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LIGHT_DRAWS, MOVE_DRAWS = 5, 4  # how many uniform numbers `mirror_and_light` and `misalign` take for a window
+LIGHT_DRAWS, MOVE_DRAWS = 5, 4  # how many uniform numbers `mirror_and_light` and `misalign` take per window
 MAX_GAIN = 0.25  # of brightness and of each colour, as a share
 MAX_MOVE = 0.04  # of the side
 MAX_ROTATION = math.radians(4)
@@ -28,7 +28,7 @@ def mirror(images: Tensor, draws: Tensor) -> Tensor:
 
 
 def mirror_and_light(images: Tensor, draws: Tensor) -> Tensor:
-    """Half of the windows mirrored, all under another light. `[W, n, 3, S, S]` in -1..1, draws `[W, 5]`."""
+    """Half of the windows mirrored, all with other light. `[W, n, 3, S, S]` in -1..1, draws `[W, 5]`."""
     images = mirror(images, draws[:, :1])
     brightness, colours = draws[:, None, 1:, None, None].split((1, 3), 2)  # [W, 1, 1 or 3, 1, 1]
     gain = 1 + MAX_GAIN * (2 * brightness - 1)
@@ -37,7 +37,7 @@ def mirror_and_light(images: Tensor, draws: Tensor) -> Tensor:
 
 
 def misalign(images: Tensor, draws: Tensor) -> Tensor:
-    """A small similarity transform for each window, as if the eyes had been found a little beside their place.
+    """A small similarity transform for each window, as if the eyes had been found slightly off.
 
     `[W, n, C, H, W]`, draws `[W, 4]`.
     """

@@ -1,4 +1,4 @@
-"""What both tasks do alike: the update with clipping and NaN guard, EMA, seeds."""
+"""What the tasks share: the update with clipping and NaN guard, EMA, seeds."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ RGB = 3  # channels of a picture
 
 
 class Resumable:
-    """A task whose state is that of its `parts`, attributes that have a state dict."""
+    """A task with the state of its `parts`, attributes that have a state dict."""
 
     parts: tuple[str, ...]
 
@@ -43,9 +43,9 @@ def step_draws(config: OptimiserConfig, step: int, share: range, *, windows: int
 class Optimiser:
     """One or two torch optimisers that share the parameters that learn: matrices to Muon if wanted, else AdamW.
 
-    A convolution's kernel is a matrix from what it sees at one place to what it says there. Tables of position biases
-    and kernels that end in RGB are no maps between features, so they learn by AdamW. In fp16 losses are scaled up, so
-    that small gradients do not vanish, and gradients back (torch's GradScaler).
+    A convolution's kernel is a matrix from its input patch to its output at one place. Tables of position biases and
+    kernels that end in RGB are not maps between features, so AdamW updates them. In fp16 losses are scaled up, so that
+    small gradients do not vanish, and gradients are scaled back (torch's GradScaler).
     """
 
     def __init__(self, network: nn.Module, learning_rate: float, config: OptimiserConfig) -> None:
@@ -67,11 +67,11 @@ class Optimiser:
         self._scaler = torch.amp.GradScaler(device, enabled=config.precision == "fp16")
 
     def backward(self, loss: Tensor) -> None:
-        """Adds a loss's gradients, scaled, to those that are there."""
+        """Adds a loss's gradients, scaled, to the existing ones."""
         self._scaler.scale(loss).backward()
 
     def clip(self, most: float) -> float:
-        """Takes the scale out of the gradients and shortens them to the length `most`; returns what it was."""
+        """Unscales the gradients and clips their norm to `most`; returns the norm before."""
         for kernel, view in zip(self._kernels, self._views, strict=True):
             view.grad = None if kernel.grad is None else _as_matrix(kernel.grad)
         for part in self.parts:
@@ -79,7 +79,7 @@ class Optimiser:
         return nn.utils.clip_grad_norm_(self._stepped, most).item()
 
     def rescale(self) -> None:
-        """After a step, or none: a smaller scale where gradients were not finite, a larger one after many that were."""
+        """After a step, or none: lowers the scale if gradients were not finite, raises it after many that were."""
         self._scaler.update()
 
     def step(self, learning_rate: float) -> None:
@@ -90,7 +90,7 @@ class Optimiser:
             part.step()
 
     def zero_grad(self) -> None:
-        """Forgets all gradients."""
+        """Clears all gradients."""
         for parameter in self.parameters:
             parameter.grad = None
 
@@ -107,7 +107,7 @@ class Optimiser:
 
 
 def _matrices(network: nn.Module) -> set[nn.Parameter]:
-    """The parameters that Muon can teach."""
+    """The parameters that Muon can update."""
     tables = {module.table for module in network.modules() if isinstance(module, PositionBias)}
     return {p for p in network.parameters() if (p.ndim == 2 and p not in tables) or (p.ndim == 4 and p.shape[0] != RGB)}
 
@@ -118,7 +118,7 @@ def _as_matrix(kernel: Tensor) -> Tensor:
 
 
 def ema_of(network: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of the weights, which forgets faster while it is young."""
+    """An exponential moving average of the weights, with a lower decay in the first updates."""
 
     @torch.no_grad()
     def average(averages: Sequence[Tensor], weights: Sequence[Tensor], updates: Tensor | int) -> None:
@@ -129,9 +129,9 @@ def ema_of(network: nn.Module, decay: float) -> AveragedModel:
 
 
 def update(optimiser: Optimiser, losses: Iterable[Tensor], count: int, learning_rate: float, clip: float) -> float:
-    """Backward of the mean of `count` losses, mean over all ranks, clip, step; the gradient's norm before clipping.
+    """Backward of the mean of `count` losses, mean over all ranks, clip, step; returns the norm before clipping.
 
-    The losses are taken one by one, and each one's graph is gone before the next is made: parts of a batch that is too
+    The losses are taken one by one, and each one's graph is freed before the next is made: parts of a batch that is too
     large for the memory. A gradient that is not finite is not used.
     """
     optimiser.zero_grad()

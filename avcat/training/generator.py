@@ -39,7 +39,7 @@ class Sample(NamedTuple):
 
 
 class GeneratorTask(Resumable):
-    """See `avcat.training.loop.Task`. A subclass says which losses there are (`weights`, `losses`)."""
+    """See `avcat.training.loop.Task`. A subclass defines its losses (`weights`, `losses`)."""
 
     parts = ("generator", "discriminator", "ema", "optimiser_g", "optimiser_d")
 
@@ -54,7 +54,7 @@ class GeneratorTask(Resumable):
         expert: SyncNet | None,
         device: str,
     ) -> None:
-        """`expert` is the SyncNet of the loss, where one is wanted."""
+        """`expert` is the SyncNet of the loss, if it is used."""
         self.config, self.device, self.held_out = config, device, held_out
         self.generator = generator.to(memory_format=torch.channels_last).to(device)
         self.discriminator = discriminator.to(memory_format=torch.channels_last).to(device)
@@ -75,7 +75,7 @@ class GeneratorTask(Resumable):
             )
 
     def start(self) -> None:
-        """Averages and optimisers, of the weights as they are now."""
+        """Creates the EMA and the optimisers from the current weights."""
         config = self.config.optimiser
         self.ema = ema_of(self.generator, config.ema_decay)
         self.optimiser_g = Optimiser(self.generator, config.learning_rate, config)
@@ -83,14 +83,14 @@ class GeneratorTask(Resumable):
 
     @abstractmethod
     def weights(self, number: int) -> dict[str, float]:
-        """The factor of each loss in the total at a step. That of `gan` says whether there is a discriminator."""
+        """The factor of each loss in the total at a step. If that of `gan` is 0, the discriminator is not trained."""
 
     @abstractmethod
     def losses(self, names: list[str], redrawn: Redrawn, composite: Tensor, sample: Sample) -> dict[str, Tensor]:
-        """The losses `names`, unweighted, of what a viewer would see: `composite`, old and new put together."""
+        """The losses `names`, unweighted, of `composite`: kept and redrawn pixels put together."""
 
     def compile(self) -> None:
-        """Has torch compile what a step runs, when it first runs it."""
+        """Has torch compile what a step runs, at its first run."""
         self.generator.compile()
         self.generator.encode_reference = torch.compile(self.generator.encode_reference)  # type: ignore[method-assign]
         self.discriminator.compile()
@@ -135,7 +135,7 @@ class GeneratorTask(Resumable):
         return average(figures)
 
     def draw(self, network: Generator, sample: Sample) -> Redrawn:
-        """What the network makes of a sample."""
+        """The network's output for a sample."""
         redrawn: Redrawn = network(sample.truth, network.encode_reference(sample.references), sample.mels.flatten(0, 1))
         return redrawn
 
@@ -169,7 +169,7 @@ class GeneratorTask(Resumable):
         )
 
     def augmented(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Windows and their references `[W, 6, 3, S, S]` in -1..1, changed as `draws` of `step_draws` say."""
+        """Windows and their references `[W, 6, 3, S, S]` in -1..1, augmented by `draws` of `step_draws`."""
         return mirror_and_light(images, draws[:, :LIGHT_DRAWS])
 
     @torch.inference_mode()
@@ -185,13 +185,13 @@ class GeneratorTask(Resumable):
         return figures, {"held_out": strip(network, self.held_out, self.device)}
 
     def _known(self) -> list[str]:
-        """The losses that can be computed: that of sync takes an expert."""
+        """The losses that can be computed: sync needs an expert."""
         return [name for name in self.weights(0) if name != "sync" or self.expert is not None]
 
     @torch.no_grad()
     def _measure(self, names: list[str], redrawn: Redrawn, composite: Tensor, sample: Sample) -> dict[str, float]:
-        """Losses that nothing learns from."""
-        self.discriminator.eval()  # or its spectral norms would learn from what they judge
+        """Losses without gradients, for the log."""
+        self.discriminator.eval()  # else these pictures would update its spectral norms
         losses = self.losses(names, redrawn, composite, sample)
         self.discriminator.train()
         return {name: loss.item() for name, loss in losses.items()}
@@ -205,10 +205,10 @@ class GeneratorTask(Resumable):
 
 
 def gradient_shares(losses: Mapping[str, Tensor], picture: Tensor) -> dict[str, float]:
-    """`gradient_share_<loss>`: how much of the pull on each pixel of `picture` comes from each (weighted) loss.
+    """`gradient_share_<loss>`: the share of each (weighted) loss in the gradient on `picture`.
 
-    The norm of each loss's gradient over the sum of all norms; those that do not see the picture are left out. A weight
-    says little of what a loss does: at 1e-4 the paper's sync loss may do nothing, or what all others do together.
+    The norm of each loss's gradient over the sum of all norms; losses independent of it are left out. A weight shows
+    little of a loss's influence: at 1e-4 the paper's sync loss may do nothing, or as much as all others together.
     """
     norms = {}
     for name, loss in losses.items():

@@ -29,7 +29,7 @@ class Hearing(Protocol):
 def start_audio_branch(
     audio: AudioBranch, config: Hearing, expert: SyncNet | None, train: ClipStore, device: str
 ) -> None:
-    """E_a from SyncNet and fixed, as the settings say, and its output's mean and spread over some of the data."""
+    """Sets E_a to SyncNet's and freezes it, if configured, and measures its output's mean and spread on some data."""
     if config.audio_from_syncnet:
         assert expert is not None, "audio_from_syncnet needs the expert"
         audio.encoder.load_state_dict(expert.audio.state_dict())

@@ -1,6 +1,6 @@
 """The loop around every training: batches, steps, validation, checkpoints, resume.
 
-What is trained is a `Task`; the loop knows nothing of faces. A step's batch and its random numbers are functions of
+What is trained is a `Task`; the loop does not depend on faces. A step's batch and its random numbers are functions of
 the seed and the step, so a run that was stopped and resumed gives the same losses as one that was not.
 """
 
@@ -40,7 +40,7 @@ class Task(Protocol):
         ...
 
     def step(self, number: int, batch: Batch) -> dict[str, float]:
-        """One step; returns its losses and norms. Leaves everything unchanged where a loss is not finite."""
+        """One step; returns its losses and norms. Leaves everything unchanged if a loss is not finite."""
         ...
 
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
@@ -48,7 +48,7 @@ class Task(Protocol):
         ...
 
     def state(self) -> dict[str, Any]:
-        """Everything to resume from: tensors, numbers, dicts and lists alone."""
+        """Everything to resume from: only tensors, numbers, dicts and lists."""
         ...
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -58,7 +58,7 @@ class Task(Protocol):
 
 @dataclass(frozen=True)
 class Loggers:
-    """Where figures and pictures go, and what is noted once: a name and a text."""
+    """Callbacks for figures, pictures and single notes (a name and a text)."""
 
     scalars: LogScalars
     image: LogImage
@@ -66,7 +66,7 @@ class Loggers:
 
 
 def learning_rate_factor(step: int, config: OptimiserConfig) -> float:
-    """Linear warm-up, then half a cosine down to nothing."""
+    """Linear warm-up, then half a cosine down to 0."""
     if step < config.warmup_steps:
         return (step + 1) / config.warmup_steps
     span = max(1, config.steps - config.warmup_steps)
@@ -82,11 +82,11 @@ def run(
     fingerprint: str,
     threads: Threads | None = None,
 ) -> dict[str, float]:
-    """Trains to `config.steps`, going on from the newest readable checkpoint in `state_dir` if there is one.
+    """Trains to `config.steps`, resuming from the newest readable checkpoint in `state_dir` if there is one.
 
     A checkpoint of other settings (another `fingerprint`) is not used. Curves are kept in `state_dir/curves.csv`.
     `threads` are adapted after each step.
-    Where several ranks train together all call this with the same folder; the first one validates, logs and writes.
+    If several ranks train together, all call this with the same folder; the first one validates, logs and writes.
     Returns the figures of the last validation; nothing on the other ranks.
     """
     leads = ranks().leads
@@ -123,10 +123,10 @@ def run(
 
 
 def speed(frames: tuple[int, ...], step_s: float, waited_s: float) -> dict[str, float]:
-    """`SPEED` of one step, whose batch has `frames` `[W, 5, S, S, 3]` on each rank.
+    """`SPEED` of one step, with a batch of `frames` `[W, 5, S, S, 3]` on each rank.
 
-    `images_per_s` counts the frames of all ranks; `data_wait_share` is the part of the step that went by before
-    the batch was there. `gpu_memory_gib`, the most that tensors have held so far, only where a GPU is used.
+    `images_per_s` counts the frames of all ranks; `data_wait_share` is the part of the step spent waiting for the
+    batch. `gpu_memory_gib` is the most that tensors have held so far, only if a GPU is used.
     """
     figures = {
         "step_s": step_s,
@@ -149,7 +149,7 @@ class History:
                 self.rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
 
     def cut(self, done: int) -> None:
-        """Forgets what came after step `done`."""
+        """Removes the steps after `done`."""
         self.rows = [row for row in self.rows if row["step"] <= done]
 
     def add(self, done: int, figures: dict[str, float]) -> None:
@@ -181,12 +181,12 @@ def save(task: Task, state_dir: Path, done: int, fingerprint: str, config: Optim
 def resume(task: Task, state_dir: Path, fingerprint: str) -> int:
     """Loads the newest readable checkpoint of the same settings; returns how many steps are done.
 
-    Without one that is 0, and the others are deleted: `save` keeps the newest by their steps, whosever they are.
+    Without one that is 0, and the others are deleted: `save` keeps the newest by step, whatever their settings.
     """
     content = _newest(state_dir, fingerprint)
     if content:
         task.load_state(content["state"])
-        print(f"going on from step {content['done']}", flush=True)
+        print(f"resuming from step {content['done']}", flush=True)
         return int(content["done"])
     if ranks().leads:
         for path in checkpoints(state_dir):
@@ -195,7 +195,7 @@ def resume(task: Task, state_dir: Path, fingerprint: str) -> int:
 
 
 def precision_of(config: OptimiserConfig, state_dir: Path, fingerprint: str, device: str) -> Precision:
-    """The precision that all ranks train in. For `auto` that of the checkpoint to go on from, else the quickest.
+    """The precision that all ranks train in. For `auto` that of the checkpoint to resume from, else the fastest.
 
     If the ranks' devices differ, it is one that none of them emulates.
     """
@@ -217,5 +217,5 @@ def _newest(state_dir: Path, fingerprint: str) -> dict[str, Any] | None:
 
 
 def fingerprint_of(*parts: Any) -> str:
-    """A text that is equal where the settings are: JSON with sorted keys."""
+    """A text that is equal if the settings are: JSON with sorted keys."""
     return json.dumps(parts, sort_keys=True, default=str)

@@ -1,4 +1,4 @@
-"""Training MakeItTalk: landmarks from sounds, and, apart from them, pictures from true landmarks."""
+"""Training MakeItTalk: landmarks from sounds, and, separately, pictures from true landmarks."""
 
 import math
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ class MakeItTalkTask(Resumable):
         self.optimiser = Optimiser(self.network, optimiser.learning_rate, optimiser)
 
     def compile(self) -> None:
-        """Has torch compile what a step runs, when it first runs it."""
+        """Has torch compile what a step runs, at its first run."""
         self.network.landmarks.compile()
         self.network.portrait.compile()
         self.vgg.compile()
@@ -90,7 +90,7 @@ class MakeItTalkTask(Resumable):
         return average(figures | {"total": total.item(), "gradient_norm": norm, "learning_rate": rate})
 
     def weights(self) -> dict[str, float]:
-        """The factor of each loss. Those of landmarks and those of pictures teach different weights."""
+        """The factor of each loss. Those of landmarks and those of pictures train different weights."""
         w = self.config.weights
         return {
             "landmarks": w.landmarks,

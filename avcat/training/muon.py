@@ -1,8 +1,8 @@
-"""Muon (Jordan et al., 2024): steps in which every direction of a matrix counts alike.
+"""Muon (Jordan et al., 2024): steps of equal size in every direction of a matrix.
 
-torch has one (`torch.optim.Muon`), which this one equals in fp32. It casts to bf16, which processors without
+torch has one (`torch.optim.Muon`), and this one gives the same in fp32. It casts to bf16, which processors without
 instructions for bf16 emulate at a twentieth of the speed. This one computes in fp32 everywhere, matrices of one shape
-together and wide ones by their small Gram matrix, and takes half of the time that bf16 takes where it is native
+together and wide ones by their small Gram matrix, and takes half of the time that bf16 takes if that is native
 (docs/decisions/0010-muon-in-fp32.md).
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 A, B, C = 3.4445, -4.7750, 2.0315  # of the quintic a x + b x^3 + c x^5 (Jordan et al.)
 STEPS = 5
 EPS = 1e-7
-WIDE = 2  # times as many columns as rows, from which on the Gram matrix is what costs less
+WIDE = 2  # columns per row from which the Gram matrix costs less
 ADAMW_RMS = 0.2  # root mean square of AdamW's steps (Liu et al., 2025), so that both take one learning rate
 
 

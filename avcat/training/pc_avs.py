@@ -1,4 +1,4 @@
-"""Training PC-AVS: pictures by GAN, VGG and feature matching, and one space for what mouths show and sounds say."""
+"""Training PC-AVS: pictures by GAN, VGG and feature matching, and one embedding space for mouths and sounds."""
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +20,7 @@ from avcat.training.ranks import gather, ranks
 
 
 class PCAVSTask(GeneratorTask):
-    """See `avcat.training.loop.Task`. `expert` lends its audio encoder alone, where the settings say so."""
+    """See `avcat.training.loop.Task`. Of `expert` only the audio encoder is used, if configured."""
 
     generator: PCAVS
     discriminator: Discriminator
@@ -70,11 +70,11 @@ class PCAVSTask(GeneratorTask):
         return feature_loss(real, self.discriminator.maps(composite))
 
     def _contrastive(self, sample: Sample) -> Tensor:
-        """Each frame's mouth among the sounds of all frames of the batch, of every rank, and the other way round."""
+        """Each frame's mouth against the sounds of all frames of the batch, on all ranks, and vice versa."""
         seen = self.generator.mouth_of_pictures(sample.truth)
         heard = self.generator.mouth_of_sounds(sample.mels.flatten(0, 1))
         faces, sounds = (F.normalize(code.float(), dim=-1) for code in (seen, heard))
-        if not faces.requires_grad:  # held-out clips: the first rank looks at them alone
+        if not faces.requires_grad:  # held-out clips: only the first rank validates
             return contrastive_loss(faces, sounds, self.config.temperature)
         loss = contrastive_loss(gather(faces), gather(sounds), self.config.temperature)
         # Only a rank's own rows pass its gradient back, and the mean over ranks divides it once more.

@@ -1,4 +1,4 @@
-"""Training that goes on, on one person, and keeps how sounds move the mouth (`avcat.dubbing.fit`)."""
+"""Fine-tuning on one person that preserves how sounds move the mouth (`avcat.dubbing.fit`)."""
 
 import copy
 
@@ -17,21 +17,21 @@ from avcat.training.avcat import AVCATTask
 from avcat.training.generator import Sample
 from avcat.training.hearing import CALIBRATION_WINDOWS
 
-_OLD = 10_000  # weights that an average has seen when it no longer forgets faster for being young
+_OLD = 10_000  # updates after which the EMA has its full decay
 _MOTION = 1.0  # weight of the loss of that name
 
 
 class PersonTask(AVCATTask):
-    """See `avcat.training.loop.Task`. What learns is how the face looks, and how sound moves it is kept.
+    """See `avcat.training.loop.Task`. It learns how the face looks, and preserves how sound moves it.
 
-    Of a network with two steps the second alone learns: the first knows what mouth a sound makes, from more people than
-    there can be now. Beside equation 10, `motion` is the L1 between how the frames of a window differ from their mean
-    now and how they did so before: of a few seconds a network would soon know each frame by heart, and then draw their
-    mean whatever it hears. So crops sit a little off in every sample, too; the light stays, for it is this clip's own.
+    Of a network with two steps only the second learns: the first maps sounds to mouths, learnt from more people than
+    are available here. Beside equation 10, `motion` is the L1 between the deviations of a window's frames from their
+    mean now and before: from a few seconds a network would soon memorise each frame, and then draw their mean for any
+    sound. Crops are also slightly misaligned in every sample; the light is not changed, as it is this clip's own.
     """
 
     def __init__(self, config: TrainConfig, network: AVCAT, train: ClipStore, held_out: ClipStore, device: str) -> None:
-        """Goes on from `network`."""
+        """Starts from `network`."""
         super().__init__(config, train, held_out, None, device)
         self.generator.load_state_dict(network.state_dict())
         if self.generator.has_two_steps:
@@ -68,7 +68,7 @@ class PersonTask(AVCATTask):
 
 
 def voice(*stores: ClipStore) -> Tensor:
-    """Windows of all that is heard in some clips, at even distances, `[N, 80, 20]`."""
+    """Evenly spaced windows of all sound in some clips, `[N, 80, 20]`."""
     clips = [(store, clip) for store in stores for clip in range(len(store))]
     heard = np.concatenate([mel_windows(store.mel(clip), np.arange(store.lengths[clip])) for store, clip in clips])
     some = np.linspace(0, len(heard) - 1, min(len(heard), CALIBRATION_WINDOWS)).astype(int)
@@ -76,6 +76,6 @@ def voice(*stores: ClipStore) -> Tensor:
 
 
 def _deviations(pictures: Tensor) -> Tensor:
-    """`[5 W, 3, S, S]`, each less the mean of its window's five."""
+    """`[5 W, 3, S, S]`, each minus the mean of its window's five."""
     windows = pictures.float().unflatten(0, (-1, WINDOW_FRAMES))
     return (windows - windows.mean(1, keepdim=True)).flatten(0, 1)

@@ -1,8 +1,8 @@
 """Training by several processes at once: each computes its share of every batch, and all take the same step.
 
-`torchrun` starts them and says in the environment who is who, or whoever started them has made the process group
-already; without either there is a single rank. Gradients are averaged here and not by DistributedDataParallel, which
-wants one forward call a step where AV-CAT has two (reference, then frames).
+`torchrun` starts them and sets their ranks in the environment, or another launcher has made the process group already;
+without either there is a single rank. Gradients are averaged here and not by DistributedDataParallel, which
+wants one forward call per step, but AV-CAT has two (reference, then frames).
 """
 
 import os
@@ -30,7 +30,7 @@ class Ranks(NamedTuple):
         return self.rank == 0
 
     def share(self, clips: int) -> range:
-        """Which clips of a batch are this process's. InputError where they cannot be shared evenly."""
+        """Which clips of a batch are this process's. InputError if they cannot be shared evenly."""
         if clips % self.world:
             raise InputError(f"batch_clips: {clips} clips cannot be shared evenly by {self.world} workers")
         each = clips // self.world
@@ -38,7 +38,7 @@ class Ranks(NamedTuple):
 
 
 def ranks() -> Ranks:
-    """Of the default process group; one rank where there is none."""
+    """Of the default process group; one rank if there is none."""
     if dist.is_available() and dist.is_initialized():
         return Ranks(dist.get_rank(), dist.get_world_size())
     return Ranks(0, 1)
@@ -46,10 +46,10 @@ def ranks() -> Ranks:
 
 @contextmanager
 def joined(device: str) -> Iterator[Ranks]:
-    """Joins the process group that torchrun's environment names, until the block ends on all ranks; or is alone.
+    """Joins the process group that torchrun's environment names, until the block ends on all ranks; else a single rank.
 
-    NCCL on GPUs, of which each rank takes the one of its local number, gloo on CPUs. A group that is there already is
-    used, and stays.
+    NCCL on GPUs, of which each rank takes the one of its local number, gloo on CPUs. An existing group is
+    used, and kept.
     """
     if dist.is_available() and dist.is_initialized():
         yield ranks()
@@ -93,7 +93,7 @@ def average(figures: dict[str, float]) -> dict[str, float]:
 
 
 def agreed(precision: Precision) -> Precision:
-    """fp32 unless all ranks say the same."""
+    """`precision` if it is the same on all ranks, else fp32."""
     world = ranks().world
     if world == 1:
         return precision
@@ -103,9 +103,9 @@ def agreed(precision: Precision) -> Precision:
 
 
 def gather(rows: Tensor) -> Tensor:
-    """`[n, ...]` of each rank -> `[world n, ...]` in the order of ranks. Gradients reach this rank's own rows alone.
+    """`[n, ...]` of each rank -> `[world n, ...]` in the order of ranks. Gradients reach only this rank's own rows.
 
-    A loss of the gathered rows is the same on every rank, and each knows its derivative by its own rows. Averaged,
+    A loss of the gathered rows is the same on every rank, and each has the derivative by its own rows. Averaged,
     their gradients are `world` times too small: multiply such a loss by `world`.
     """
     rank, world = ranks()

@@ -1,6 +1,6 @@
-"""Training SyncNet: every window finds its sound among those of other people and of other moments of its own clip.
+"""Training SyncNet: each window must match its sound among those of other people and of other moments of its clip.
 
-It is the part that most often learns nothing at all; what to do then is in docs/training.md.
+It is the training that most often fails to learn; for remedies see docs/training.md.
 """
 
 import math
@@ -30,11 +30,11 @@ from avcat.training.ranks import gather, ranks
 from avcat.training.threads import Threads
 
 MIDDLE = WINDOW_FRAMES // 2
-FAR_FRAMES = 5  # "another moment": so far away at least
+FAR_FRAMES = 5  # "another moment": at least this far away
 EMBED_WINDOWS = 64
 MAX_SHIFT = 15  # frames to each side, as the official tool searches
 OVERFIT_EMA = 0.95  # a few hundred steps are too short for an average over thousands
-GUESSING = 0.55  # a two-way accuracy up to here is as good as none: 0.5 is chance
+GUESSING = 0.55  # a two-way accuracy up to this is no better than guessing: 0.5 is chance
 
 
 class SyncNetTask(Resumable):
@@ -59,7 +59,7 @@ class SyncNetTask(Resumable):
         )
 
     def compile(self) -> None:
-        """Has torch compile what a step runs, when it first runs it."""
+        """Has torch compile what a step runs, at its first run."""
         self.network.compile()
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
@@ -86,13 +86,13 @@ class SyncNetTask(Resumable):
         return contrastive_loss(faces, sounds, self.config.temperature)
 
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """Raises InputError where the network still guesses after `chance_steps`: more steps will not help it."""
+        """Raises InputError if the network still guesses after `chance_steps`: more steps will not help."""
         figures = judge(self.averaged, self.held_out)
         if 0 < self.config.chance_steps <= number and figures["two_way"] <= GUESSING:
             raise InputError(
-                f"SyncNet still guesses after {number} steps: it tells the right sound from another one of the same "
-                f"clip in {figures['two_way']:.0%} of cases, chance is 50%. `python -m stages.syncnet --overfit 32` "
-                "tells whether sound and picture belong together at all; docs/training.md has the usual reasons"
+                f"SyncNet still guesses after {number} steps: it prefers the right sound to another of the same clip "
+                f"in {figures['two_way']:.0%} of cases, chance is 50%. `python -m stages.syncnet --overfit 32` "
+                "shows whether sound and picture belong together at all; docs/training.md lists the usual reasons"
             )
         return figures, {}
 
@@ -112,9 +112,9 @@ def overfit(
     loggers: Loggers,
     threads: Threads | None = None,
 ) -> dict[str, float]:
-    """Learns the clips of `store` by heart, without augmentation, and is judged on the same clips; keeps nothing.
+    """Overfits to the clips of `store`, without augmentation, and scores on the same clips; keeps nothing.
 
-    What cannot even do this will not learn from more clips: sound and picture do not belong together, or the settings
+    A network that fails here will not learn from more clips: sound and picture do not belong together, or the settings
     keep the network from learning.
     """
     optimiser = replace(
@@ -133,7 +133,7 @@ def overfit(
 
 
 def judge(network: SyncNet, store: ClipStore, *, planted: bool = False) -> dict[str, float]:
-    """How well a SyncNet knows people it has never seen.
+    """How well a SyncNet works on people it has never seen.
 
     `two_way`: how often the right sound is closer than one of the same clip, at least 5 frames away (chance: 0.5).
     `offset_zero`: share of clips whose offset is found within one frame of 0. `planted_exact`: share of clips whose
@@ -164,7 +164,7 @@ def judge(network: SyncNet, store: ClipStore, *, planted: bool = False) -> dict[
 
 
 def _two_way(faces: np.ndarray, sounds: np.ndarray) -> list[float]:
-    """One figure a clip: over all pairs of windows at least FAR_FRAMES apart, how often the right sound wins."""
+    """One figure per clip: over all pairs of windows at least FAR_FRAMES apart, how often the right sound wins."""
     cosines = faces @ sounds.T
     at = np.arange(len(faces))
     far = np.abs(at[:, None] - at[None]) >= FAR_FRAMES

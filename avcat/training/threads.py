@@ -22,7 +22,7 @@ class Threads:
     """Sets torch's number of threads, and with `adapt` keeps it at what other programs leave free."""
 
     def __init__(self, wanted: int = 0) -> None:
-        """`wanted`: so many at all times; 0: as many as there are free cores in this process's share of them.
+        """`wanted`: this many at all times; 0: as many as there are free cores in this process's share of them.
 
         Of the processes that torchrun started on this machine each has an equal share.
         """
@@ -34,7 +34,7 @@ class Threads:
         torch.set_num_threads(self.most)
 
     def adapt(self) -> None:
-        """Sets the number anew if PERIOD_S have passed. The result of training changes by rounding only."""
+        """Updates the number if PERIOD_S have passed. The result of training changes by rounding only."""
         if self._fixed or time.monotonic() - self._last[0] < PERIOD_S:
             return
         before, self._last = self._last, _used(self._cores)

@@ -1,4 +1,4 @@
-"""Training Wav2Lip: L1, a quality discriminator, and SyncNet's word once the mouths begin to follow the sound.
+"""Training Wav2Lip: L1, a quality discriminator, and a sync loss once the mouths begin to follow the sound.
 
 Two faults of the published code are left out: its expert stays in training mode, so that its batch norm sees the batch,
 and at test time its reference is the unmasked frame itself.
@@ -63,12 +63,12 @@ class Wav2LipTask(GeneratorTask):
         return sync_bce_loss(self.expert, composite.unflatten(0, (-1, WINDOW_FRAMES)), mels[:, MIDDLE])
 
     def step(self, number: int, batch: Batch) -> dict[str, float]:
-        # The first rank alone validates; this is how the others hear that the gate has opened, before it counts.
+        # Only the first rank validates; the others learn here that the gate has opened, before it counts.
         self.in_step = average({"in_step": float(self.in_step)})["in_step"] > 0
         return super().step(number, batch)
 
     def validate(self, number: int) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-        """As `GeneratorTask.validate`; opens the gate of the sync loss where the held-out one is low enough."""
+        """As `GeneratorTask.validate`; opens the gate of the sync loss if the held-out one is low enough."""
         figures, pictures = super().validate(number)
         gate = self.config.sync_gate
         self.in_step = self.in_step or (gate is not None and figures["sync"] < gate)

@@ -1,4 +1,4 @@
-"""Drawn faces and small media files whose content the tests know."""
+"""Drawn faces and small media files with known content."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -22,7 +22,7 @@ def face_picture(
     face: float = 100.0,
     opening: float = 0.2,
 ) -> np.ndarray:
-    """uint8 RGB of one plain face, `face` pixels wide, that Face Mesh finds; `opening` is of the face's width."""
+    """uint8 RGB of one plain face, `face` pixels wide, that Face Mesh finds; `opening` is in widths of the face."""
     fine = 2
     picture = np.full((height * fine, width * fine, 3), (110, 130, 150), np.uint8)
 
@@ -57,7 +57,7 @@ def talking(frames: int, **options: float) -> Iterator[np.ndarray]:
 
 
 def write_video(path: Path, images: Iterator[np.ndarray], pts: list[int] | None = None, **options: object) -> Path:
-    """H.264 without loss worth speaking of; `pts` in ticks of `time_base` make the frame rate uneven."""
+    """H.264 with negligible loss; `pts` in ticks of `time_base` make the frame rate uneven."""
     first = next(images)
     height, width = first.shape[:2]
     options = {"preset": "ultrafast", "crf": 4, **options}
@@ -71,7 +71,7 @@ def write_video(path: Path, images: Iterator[np.ndarray], pts: list[int] | None 
 
 
 def numbered(frames: int, side: int = 64) -> Iterator[np.ndarray]:
-    """Pictures that carry their number: eight blocks, black or white, are its bits."""
+    """Pictures that encode their number: eight blocks, black or white, are its bits."""
     for number in range(frames):
         picture = np.zeros((side, side, 3), np.uint8)
         for bit in range(8):

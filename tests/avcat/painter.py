@@ -1,4 +1,4 @@
-"""A stand-in for a trained model whose result is known: it paints the redrawn region in one colour."""
+"""A substitute for a trained model with a known result: it paints the redrawn region in one colour."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from avcat.media.video import decode
 
 
 class Painter:
-    """Looks like `avcat.redraw.Redrawer`, and keeps what it was given."""
+    """Has the interface of `avcat.redraw.Redrawer`, and records its inputs."""
 
-    workers = 1  # so that what it keeps is in order
+    workers = 1  # so that its records are in order
 
     def __init__(self, crop_size: int = 64, batch_frames: int = 7) -> None:
         self.crop_size, self.batch_frames, self.align, self.mel = crop_size, batch_frames, ALIGN, MEL
@@ -43,7 +43,7 @@ class Painter:
 
 
 class Keeper(Painter):
-    """Gives the crops back as they were: the frame then changes by the resampling alone."""
+    """Gives the crops back as they were: the frame then changes only by the resampling."""
 
     def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: int | None) -> np.ndarray:
         super().redraw(crops, mel_windows, reference)

@@ -167,7 +167,7 @@ INPUTS = InputConfig(
 
 
 def talking_clip(name: str, frames: int = 40) -> ShardClip:
-    """A face whose mouth, a bright bar, is as high as the sound is loud."""
+    """A face with a bright bar as its mouth, as high as the sound is loud."""
     rng = rng_of("talking", name)
     loud = np.convolve(rng.random(frames + 4), np.ones(5) / 5, "valid").astype(np.float32)
     loud = (loud - loud.min()) / (loud.max() - loud.min())
@@ -192,7 +192,7 @@ def bar_points(loud: np.ndarray) -> np.ndarray:
 
 
 def make_store(folder: Path) -> ClipStore:
-    """Six speakers; written where they are not there yet."""
+    """Six speakers; written if they do not exist yet."""
     if not folder.exists():
         folder.mkdir()
         write_shard(folder / "shard-000000.tar", [talking_clip(f"speaker{i}") for i in range(6)])
@@ -200,7 +200,7 @@ def make_store(folder: Path) -> ClipStore:
 
 
 def make_task(kind: str, store: ClipStore, *, muon: bool = True) -> Any:
-    """A task of one of `KINDS` that trains on, and is held to, the clips of `store`."""
+    """A task of one of `KINDS` that trains and validates on the clips of `store`."""
     optimiser = replace(OPTIMISER, muon=muon)
     if kind == "syncnet":
         return SyncNetTask(replace(SYNC, optimiser=optimiser), store, store, "cpu")

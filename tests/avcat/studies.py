@@ -1,4 +1,4 @@
-"""Studies made by hand, and the server as a process of its own, as whoever runs one starts it."""
+"""Studies made by hand, and the server as a process of its own, started as a user starts it."""
 
 import signal
 import subprocess
@@ -12,7 +12,7 @@ import httpx
 
 from avcat.study.plan import CLIPS, Clip, Study, clip_path
 
-METHODS = ("hushed-one", "hushed-two")  # names that no page may say
+METHODS = ("hushed-one", "hushed-two")  # names that no page may contain
 CORPORA = ("words", "wild")
 
 
@@ -48,7 +48,7 @@ def serving(folder: Path, *options: str, port: int = 0) -> Iterator[str]:
 
 @contextmanager
 def rater(address: str) -> Iterator[httpx.Client]:
-    """Somebody who has consented."""
+    """A rater who has consented."""
     with httpx.Client(base_url=address, timeout=60) as client:
         assert client.post("/api/rater", json={"consent": True}).status_code == 201
         yield client

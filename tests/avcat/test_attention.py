@@ -1,4 +1,4 @@
-"""Windowed attention against a slow one that knows no windows, rolls or kernels."""
+"""Windowed attention against a slow one without windows, rolls or kernels."""
 
 import math
 
@@ -13,7 +13,7 @@ CUTS = [Windows(8, 0), Windows(4, 0), Windows(4, 2)]
 
 
 def slow_attention(attention: WindowAttention, x: torch.Tensor, y: torch.Tensor, windows: Windows) -> torch.Tensor:
-    """Every token of x looks, one at a time, at the tokens of y in the same window of the *unrolled* map.
+    """Every token of x attends, one at a time, to the tokens of y in the same window of the *unrolled* map.
 
     A shifted window at the map's edge is cut off there: shifting moves the grid by `size - shift`, and tokens
     share a window when their shifted coordinates fall into the same cell.

@@ -1,4 +1,4 @@
-"""The benchmarks' own measures, on what is known."""
+"""The benchmarks' own measures, on known inputs."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""The command: what it says, and how it ends."""
+"""The command: its output and its exit code."""
 
 import argparse
 import errno
@@ -110,7 +110,7 @@ def test_the_model_may_come_from_the_environment_and_quiet_is_quiet(
         ({"audio": "face.mp4"}, "face.mp4: no audio stream"),
         ({"audio": "text.mp4"}, "text.mp4: cannot be read"),
         ({"audio": "nan.wav"}, "nan.wav: holds samples that are no sound"),
-        ({"syncnet": "none.pt"}, "--syncnet: says what --quiet keeps quiet"),
+        ({"syncnet": "none.pt"}, "--syncnet: prints what --quiet suppresses"),
         ({"model": "n" * 300 + ".pt"}, "cannot be opened (File name too long)"),
         ({"model": "none.pt"}, "none.pt: no such file"),
         ({"model": "future.pt"}, "future.pt: has format version 99"),
@@ -123,7 +123,7 @@ def test_the_model_may_come_from_the_environment_and_quiet_is_quiet(
         ({"out": "out.avi"}, "its name must end in .mp4"),
         ({"out": "face.mp4"}, "face.mp4: is one of the inputs"),
         ({"out": "sound.wav/out.mp4"}, "out.mp4: cannot be written"),
-        ({"model": "any.onnx", "reference": "same"}, "any.onnx takes one reference a clip"),
+        ({"model": "any.onnx", "reference": "same"}, "any.onnx takes one reference per clip"),
         ({"device": "cuda:77"}, "--device cuda:77: not usable here"),
         ({"device": "meta"}, "--device meta: not usable here"),
         ({"fit": "error"}, "shorter than the sound"),
@@ -172,7 +172,7 @@ def test_silence_is_warned_of(files: Path, tmp_path: Path, capsys: pytest.Captur
 
 
 def press_ctrl_c() -> None:
-    """What the signal does where it is not ignored, as in a shell's background."""
+    """Handles the signal as if it were not ignored, as it is in a shell's background."""
     raise KeyboardInterrupt
 
 
@@ -331,11 +331,11 @@ def test_fp16_on_a_processor_is_refused(files: Path, capsys: pytest.CaptureFixtu
 def test_faces_are_named_once(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["dub", files / "face.mp4", files / "sound.wav", "-o", files / "no.mp4", "--model", files / "model.pt"]
     assert main([*map(str, words), "--face", "left", "--voice", f"right={files / 'sound.wav'}"]) == 2
-    assert capsys.readouterr().err.startswith("error: --face: has no say where --voice names the faces")
+    assert capsys.readouterr().err.startswith("error: --face: not allowed with --voice, which names the faces")
 
 
 def test_every_command_and_option_is_explained() -> None:
-    """Each has a description, each argument a help that says more than its name."""
+    """Each has a description, each argument a help text beyond its name."""
 
     def explained(parser: argparse.ArgumentParser, name: str) -> int:
         assert len(parser.description or "") > 20, name

@@ -99,7 +99,7 @@ def dub(files: Path, out: Path, chain: Path, key: Path) -> int:
 
 
 def validated(path: Path) -> dict[str, Any]:
-    """The store of a file with what the reader found wrong: only that nobody knows the test's root."""
+    """The store of a file with the reader's errors: only that the test's root is not trusted."""
     store = read_manifest(path)
     wrong = {failure["code"] for failure in store["validation_results"]["activeManifest"]["failure"]}
     assert wrong <= {"signingCredential.untrusted"}, wrong
@@ -168,7 +168,7 @@ def test_bad_certificates_and_keys_are_one_line(files: Path, tmp_path: Path, cap
         ((chain, write("locked.pem", pem_of(own, b"secret"))), "locked.pem: is locked with a passphrase"),
         ((write("alone.pem", alone), write("own.pem", pem_of(own))), "alone.pem: cannot sign content credentials ("),
         ((over, over_key), "chain.pem: cannot sign content credentials ("),
-        ((write("short.pem", short_chain), write("short-key.pem", pem_of(short))), "C2PA knows no signature with such"),
+        ((write("short.pem", short_chain), write("short-key.pem", pem_of(short))), "C2PA has no signature with such"),
     ]:
         assert dub(files, tmp_path / "out.mp4", *given) == 2, reason
         said = capfd.readouterr().err
@@ -196,7 +196,7 @@ def test_one_of_the_two_is_too_little(option: str, files: Path, capsys: pytest.C
 
 
 def sign_after(out: Path, credentials: Credentials, failure: Callable[[Path], BaseException | None]) -> None:
-    """Writes nonsense to be signed, and fails as asked."""
+    """Writes invalid data to be signed, and fails as requested."""
     with signing(out, credentials) as part:
         part.write_bytes(b"half a video")
         if (error := failure(part)) is not None:
@@ -211,7 +211,7 @@ def test_a_failure_leaves_nothing_and_names_the_output(
     for failure, kind, said in [
         (lambda part: InputError(f"{part}: is no good"), InputError, rf"^{out}: is no good$"),
         (lambda _: KeyboardInterrupt(), KeyboardInterrupt, "^$"),
-        (lambda _: None, InputError, r"out\.mp4: cannot be signed \("),  # what was written is no video
+        (lambda _: None, InputError, r"out\.mp4: cannot be signed \("),  # the written file is no video
     ]:
         with pytest.raises(kind, match=said):
             sign_after(out, credentials, failure)

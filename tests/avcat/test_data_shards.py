@@ -1,4 +1,4 @@
-"""Shards: what goes in comes out, by index and by webdataset; broken ones are named; bytes depend on content alone."""
+"""Shards: what goes in comes out, by index and by webdataset; broken ones are named; bytes depend only on content."""
 
 import pickle
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ SIZE = 64
 
 
 def frame_of(clip: int, frame: int) -> np.ndarray:
-    """A picture whose flat colours tell which clip and frame it is."""
+    """A picture with flat colours that encode its clip and frame."""
     image = np.zeros((SIZE, SIZE, 3), np.uint8)
     image[:, :, 0] = 40 * clip
     image[:, :, 1] = 20 * frame

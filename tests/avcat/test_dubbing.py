@@ -319,7 +319,7 @@ def test_what_would_come_out_wrong_is_refused(
 
 
 def test_a_tag_of_alpha_alone_refuses_nothing(tmp_path: Path, detector: MediaPipeDetector) -> None:
-    """Chromium writes it into whatever it records, though no packet has an alpha channel."""
+    """Chromium writes it into all recordings, though no packet has an alpha channel."""
     video = tmp_path / "recorded.webm"
     with av.open(str(video), "w") as container:
         stream = container.add_stream("libvpx", rate=25)
@@ -347,7 +347,7 @@ def test_a_frame_lasts_until_the_next_comes_or_as_long_as_it_says(tmp_path: Path
 
 
 def test_a_video_that_is_cut_off_is_told(tmp_path: Path, detector: MediaPipeDetector) -> None:
-    """As by a download that stopped: the file still says how long it was."""
+    """As by a download that stopped: the file still states how long it was."""
     noisy = (np.clip(image + np.random.default_rng(1).normal(0, 9, image.shape), 0, 255) for image in talking(75))
     whole = write_video(tmp_path / "v.mp4", (image.astype(np.uint8) for image in noisy))
     part = tmp_path / "part.mp4"

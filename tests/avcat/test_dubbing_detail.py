@@ -66,5 +66,5 @@ def test_pasted_sharpening_stays_inside_the_region() -> None:
     region = slice(160, 240), slice(60, 196)
     assert energy(sharp[region].astype(np.float32)) > 1.3 * energy(plain[region].astype(np.float32))
     again = image.copy()
-    paste(again, crop, matrix, alpha, Detail(), 256)  # a network's picture as fine as the source needs no help
+    paste(again, crop, matrix, alpha, Detail(), 256)  # a network's picture as fine as the source needs no sharpening
     np.testing.assert_array_equal(again, plain)

@@ -1,4 +1,4 @@
-"""Fitting a model to one person: it learns, keeps the best, holds out what it says, and gives the same twice."""
+"""Fitting a model to one person: it learns, keeps the best, holds out the stated part, and is deterministic."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_learns_and_keeps_the_best(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("avcat.dubbing.fit.PersonTask.hear", lambda *_: None)  # which no L1 need thank for
+    monkeypatch.setattr("avcat.dubbing.fit.PersonTask.hear", lambda *_: None)  # without help from any L1
     detector = MediaPipeDetector()
     done = fit([files / "talk.mp4"], files / "model.pt", tmp_path / "person.pt", detector, steps=24)
     assert done.after < done.before
@@ -68,7 +68,7 @@ def test_where_nothing_is_won_the_model_stays(files: Path, tmp_path: Path, monke
     monkeypatch.setattr("avcat.dubbing.fit.VALIDATE_EVERY", 2)
     monkeypatch.setattr("avcat.dubbing.fit.PersonTask.hear", lambda *_: None)
     done = fit([files / "talk.mp4"], files / "model.pt", tmp_path / "person.pt", MediaPipeDetector(), steps=60)
-    assert done.steps == 4  # two validations in vain
+    assert done.steps == 4  # two validations without improvement
     assert done.best_step == 0
     assert done.after == done.before
     before, _ = load_model(files / "model.pt", "avcat")
@@ -78,7 +78,7 @@ def test_where_nothing_is_won_the_model_stays(files: Path, tmp_path: Path, monke
 
 
 def test_no_more_is_kept_than_there_is_room_for(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a second clip what is left of ten minutes, here 40 frames, and of a third nothing."""
+    """Of a second clip only the rest of ten minutes, here 40 frames, and of a third nothing."""
     monkeypatch.setattr("avcat.dubbing.fit._CACHED_FRAMES", 100)
     done = fit([files / "talk.mp4"] * 3, files / "model.pt", tmp_path / "p.pt", MediaPipeDetector(), steps=1)
     assert (done.frames, done.held_out) == (48 + 30, 12 + 10)

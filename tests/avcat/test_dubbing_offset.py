@@ -1,4 +1,4 @@
-"""A source's own A/V offset: found where it was planted, to a part of a frame, and not claimed where it cannot be."""
+"""A source's own A/V offset: found where it was planted, finer than a frame, and not claimed if unknown."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from avcat.seeding import rng_of
 
 
 def embeddings(lead: int, frames: int = 150, noise: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
-    """Faces and sounds whose sounds come `lead` frames before the faces they belong to."""
+    """Faces and sounds; each sound comes `lead` frames before its face."""
     random = rng_of("embeddings", lead)
     meaning = random.normal(size=(frames + 40, 16))
     faces = meaning[20 : 20 + frames] + noise * random.normal(size=(frames, 16))

@@ -1,4 +1,4 @@
-"""Whose mouth is redrawn: by size, by place, in every shot anew; and where the face lies in its crops."""
+"""The mouths that are redrawn: by size, by place, chosen again in every shot; and where the face lies in its crops."""
 
 from collections.abc import Iterable, Iterator
 
@@ -54,7 +54,7 @@ def test_of_two(which: Which, wanted: list[list[float]]) -> None:
 
 def test_while_the_largest_is_away_the_next_largest_is_taken() -> None:
     faces = [[face_at(0, 60)], *[[face_at(300, 40), face_at(100, 20)]] * 30, [face_at(100, 20)]]
-    assert places(seen(*faces), "largest") == [[0], [300] * 30]  # whoever was seen beside them is not a stand-in
+    assert places(seen(*faces), "largest") == [[0], [300] * 30]  # a person seen beside them does not replace them
 
 
 def test_a_speaker_who_is_lost_now_and_then_is_not_replaced_by_who_is_not() -> None:

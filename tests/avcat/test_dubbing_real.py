@@ -1,4 +1,4 @@
-"""Dubbing real clips: what the result must keep of picture and sound. Runs where AVCAT_REAL names the folder."""
+"""Dubbing real clips: what the result must keep of picture and sound. Runs if AVCAT_REAL names the folder."""
 
 import os
 from itertools import pairwise
@@ -75,7 +75,7 @@ def _check_times(video: Path, audio: Path, out: Path) -> None:
 
 
 def _psnr_outside(video: Path, out: Path, where: Path) -> float:
-    """dB of every tenth frame of `out`, away from where `where`, the same dub by a painter, is painted."""
+    """dB of every tenth frame of `out`, outside of the painted pixels of `where`, the same dub by a painter."""
     errors = []
     for frame, result, paint in zip(decode(video, end_s=11.0), decode(out), decode(where), strict=False):
         if frame.index % 10:
@@ -90,7 +90,7 @@ def _psnr_outside(video: Path, out: Path, where: Path) -> float:
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_the_crop_sits_still_on_the_head(detector: MediaPipeDetector, name: str) -> None:
-    """Measured apart from the landmarks: how the upper face shifts from one crop to the next, by its texture."""
+    """Measured independently of the landmarks: how the upper face shifts from one crop to the next, by its texture."""
     images = {frame.time_s: frame.image for frame in decode(REAL / "clips" / name, end_s=3.0)}
     seen = find_people(iter(images.items()), detector)
     (person,) = chosen(seen, "largest")
@@ -110,7 +110,7 @@ def test_the_crop_sits_still_on_the_head(detector: MediaPipeDetector, name: str)
 
 
 def _faded(path: Path, end_s: float) -> set[int]:
-    """Frames in which some mouth is said to be hidden."""
+    """Frames in which some mouth is reported as hidden."""
     images = ((frame.time_s, frame.image) for frame in decode(path, end_s=end_s))
     seen = find_people(images, Looking(MediaPipeDetector(max_faces=2), HandFinder()))
     people = [(person, visibility(person.faces, seen.times_s[person.frames])) for person in chosen(seen, "all")]

@@ -21,7 +21,7 @@ EYES = np.array([[139.0, 148.0], [181.0, 148.0]])
 
 
 class Shaky:
-    """Knows where the drawn face is, but for `noise` px; `scale` times as large as it is, from frame 30 on."""
+    """Knows where the drawn face is, to `noise` px; `scale` times as large as it is, from frame 30 on."""
 
     def __init__(self, noise: np.ndarray, scale: float = 1.0) -> None:
         self.noise, self.scale = noise, scale

@@ -1,4 +1,4 @@
-"""Hidden mouths: what is before them, or turns them away, is told; light, turns and speech are not taken for it."""
+"""Hidden mouths: objects before them, and turns into profile, are detected; light, small turns and speech are not."""
 
 from collections.abc import Iterator
 from dataclasses import replace

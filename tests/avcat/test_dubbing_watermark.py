@@ -1,4 +1,4 @@
-"""The mark in redrawn mouths: found where it is, by as much as is promised, and nowhere else."""
+"""The mark in redrawn mouths: found where it is, with the promised strength, and nowhere else."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""ONNX files: they draw what torch draws, whatever the batch, and say what cannot be used."""
+"""ONNX files: they draw what torch draws, for any batch; unusable files give a message."""
 
 import sys
 from dataclasses import replace

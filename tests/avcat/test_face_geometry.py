@@ -1,4 +1,4 @@
-"""Alignment, its inverse, the mask, and pasting back, on faces whose place is known."""
+"""Alignment, its inverse, the mask, and pasting back, on faces with known positions."""
 
 from dataclasses import replace
 
@@ -51,7 +51,7 @@ def test_the_mouths_median_lands_where_the_settings_say(angle: float) -> None:
         landed = transform_points(matrices[0], mouths[0, [0, 6]].mean(0))
         np.testing.assert_allclose(landed, [127.5, 0.7 * 256 - 0.5], atol=1e-4)
         eyes = transform_points(matrices[0], eyes_at(middle[:1], 80.0, angle)[0])
-        np.testing.assert_allclose(eyes[:, 0], eye_targets(ALIGN, 256)[:, 0], atol=1e-9)  # moved up or down alone
+        np.testing.assert_allclose(eyes[:, 0], eye_targets(ALIGN, 256)[:, 0], atol=1e-9)  # moved only up or down
         np.testing.assert_allclose(eyes[0, 1], 0.7 * 256 - 0.5 - below * 0.26 * 256 / 80, atol=1e-4)
 
 
@@ -185,7 +185,7 @@ def test_the_mask_follows_the_face() -> None:
 
 
 def test_colours_meet_at_the_edge_and_keep_what_they_show() -> None:
-    """The drawn crop is 12 levels too dark, but for a stripe that is something else."""
+    """The drawn crop is 12 levels too dark, except for a stripe that is something else."""
     rng = np.random.default_rng(0)
     source = cv2.GaussianBlur(rng.integers(60, 200, (256, 256, 3), dtype=np.uint8), (0, 0), 6)
     alpha = soft_redraw_mask(256) * face_mask(oval(256), 256)

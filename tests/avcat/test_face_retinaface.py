@@ -1,4 +1,4 @@
-"""RetinaFace with random weights (shapes, batches, errors) and, where they lie about, with the published ones."""
+"""RetinaFace with random weights (shapes, batches, errors) and, if they are available, with the published ones."""
 
 import hashlib
 import os

@@ -31,7 +31,7 @@ def face_at(x: float, size: float = 50) -> Face:
 
 
 class Script:
-    """A detector that finds what it is told, picture by picture."""
+    """A detector with given results, picture by picture."""
 
     def __init__(self, *faces: list[Face]) -> None:
         self.faces = faces
@@ -50,7 +50,7 @@ def pictures(count: int, fps: float = 25) -> Iterator[tuple[float, np.ndarray]]:
 
 
 def follow(*faces: list[Face]) -> Track:
-    """The track of everybody: where there is one face, of it."""
+    """The tracks of all faces: with one face, its track."""
     seen = people(*faces)
     return track_of(seen, *seen.people)
 

@@ -1,4 +1,4 @@
-"""Losses on inputs whose answer is known."""
+"""Losses on inputs with known answers."""
 
 import math
 

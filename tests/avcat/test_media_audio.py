@@ -1,4 +1,4 @@
-"""Sound lies where the file says, to the sample, whatever the container, rate, depth and channels."""
+"""Sound lies where the file states, to the sample, for any container, rate, depth and channels."""
 
 import shutil
 from fractions import Fraction

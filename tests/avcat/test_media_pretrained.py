@@ -1,4 +1,4 @@
-"""Features of pretrained networks in the place of mels. The networks are small and know nothing."""
+"""Features of pretrained networks instead of mels. The networks are small, with random weights."""
 
 import hashlib
 import json
@@ -47,7 +47,7 @@ HEARD = replace(AUDIO, kind="features", bands=BANDS)
 
 
 def saved(folder: Path, kind: str = "wav2vec2", **changes: object) -> MelConfig:
-    """A network of that kind with weights by chance, and the settings that name it."""
+    """A network of that kind with random weights, and the settings that name it."""
     settings, network = (getattr(transformers, name) for name in KINDS[kind])
     torch.manual_seed(0)
     network(settings(**SMALL | changes)).save_pretrained(folder)
@@ -75,7 +75,7 @@ def test_columns_are_what_the_network_says_of_sound_of_unit_variance(kind: str, 
 
 
 def test_what_is_heard_at_a_moment_is_in_that_moments_columns(tmp_path: Path) -> None:
-    """A network without attention over time: with layer 0, a column depends on its 25 ms alone, but for the norm."""
+    """A network without attention over time: with layer 0, a column depends only on its 25 ms, except for the norm."""
     config = saved(tmp_path, feat_extract_norm="layer", num_conv_pos_embeddings=2)
     config = replace(config, pretrained=replace(config.pretrained, layer=0))
     silence, click = np.full(32_000, 1e-3, np.float32), np.full(32_000, 1e-3, np.float32)
@@ -214,7 +214,7 @@ def _no_such_layer(folder: Path) -> MelConfig:
         (_no_such_layer, "mel.pretrained.layer: 3, but .* has layers 0 to 2"),
         (lambda folder: replace(saved(folder), bands=80), "mel.bands: 80, but .* has 16 features"),
         (lambda folder: replace(saved(folder), sample_rate=24_000, hop_size=240), "hear 16000 Hz, not 24000"),
-        (lambda folder: saved(folder, conv_stride=(5, 2, 2, 2, 2, 2, 4)), "does not say something every 320 samples"),
+        (lambda folder: saved(folder, conv_stride=(5, 2, 2, 2, 2, 2, 4)), "does not give one column every 320 samples"),
     ],
 )
 def test_what_does_not_fit_is_told_in_a_line(wrong, said: str, tmp_path: Path) -> None:

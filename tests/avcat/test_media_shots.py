@@ -1,4 +1,4 @@
-"""Cuts between pictures that have nothing in common; none where something only moves."""
+"""Cuts between pictures that have nothing in common; none if something only moves."""
 
 from pathlib import Path
 

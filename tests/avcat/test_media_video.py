@@ -1,4 +1,4 @@
-"""Probing, decoding, and the even grid, on files whose every frame carries its number."""
+"""Probing, decoding, and the even grid, on files with numbered frames."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -176,7 +176,7 @@ def test_a_picture_that_ends_before_its_sound_ends_there(tmp_path: Path) -> None
 
 
 def test_a_playlist_is_no_video(tmp_path: Path) -> None:
-    """It would have files read that nobody gave."""
+    """It would read files that the user did not give."""
     remux(write_video(tmp_path / "b.mp4", numbered(30), audio=(tone(1.2), 16_000)), tmp_path / "b.ts")
     lists = {
         "hls.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nb.ts\n#EXT-X-ENDLIST\n",

@@ -38,7 +38,7 @@ def talking(gaps: np.ndarray) -> np.ndarray:
 
 
 class ReadingDetector:
-    """Finds eyes 20 px apart and lips as far apart as the picture says; no face where it says 255."""
+    """Finds eyes 20 px apart and lips as far apart as the picture encodes; no face if that is 255."""
 
     clips = 0
 
@@ -57,7 +57,7 @@ class ReadingDetector:
 
 
 class Drawn:
-    """A method that draws what the test says, whatever it is given."""
+    """A method that draws what the test sets, for any input."""
 
     def __init__(self, gaps: np.ndarray) -> None:
         self.gaps = gaps
@@ -140,7 +140,7 @@ def test_what_was_seen_in_true_frames_is_kept_for_the_next_method(tmp_path: Path
     first, second = ReadingDetector(), ReadingDetector()
     figures, _ = ClipScorer(Marker(first, tmp_path / "marks"), Judges(), CONFIG)(crops, drawn, small, mel)
     again, _ = ClipScorer(Marker(second, tmp_path / "marks"), Judges(), CONFIG)(crops, drawn, small, mel)
-    assert (first.clips, second.clips) == (3, 1)  # truth, drawing, ceiling; then the drawing alone
+    assert (first.clips, second.clips) == (3, 1)  # truth, drawing, ceiling; then only the drawing
     np.testing.assert_equal(again, figures)
     assert len(list((tmp_path / "marks").iterdir())) == 2
 

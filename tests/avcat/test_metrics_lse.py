@@ -26,7 +26,7 @@ def network() -> OfficialSyncNet:
 
 
 class Hearing(torch.nn.Module):
-    """In the network's place: a window's embedding is the loudness of its middle frame, as seen and as heard."""
+    """Replaces the network: a window's embedding is the loudness of its middle frame, as seen and as heard."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ def loudness(frames: int) -> np.ndarray:
 
 
 def sound(levels: np.ndarray) -> np.ndarray:
-    """Noise of these levels, a frame each."""
+    """Noise of these levels, one frame each."""
     noise = np.random.default_rng(1).normal(size=len(levels) * FRAME)
     return 0.2 * noise * np.repeat(np.exp((levels - 15) / 2), FRAME)
 
@@ -108,7 +108,7 @@ def box(x: float, y: float = 0, side: float = 120) -> np.ndarray:
 
 
 def test_a_face_is_followed_and_interpolated() -> None:
-    """It moves a pixel a frame and is missed in 10 of 120; somebody else is there all the time, further right."""
+    """It moves one pixel per frame and is missed in 10 of 120; another person is there all the time, further right."""
     shot = [[box(t), box(400)] if not 50 <= t < 60 else [box(400)] for t in range(120)]
     mine, other = face_tracks(shot)
     assert (mine.first, other.first) == (0, 0)

@@ -1,4 +1,4 @@
-"""Cepstra by hand, by slow sums, and as the package gives them whose arithmetic it is."""
+"""Cepstra by hand, by slow sums, and as given by the package with the same arithmetic."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Differences between rows: planted ones are found, chance is not, and few speakers say nothing."""
+"""Differences between rows: planted ones are found, chance is not, and few speakers give no verdict."""
 
 import math
 

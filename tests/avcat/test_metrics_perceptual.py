@@ -1,4 +1,4 @@
-"""LPIPS from a file of weights: random ones here, which tell whether everything is in its place."""
+"""LPIPS from a file of weights: random ones here, which show whether everything is in its place."""
 
 import math
 import socket
@@ -26,7 +26,7 @@ def clip(seed: int) -> np.ndarray:
 
 
 def test_equal_pictures_are_0_apart_and_batches_do_not_matter(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "socket", None)  # whoever wants to download fails
+    monkeypatch.setattr(socket, "socket", None)  # any download fails
     measure = Perceptual(weights, batch_frames=2)
     assert measure(clip(0), clip(0)).tolist() == [0, 0, 0]
     apart = measure(clip(0), clip(1))

@@ -1,4 +1,4 @@
-"""Means, coverage, and an interval that holds the truth about as often as it says."""
+"""Means, coverage, and an interval that contains the truth about as often as stated."""
 
 import math
 

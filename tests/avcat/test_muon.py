@@ -1,4 +1,4 @@
-"""Muon against torch's own, and what it teaches."""
+"""Muon against torch's own, and training with it."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Our order against the paper's: every verdict that there is, from differences made by hand."""
+"""Our order against the paper's: every possible verdict, from differences made by hand."""
 
 import math
 
@@ -12,7 +12,7 @@ def difference(method: str, figure: str, mean: float, p: float, n: int = 8, corp
 
 
 def verdicts(*found: Compared) -> dict[str, list[str]]:
-    """SSIM, PSNR, LMD, Sync_conf by either judge; where the latter was not measured its reason."""
+    """SSIM, PSNR, LMD, Sync_conf by either judge; if the latter was not measured, the reason."""
     there = {(each.method, each.figure) for each in found}
     nobody = [
         difference(method, "lse_c", math.nan, math.nan, n=0, corpus=found[0].corpus)

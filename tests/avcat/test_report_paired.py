@@ -1,4 +1,4 @@
-"""Rows against the full model: what is planted is found, on its side, and marked where chance does not explain it."""
+"""Rows against the full model: planted differences are found, with their sign, and marked if beyond chance."""
 
 import math
 from pathlib import Path
@@ -14,7 +14,7 @@ from avcat.report.tables import table3
 
 @pytest.fixture
 def results(tmp_path: Path) -> list[Result]:
-    """SSIM is lower by 0.1 without sync and the same with RN alone; LMD is higher by 1."""
+    """SSIM is lower by 0.1 without sync and the same with RN only; LMD is higher by 1."""
     result(tmp_path, BASE, ssim=0.9, lmd=2.0)
     result(tmp_path, "without-sync", ssim=0.8, lmd=3.0)
     result(tmp_path, "rn-only", ssim=0.9, lmd=3.0)

@@ -1,4 +1,4 @@
-"""Rows from several seeds: what all seeds agree on is marked, what one seed alone says is not."""
+"""Rows from several seeds: what all seeds agree on is marked, what only one seed shows is not."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ NAMES = list(PAIRED)
 
 
 def result(folder: Path, method: str, **figures: float) -> None:
-    """An evaluation of one clip a speaker; a figure that is not named is not measured."""
+    """An evaluation of one clip per speaker; a figure that is not named is not measured."""
     folder = folder / method / "synth-words"
     folder.mkdir(parents=True)
     nothing = {"mean": None, "low": None, "high": None, "n": 0, "coverage": 0.0}

@@ -1,4 +1,4 @@
-"""The study's order, its ratings and its table: what the answers are is known."""
+"""The study's order, its ratings and its table, for known answers."""
 
 import csv
 import io
@@ -92,7 +92,7 @@ def test_alpha_of_what_tells_nothing() -> None:
 
 
 def ratings_of(study: Study) -> list[Rating]:
-    """Anna says 5 of the first method and 2 of the second, Ben 3 and 2; Anna sees two clips again."""
+    """Anna gives 5 to the first method and 2 of the second, Ben 3 and 2; Anna sees two clips again."""
     said = {("anna", METHODS[0]): 5, ("anna", METHODS[1]): 2, ("ben", METHODS[0]): 3, ("ben", METHODS[1]): 2}
     rows = [
         Rating(rater, clip.clip, 0, key, said[rater, clip.method])
@@ -154,7 +154,7 @@ def test_the_table_and_its_files(folder: Path, capsys: pytest.CaptureFixture[str
     assert (folder / "table2.md").read_text() == to_markdown(table)
     assert to_markdown(table) in said
     assert "4.00" in (folder / "table2.tex").read_text()
-    assert "[1] nobody has come to a repeated clip yet" in (folder / "agreement.md").read_text()
+    assert "[1] no rater has reached a repeated clip yet" in (folder / "agreement.md").read_text()
     assert "ours,all clips,hushed-one,realness,4,3,5,12," in (folder / "table2.csv").read_text()
     written = {f"table2{suffix}" for suffix in (".md", ".tex", ".csv")} | {"agreement.md", "agreement.tex"}
     assert {path.name for path in folder.iterdir()} == {FILE, RATINGS, "clips", *written}
@@ -172,7 +172,7 @@ def test_without_ratings_there_are_no_scores(tmp_path: Path, what: str) -> None:
     assert [row.cells[0].text for row in ours] == (["AV-CAT (ours)"] if what == "nothing" else list(METHODS))
     for row in ours:
         assert [cell.text for cell in row.cells[1:]] == ["n/a", "n/a", "n/a", "0"]
-        assert "nobody has rated yet: `avcat study build`" in row.cells[1].note
+        assert "no ratings yet: `avcat study build`" in row.cells[1].note
 
 
 def test_what_is_wrong_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,7 +194,7 @@ def test_what_is_wrong_is_one_line(folder: Path, capsys: pytest.CaptureFixture[s
     assert main(["study", "table", str(folder / "none")]) == 2
     assert "study.json: No such file or directory; `avcat study build` makes" in capsys.readouterr().err
     (folder / FILE).unlink()
-    with pytest.raises(InputError, match=r"study\.json"):  # ratings of nobody knows what are not passed over
+    with pytest.raises(InputError, match=r"study\.json"):  # ratings of unknown items are not ignored
         table2(folder)
 
 

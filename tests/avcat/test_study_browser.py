@@ -26,7 +26,7 @@ PHONE: dict[str, Any] = {
     "has_touch": True,
 }
 KEYS = ("sync", "quality", "realness")
-# What browsers do with pages that nobody has clicked at yet. Here Playwright's own looking counts as a touch.
+# What browsers do with pages before the first click. Here Playwright's own looking counts as a touch.
 NO_AUTOPLAY = """
 const play = HTMLMediaElement.prototype.play;
 let clicked = false;

@@ -1,4 +1,4 @@
-"""A study built from drawn clips by untrained models: who is seen, who is heard, and what an interruption costs."""
+"""A study built from drawn clips by untrained models: who is seen, who is heard, and what an interruption repeats."""
 
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ def row(name: str, root: Path, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Corpus w: two people and a picture of nobody; corpus x: one, and a part of another one's longer clip."""
+    """Corpus w: two people and a picture without a face; corpus x: one, and a part of another one's longer clip."""
     root = tmp_path_factory.mktemp("out")
     for number, (name, frames) in enumerate(FRAMES.items()):
         sound = tone(frames / 25, hertz=220.0 * (number + 1)), 16_000
@@ -121,7 +121,7 @@ def test_the_truth_is_the_clip_that_is_heard(built: Path, root: Path) -> None:
 
 
 def test_a_redrawn_clip_moves_and_an_animated_one_stands_still(built: Path, root: Path) -> None:
-    """Away from the face the one shows the video's frames, back and forth, the other its first frame for ever."""
+    """Away from the face the one shows the video's frames, back and forth, the other only its first frame."""
     study = read_study(built)
     hair = slice(60, 110), slice(100, 220)  # rows, columns: moves with the head, above what is redrawn
     corner = slice(0, 30), slice(0, 320)
@@ -176,7 +176,7 @@ def test_what_cannot_be_built_is_one_line(root: Path, tmp_path: Path, capsys: py
     good = f"--method=drawn={root / 'drawn.pt'}"
     for words, reason in (
         ([str(root), *out, good, good], "two models of the same name"),
-        ([str(root), *out, f"--method=ground-truth={root / 'drawn.pt'}"], "is the name of the clips that nobody has"),
+        ([str(root), *out, f"--method=ground-truth={root / 'drawn.pt'}"], "the name is reserved for the ground truth"),
         ([str(root), *out, f"--method=a={tmp_path / 'none.pt'}"], "none.pt: no such file"),
         ([str(root), *out, f"--method=a={tmp_path / 'text.pt'}"], "text.pt: not a model file"),
         ([str(root), *out, good, "--device", "cuda:77"], "--device cuda:77: not usable here"),

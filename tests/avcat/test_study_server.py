@@ -1,4 +1,4 @@
-"""The study's server as a process of its own: what it keeps, what it refuses, and what nobody can read out of it."""
+"""The study's server as a process of its own: what it keeps, what it refuses, and what it does not reveal."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""The drawn face: its truth is where things are drawn."""
+"""The drawn face: its ground truth matches the drawing."""
 
 from dataclasses import replace
 

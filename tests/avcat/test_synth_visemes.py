@@ -1,4 +1,4 @@
-"""Visemes: silence rests, p b m close, movement is smooth, ahead of the sound, and settled by what is near."""
+"""Visemes: silence rests, p b m close, movement is smooth, ahead of the sound, and determined locally."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The loop and both tasks: a stopped run goes on as if it had not been stopped; learning learns."""
+"""The loop and both tasks: a stopped run resumes as if it had not been stopped; training reduces the loss."""
 
 import dataclasses
 import math
@@ -191,9 +191,9 @@ def test_a_batch_in_parts_teaches_what_it_teaches_whole(store: ClipStore) -> Non
     (whole, one), (parts, two) = steps(1), steps(2)
     for row in (*whole, *parts):
         for name in [name for name in row if name.startswith("gradient_share_")]:
-            del row[name]  # of the first part alone
+            del row[name]  # only of the first part
     for a, b in zip(whole, parts, strict=True):
-        # The discriminator's spectral norms are estimated anew by each of its calls, of which there are more.
+        # The discriminator's spectral norms are estimated again by each of its calls, of which there are more.
         assert b == pytest.approx(a, rel=2e-2, abs=1e-4)
         assert b["l1"] == pytest.approx(a["l1"], rel=1e-3)
     for p, q in zip(one.generator.parameters(), two.generator.parameters(), strict=True):

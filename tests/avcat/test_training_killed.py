@@ -1,4 +1,4 @@
-"""A training that is killed, or asked to end, goes on when it is called again, and gives what it would have given."""
+"""A training that is killed, or asked to end, resumes when called again, with an uninterrupted run's result."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def rows(folder: Path) -> list[tuple[int, dict[str, float]]]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a training that nobody disturbed."""
+    """The folder of an uninterrupted training."""
     folder = tmp_path_factory.mktemp("killed")
     make_store(folder / "shards")
     assert start(folder / "whole", 0).wait(120) == 0

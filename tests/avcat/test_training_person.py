@@ -1,4 +1,4 @@
-"""Training on one person: what is kept of the sound, what of the light, and which sounds are heard."""
+"""Training on one person: what is kept of the sound, what of the light, and which sounds are used."""
 
 import dataclasses
 

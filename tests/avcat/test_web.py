@@ -1,4 +1,4 @@
-"""The page: what it does, what it hands out, and how it looks to a real browser."""
+"""The page: what it does, what it serves, and how it works in a real browser."""
 
 import json
 import os
@@ -149,7 +149,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 def served(folder: Path, temporary: Path, limits: web.Limits) -> Iterator[tuple[str, Path, "subprocess.Popen[str]"]]:
     """A server with a small model: address, temporary folder and process, which has to end well.
 
-    What the environment asks Gradio for must not count.
+    Gradio's environment variables must have no effect.
     """
     torch.manual_seed(0)
     inputs = InputConfig(crop_size=64, align=ALIGN, mel=MEL)
@@ -368,7 +368,7 @@ def test_in_a_browser(server: tuple[str, Path], files: Path, tmp_path: Path, wid
 @pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
 def test_what_a_browser_records_is_dubbed(server: tuple[str, Path], tmp_path: Path) -> None:
-    """Camera and microphone are Chromium's pretended ones, which play a picture of a face and a tone."""
+    """Camera and microphone are Chromium's fake ones, which play a picture of a face and a tone."""
     from playwright.sync_api import expect, sync_playwright
 
     cv2.imwrite(str(tmp_path / "face.jpg"), face_picture()[:, :, ::-1])

@@ -31,7 +31,7 @@ def data_of(root: Path | str, **over: Any) -> DataConfig:
 
 
 def render_words(folder: Path, train: int, *, seed: int) -> Path:
-    """A `synth-words` of `train` speakers, one for val and one for test, a clip each; returns its root."""
+    """A `synth-words` of `train` speakers, one for val and one for test, one clip each; returns its root."""
     speakers = SpeakersConfig(train=train, val=1, test=1, clips_per_speaker=1)
     nobody = SpeakersConfig(train=0, val=0, test=0, clips_per_speaker=1)
     for spec in plan(CorpusConfig(seed, 256, speakers, nobody, (3.0, 3.1))):
@@ -40,7 +40,7 @@ def render_words(folder: Path, train: int, *, seed: int) -> Path:
 
 
 def preprocess(data: DataConfig, out: Path, run: RuntimeConfig) -> dict[str, Any]:
-    """All stages of the data plane, as `stages` calls them; their counts. What is known of files stays in the state."""
+    """All stages of the data plane, as `stages` calls them; their counts. Probes of files stay in the state."""
     manifest, before, state = out / "manifest.parquet", out / OUTCOMES, out / "state"
     counts = {
         "manifest": build_manifest(data, manifest, before, state / "manifest", runtime=run),

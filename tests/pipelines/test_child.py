@@ -18,7 +18,7 @@ LIMIT_S = 30.0
 
 
 class Worker:
-    """Does what it is told; says which process did it."""
+    """Does what it is asked to; returns its process id."""
 
     def __init__(self, factor: int) -> None:
         self.factor = factor

@@ -1,4 +1,4 @@
-"""Layouts of corpora, and who goes into which split."""
+"""Layouts of corpora, and which speaker goes into which split."""
 
 import os
 from dataclasses import replace

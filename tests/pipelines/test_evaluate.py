@@ -146,7 +146,7 @@ def test_what_is_written_is_read_back(evaluation: Evaluation, tmp_path: Path) ->
     assert (result.method, result.corpus, result.clips, result.failed) == ("copy-reference", "synth-words", 5, 1)
     assert result.figures["ssim"].mean == evaluation.metrics["figures"]["ssim"]["mean"]
     assert math.isnan(result.figures["lmd"].mean)
-    assert [path.stem for path in result.strips] == [f"{i:016x}" for i in (0, 2)]  # one a speaker, the third is broken
+    assert [path.stem for path in result.strips] == [f"{i:016x}" for i in (0, 2)]  # one per speaker; third is broken
 
 
 def test_infinite_figures_are_json_too() -> None:

@@ -19,7 +19,7 @@ LIMIT_S = 10.0
 
 
 class Decoder:
-    """All that the data plane does to a file before faces come into it."""
+    """All that the data plane does to a file before face detection."""
 
     def __call__(self, row: dict[str, Any]) -> tuple[int, int]:
         with reading(row, Path("/")) as path:

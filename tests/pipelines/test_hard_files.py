@@ -37,14 +37,14 @@ def with_sound(source: Path, target: Path, codec: str, rate: int) -> None:
 
 @pytest.fixture(scope="module")
 def report(ray_instance: None, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """The rows of the report, by path, of a folder of troubles in which six good speakers lie too."""
+    """The rows of the report, by path, of a folder of bad files that also holds six good speakers."""
     base = tmp_path_factory.mktemp("hard")
     root = plane.render_words(base, 4, seed=7)
     good = sorted((root / "train").rglob("*.mp4"))[0]
     bad = root / "train" / "bad"
     bad.mkdir()
     (bad / "breaks off.mp4").write_bytes(good.read_bytes()[: good.stat().st_size // 2])
-    write_video(bad / "truncated.mp4", 30, sound=True)  # what it holds is told at its end
+    write_video(bad / "truncated.mp4", 30, sound=True)  # its index is at its end
     os.truncate(bad / "truncated.mp4", (bad / "truncated.mp4").stat().st_size // 2)
     (bad / "empty.mp4").touch()
     (bad / "text.mp4").write_text("this is no video\n" * 100)

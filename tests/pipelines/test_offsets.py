@@ -1,4 +1,4 @@
-"""Sounds that come early or late are moved, those of somebody else left out; training then sees it so."""
+"""Sounds that come early or late are moved, those of another speaker left out; training then uses that."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from stages._params import load
 
 CONFIG = OffsetsConfig(check=True, max_shift=8, max_offset=4, min_confidence=0.2, correct=True)
 FRAMES, SIZE = 40, 16
-LEADS = {"a": 0, "b": 3, "c": -2, "d": 6, "e": None}  # frames by which the sound leads; None: somebody else's
+LEADS = {"a": 0, "b": 3, "c": -2, "d": 6, "e": None}  # frames by which the sound leads; None: another speaker's
 
 
 def clip(name: str, lead: int | None) -> ShardClip:

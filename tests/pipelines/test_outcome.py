@@ -1,4 +1,4 @@
-"""Counting what became of the clips, and when it is too much."""
+"""Counts of outcomes, and when too many clips failed."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every item ends as a result or as a row that says why not."""
+"""Every item ends as a result or as a row with the reason."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ def doubler() -> type:
             self.memory = memory
 
         def __call__(self, item: int) -> int:
-            """Doubles; falls over -1, dies on -2, dies on -3 the first time only."""
+            """Doubles; raises on -1, dies on -2, dies on -3 only the first time."""
             if item == -1:
                 raise ValueError("minus one\nand more lines")
             if item == -2 or (item == -3 and not self.memory.exists()):

@@ -1,4 +1,4 @@
-"""Anyone's videos: whose they are, the very crop of the true clip out of them, and a reason for each that is no use."""
+"""Videos of other programs: the clip each belongs to, the true clip's crop out of them, a reason for unusable ones."""
 
 import sys
 from collections import Counter
@@ -77,15 +77,15 @@ def test_whose_a_file_is(tmp_path: Path) -> None:
             names[each["clip_id"]] = str(reason), None
     assert names == {
         "aa": ("aa.mp4", 0.0),  # by its id, before all others
-        "bb": (AMBIGUOUS, None),  # there is a two.mp4, but s2/two.mp4 is called so as well
+        "bb": (AMBIGUOUS, None),  # there is a two.mp4, but s2/two.mp4 has that name, too
         "cc": ("s2/two.webm", 0.0),  # by its place
         "dd": ("long.mp4", 4),  # by its name, on its source's clock
         "ee": ("long.mp4", 8),
         "ff": (MISSING, None),
         "gg": (AMBIGUOUS, None),  # one.mp4 may be either corpus's
-        "hh": (DOUBLED, None),  # nobody knows which of the two
+        "hh": (DOUBLED, None),  # ambiguous between the two
         "ii": ("s6/nine.mp4", 0.0),
-        "jj": (MISSING, None),  # the one there is is another's by its place
+        "jj": (MISSING, None),  # the only file belongs to another one by its place
     }
     with pytest.raises(InputError, match="no such folder, or no video in it"):
         Predictions(tmp_path / "nowhere", rows)

@@ -1,4 +1,4 @@
-"""Rendered videos to shards: the right frames in the right place, the same bytes whoever does it in whatever order."""
+"""Rendered videos to shards: the right frames in the right place, the same bytes for any workers and order."""
 
 import os
 import shutil
@@ -86,7 +86,7 @@ def test_bytes_do_not_depend_on_workers(done: tuple[Path, dict[str, Any]], corpu
 def test_an_interrupted_run_keeps_what_is_done(
     done: tuple[Path, dict[str, Any]], tmp_path: Path, ray_instance: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped when all shards were made and none published: none is made again, but the one made of other things."""
+    """Stopped when all shards were made and none published: none is made again, except the one with other inputs."""
     out = tmp_path / "again"
     shutil.copytree(done[0], out)
     shutil.rmtree(out / "shards")
@@ -109,7 +109,7 @@ def test_an_interrupted_run_keeps_what_is_done(
 def test_what_earlier_runs_made_of_other_clips_is_removed(
     done: tuple[Path, dict[str, Any]], corpus: Path, tmp_path: Path
 ) -> None:
-    """A shard all of whose clips have gone since must not be trained on."""
+    """A shard without any remaining clip must not be trained on."""
     out = tmp_path / "again"
     shutil.copytree(done[0], out)
     for made in (out / "shards" / "train").glob("shard-000000*"):

@@ -1,4 +1,4 @@
-"""Rendering on Ray gives the plan's files, the same as rendering at home, and keeps what is there."""
+"""Rendering on Ray gives the plan's files, the same as rendering without Ray, and keeps existing ones."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Of two people beside each other, the one whose mouth goes with the sound is chosen."""
+"""Of two people beside each other, the one with the mouth that matches the sound is chosen."""
 
 from dataclasses import replace
 from pathlib import Path

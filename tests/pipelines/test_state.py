@@ -1,4 +1,4 @@
-"""A mark says finished from these inputs, and nothing else does."""
+"""A mark means finished from these inputs, and nothing else does."""
 
 from pathlib import Path
 

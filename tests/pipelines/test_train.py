@@ -1,4 +1,4 @@
-"""What a training refuses before it starts, and what it says of itself."""
+"""What a training refuses before it starts, and what it reports."""
 
 import sys
 from dataclasses import replace
@@ -50,7 +50,7 @@ def train(config: Any, shards: Path, folder: Path, loggers: Loggers = SILENT) ->
 
 @pytest.mark.parametrize("config", [SYNC, *(config for config, _ in METHODS.values())], ids=["syncnet", *METHODS])
 def test_sounds_that_a_network_does_not_hear(config: Any, shards: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="sounds of 16 bands, but the network hears 80"):
+    with pytest.raises(InputError, match="sounds of 16 bands, but the network takes 80"):
         train(config, shards, tmp_path)
     assert not list(tmp_path.iterdir())
 

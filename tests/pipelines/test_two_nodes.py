@@ -27,7 +27,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of an S3-speaking server, which everything started from here on uses."""
+    """The address of an S3 server, which everything started from here on uses."""
     port = free_port()
     log = (tmp_path / "s3.log").open("wb")
     server = subprocess.Popen(

@@ -48,7 +48,7 @@ def learn(shards: Path, *, state: Path, runtime: Any, loggers: Loggers, lethal: 
 
 
 def refuse(*, state: Path, runtime: Any, loggers: Loggers) -> dict[str, float]:
-    """What a training does whose batch cannot be shared."""
+    """What a training does if its batch cannot be divided."""
     if ranks().rank == 0:
         raise InputError("planted: nothing can be learnt from this")
     return {}

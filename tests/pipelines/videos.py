@@ -7,7 +7,7 @@ import numpy as np
 
 
 def write_video(path: Path, frames: int, *, sound: bool, loudness: float = 0.1) -> None:
-    """A grey video of 64 x 64 at 25 frames a second, with a tone as long as it for sound."""
+    """A grey video of 64 x 64 at 25 fps, with a tone as long as it for sound."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as file:
         video = file.add_stream("libx264", rate=25, options={"preset": "ultrafast"})

@@ -25,7 +25,7 @@ CARRIERS = {
     "pipelines.state",
     "pipelines.workers",
 }
-# Imported beside SyncNet, since both come from one file, but not run where SyncNet alone is.
+# Imported beside SyncNet, since both come from one file, but not run where only SyncNet is.
 AV_CAT_ALONE = {
     "avcat.face.mask",
     "avcat.losses.gan",
@@ -49,7 +49,7 @@ AV_CAT_ALONE = {
     "avcat.training.pc_avs",
     "avcat.training.wav2lip",
 }
-# What tracks need where a SyncNet chooses the speaker. That one was trained before, and is known by its file.
+# What tracks need if a SyncNet chooses the speaker. That one was trained before, and is identified by its file.
 SYNCNET_ALONE = {
     "avcat.checkpoint",
     "avcat.metrics.embed",

@@ -52,7 +52,7 @@ def test_a_clip_is_explained_by_the_last_stage_that_reported(
 def test_a_stage_that_ran_again_speaks_for_itself(
     out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Shards are of yesterday; tracks have run again with other thresholds, and taken one clip, and dropped another."""
+    """Shards are of yesterday; tracks have run again with other thresholds, accepted one clip, and dropped another."""
     taken, dropped = replace(NO_FACE, status="ok", reason=""), replace(OK, status="rejected", reason="too short")
     write_outcomes(out / "manifest-outcomes.parquet", [EARLY])
     write_outcomes(out / "shards/outcomes.parquet", [replace(OK, stage="shards"), NO_FACE])

@@ -1,4 +1,4 @@
-"""What is said of time: before a reproduction, and by its bars."""
+"""Forecasts of time: before a reproduction, and by its bars."""
 
 import io
 import re
@@ -17,7 +17,7 @@ ROW = ["train@full", "evaluate@full-synth-words", "evaluate@full-synth-wild"]
 
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine like the one that the arithmetic is of, whose steps take a second."""
+    """A machine like the one that the arithmetic is based on, with steps of one second."""
     monkeypatch.setattr(forecast, "rendering_took", lambda: forecast.RENDER_TOOK_S)
     monkeypatch.setattr(forecast, "step_s", lambda *_: 1.0)
     monkeypatch.setattr("avcat.training.threads.used_by_others", lambda _: 0.0)
@@ -40,7 +40,7 @@ def test_other_programs_are_named(known: None, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("avcat.training.threads.used_by_others", lambda _: 1.04)
     params = replace(load("demo"), runtime=replace(load("demo").runtime, device="cpu"))
     said = forecast.forecast(params, ROW, ["full"])
-    assert said.endswith("\nother programs use 1.0 of the 2 cores; without them it would be sooner")
+    assert said.endswith("\nother programs use 1.0 of the 2 cores; without them it would be faster")
 
 
 def test_what_follows_a_stale_stage_runs_again() -> None:

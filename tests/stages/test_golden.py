@@ -4,7 +4,7 @@ So a refactoring that changes numbers is seen. Drawn data, fp32, Muon included, 
 another way, which every step amplifies, SyncNet's most: its losses by AVX-512 and by AVX2 differ by 0.002 in eight
 steps and by 0.05 in thirty, AV-CAT's by 0.002 in eighteen. So steps are few, and the tolerance is five times what was
 seen. After a change that is meant to change numbers:
-`AVCAT_WRITE_GOLDEN=1 pytest -m slow tests/stages/test_golden.py`, and say why in the commit.
+`AVCAT_WRITE_GOLDEN=1 pytest -m slow tests/stages/test_golden.py`, and give the reason in the commit.
 """
 
 import json
@@ -32,7 +32,7 @@ FRAMES, TOLERANCE = 60, 0.01
 
 
 class Drawn:
-    """Looks like a `ClipStore`: grey heads whose mouths are as open as the sound is loud."""
+    """Has the interface of a `ClipStore`: grey heads with mouths as open as the sound is loud."""
 
     def __init__(self, image_size: int, clips: int) -> None:
         self.image_size, self.lengths, self.threads, self.skip_broken = image_size, [FRAMES] * clips, 1, False

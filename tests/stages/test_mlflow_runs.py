@@ -1,4 +1,4 @@
-"""One MLflow run a stage, finished or failed, with what it read."""
+"""One MLflow run per stage, finished or failed, with its inputs."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is in force: reference, then profile, then variant; and nothing that nobody knows."""
+"""The settings in force: reference, then profile, then variant; and no unknown keys."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_the_paper_is_the_reference() -> None:
 
 
 def test_nothing_of_the_small_profiles_is_in_the_paper_s() -> None:
-    """What helps where data and time are short, and the paper does not have."""
+    """What helps with little data and time, and is not in the paper."""
     params = load("paper")
     train, backbone, refinement = params.train, params.train.model.backbone, params.train.model.refinement
     assert backbone is not None
@@ -192,7 +192,7 @@ def test_a_key_that_is_there_twice_is_named(tmp_path: Path) -> None:
     lines.insert(place + 1, lines[place].replace("1280", "640"))
     path = tmp_path / "params.yaml"
     path.write_text("\n".join(lines))
-    with pytest.raises(InputError, match=rf"params\.yaml: line {place + 2}: fft_size: the key is there twice"):
+    with pytest.raises(InputError, match=rf"params\.yaml: line {place + 2}: fft_size: duplicate key"):
         load("tiny", path=path)
 
 

@@ -1,4 +1,4 @@
-"""A trained model is registered with all there is to know of it, and comes out of the registry as it went in."""
+"""A trained model is registered with all its metadata, and comes out of the registry unchanged."""
 
 import json
 import shutil

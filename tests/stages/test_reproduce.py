@@ -1,4 +1,4 @@
-"""The switch of the profile, and that everything started is ended."""
+"""The switch of the profile, and that everything started is stopped."""
 
 import os
 import subprocess

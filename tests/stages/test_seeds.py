@@ -31,7 +31,7 @@ def test_the_profiles_own_seed_is_there_already(
 
 
 def test_rows_that_nobody_knows(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "no row is called 'rn'" in called(monkeypatch, capsys, "--seeds", "1", "--rows", "rn")
+    assert "unknown row 'rn'" in called(monkeypatch, capsys, "--seeds", "1", "--rows", "rn")
 
 
 def test_rows_without_figures_of_the_own_seed(

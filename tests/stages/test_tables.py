@@ -36,7 +36,7 @@ def figure(mean: Any, low: Any = 0.0, high: Any = 1.0, n: int = 8) -> dict[str, 
 
 
 def evaluation(method: str, corpus: str) -> Evaluation:
-    """SSIM 0.9 or so, told apart by method; no clip had its LMD counted."""
+    """SSIM about 0.9, different per method; no clip had its LMD counted."""
     place = METHODS.index(method)
     figures = {name: figure(0.5 + 0.1 * place, 0.4, 0.7) for name in FIGURES}
     figures["ssim"] = figure(0.98 - 0.01 * place, 0.91, 0.99)
@@ -173,7 +173,7 @@ def test_table_2_says_that_nobody_has_rated_yet(evaluated: Path) -> None:
     write_report(evaluated / "t", evaluated / "evaluate", {}, table2(evaluated / "study"))
     text = (evaluated / "t" / "table2.md").read_text()
     assert re.search(r"\| AV-CAT \(ours\) +\| +n/a \[1\] \| +n/a \[1\] \| +n/a \[1\] \| +0 \|", text)
-    assert "[1] nobody has rated yet: `avcat study build`" in text
+    assert "[1] no ratings yet: `avcat study build`" in text
     assert re.search(r"\| AV-CAT +\| +3.82 \| +4.30 \| +4.18 \|", text)
     assert r"\begin{tabular}{lrrrr}" in (evaluated / "t" / "table2.tex").read_text()
     assert "Table 2: user study" in (evaluated / "t" / "report.html").read_text()

@@ -1,12 +1,12 @@
-// One rater's way through the study. The server holds the order and the answers; this page holds nothing that is lost
-// when it is closed, but the answers to the clip in view.
+// One rater's way through the study. The server holds the order and the answers; closing this page loses only the
+// answers to the current clip.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
 const video = $("video");
 let questions = [];
 let clips = [];    // opaque names, in this rater's order
-let answers = [];  // answers[n] is {question: 1..5} about clips[n], null where there is none yet
+let answers = [];  // answers[n] is {question: 1..5} about clips[n], null if there is none yet
 let place = 0;
 let seen = false;  // whether the clip in view has been played to its end
 let saving = false;
@@ -107,7 +107,7 @@ async function play() {
     video.currentTime = 0;
     await video.play();
   } catch (error) {
-    // A page that was just opened may not make sound before somebody touches it.
+    // Browsers block sound on a page until the first click or key press.
     if (error.name === "NotAllowedError") update("Press Play to begin.");
   }
 }
