@@ -29,6 +29,7 @@ ORDER = ("corpus", "manifest", "tracks", "mels", "shards", "syncnet", "evaluator
 WORD_S = 1.25  # a clip of synth-words, on average
 LOOK_S = 1.0  # how long the load of other programs is measured
 TIMED_STEPS = 2
+SLOW_STEP_S = 10.0  # a step that takes longer is timed once
 
 
 def forecast(params: Params, stale: Iterable[str], rows: Sequence[str]) -> str:
@@ -142,7 +143,7 @@ def frames_per_step(config: Any) -> int:
 
 
 def step_s(config: Any, params: Params, device: str) -> float:
-    """Seconds of a training step of a network, the fastest of TIMED_STEPS after a first one."""
+    """Seconds of a training step of a network, the fastest of TIMED_STEPS; the first one only if it is slow."""
     import torch
 
     from avcat.models.syncnet import SyncNet
@@ -163,7 +164,9 @@ def step_s(config: Any, params: Params, device: str) -> float:
         if device == "cuda":
             torch.cuda.synchronize()
         took.append(time.perf_counter() - start)
-    return min(took[1:])
+        if took[0] > SLOW_STEP_S:
+            break
+    return min(took[1:] or took)
 
 
 class Noise:

@@ -109,6 +109,7 @@ def reproduce(profile: str, rows: str | None) -> None:
         set_rows(rows, ROOT / FILE)
     if waiting := stale():
         check_networks(profile)
+        print(f"{profile}: timing a step of each training, for a forecast", flush=True)
         print(f"{profile}: {forecast(load(profile), waiting, rows_in_force())}", flush=True)
         _run_stages(profile)
     else:

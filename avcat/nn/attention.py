@@ -133,6 +133,7 @@ class PositionBias(nn.Module):
     """
 
     index: Tensor
+    tables = ("table",)  # parameters that are no maps between features: Muon is not for them
 
     def __init__(self, heads: int, side: int) -> None:
         super().__init__()

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from avcat.config import OptimiserConfig
-from avcat.nn.attention import PositionBias
 from avcat.seeding import seed_of
 from avcat.training.augment import LIGHT_DRAWS, MOVE_DRAWS
 from avcat.training.muon import Muon
@@ -107,8 +106,8 @@ class Optimiser:
 
 
 def _matrices(network: nn.Module) -> set[nn.Parameter]:
-    """The parameters that Muon can update."""
-    tables = {module.table for module in network.modules() if isinstance(module, PositionBias)}
+    """The parameters that Muon can update. A module names its `tables`: 2-D, but not maps between features."""
+    tables = {getattr(module, name) for module in network.modules() for name in getattr(module, "tables", ())}
     return {p for p in network.parameters() if (p.ndim == 2 and p not in tables) or (p.ndim == 4 and p.shape[0] != RGB)}
 
 

@@ -71,17 +71,18 @@ def test_times_are_as_precise_as_a_forecast(seconds: float, expected: str) -> No
 
 
 def test_what_came_before_the_first_report_is_no_part_of_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight seconds of start, then ten of 100 units per second: at 20 of them 8 seconds are left, not 40."""
+    """Eight seconds of start, then a unit per second: at 20 of 100 there are 80 seconds left, not 120."""
     now, shown = [1000.0], io.StringIO()
-    monkeypatch.setattr("time.time", lambda: now[0])
+    for clock in ("time.time", "tqdm.std.time"):
+        monkeypatch.setattr(clock, lambda: now[0])
     monkeypatch.setattr("sys.stderr", shown)
     with bar("work", "unit") as progress:
         now[0] += 8
         for done in range(1, 31):
             progress(done, 100.0)
-            now[0] += 0.1
+            now[0] += 1
     forecasts = re.findall(r"(\d+)/100 \[\d\d:\d\d<(\d\d):(\d\d)", shown.getvalue())
     assert forecasts, shown.getvalue()
     for done, minutes, seconds in forecasts:
         if int(done) > 1:
-            assert int(minutes) * 60 + int(seconds) == pytest.approx((100 - int(done)) / 10, abs=2)
+            assert int(minutes) * 60 + int(seconds) == pytest.approx(100 - int(done), abs=2)
