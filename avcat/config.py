@@ -265,7 +265,7 @@ class RuntimeConfig:
     device: Literal["auto", "cpu", "cuda"]  # of training, and of detectors that can use it
     compile: bool  # networks by torch.compile, useful on a GPU: minutes at the start, then faster steps
     train_workers: Count  # processes that train one network; 1: the stage's own process; more are placed by Ray
-    threads: Natural  # of a training process; 0 takes all
+    threads: Natural  # of a training process; 0 takes the cores that other programs leave free
     loader_threads: Count  # for its batches
     broken_shards: Literal["stop", "skip"]  # what training does if one cannot be read; skipping changes the result
 

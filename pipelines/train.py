@@ -88,6 +88,7 @@ def overfit_syncnet(
     config: SyncNetTraining, *, clips: int, steps: int, shards: Path, runtime: RuntimeConfig, loggers: Loggers
 ) -> dict[str, float]:
     """Whether the first `clips` training clips can be overfitted (`avcat.training.syncnet.overfit`)."""
+    _check_precision(config, runtime)
     threads = Threads(runtime.threads)
     store = _store(shards / "train", config.model.image_size, runtime, first=clips)
     return overfit(config, store, steps, runtime.device, loggers, threads)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from tqdm import tqdm
 
 from avcat.config import to_dict
 from stages._params import ROOT
@@ -47,7 +48,7 @@ class Run:
 
     def note(self, name: str, text: str) -> None:
         """Prints a fact that is known only now, such as the precision of a training, and keeps it as a tag."""
-        print(f"{name}: {text}", flush=True)
+        tqdm.write(f"{name}: {text}")  # below which a bar goes on
         mlflow.set_tag(name, text)
 
     def log_outcomes(self, counts: Mapping[str, Any]) -> None:

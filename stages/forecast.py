@@ -45,7 +45,7 @@ def forecast(params: Params, stale: Iterable[str], rows: Sequence[str]) -> str:
 
     runtime = with_device(params.runtime)
     cores, others = runtime.num_cpus or cpu_count(), used_by_others(LOOK_S)
-    Threads(runtime.threads)
+    Threads(runtime.threads).give_way(others)  # as the trainings will
     waiting = with_dependents(stale)
     trainings: dict[str, Any] = {"syncnet": params.syncnet, "evaluator": params.evaluator}
     trainings |= {row: settings(row)[1] for row in rows}
@@ -56,7 +56,9 @@ def forecast(params: Params, stale: Iterable[str], rows: Sequence[str]) -> str:
     }
     seconds = STAGE_S * len(waiting) + preparing_s(params, waiting, cores)
     for stage in waiting:
-        seconds += sum(s * trainings[name].optimiser.steps for name, s in steps.items() if _is_training(stage, name))
+        seconds += sum(
+            s * left(trainings[name], params, name) for name, s in steps.items() if _is_training(stage, name)
+        )
         if stage.startswith("evaluate"):
             drawn = steps.get(row := _scored(stage), 0.0) / frames_per_step(trainings.get(row, params.train))
             seconds += scored_frames(params) * (PER_SCORED_FRAME / cores + DRAWN_STEPS * drawn)
@@ -75,6 +77,15 @@ def forecast(params: Params, stale: Iterable[str], rows: Sequence[str]) -> str:
 
 def _is_training(stage: str, name: str) -> bool:
     return stage == name or (stage.startswith("train") and stage.endswith(f"@{name}"))
+
+
+def left(config: Any, params: Params, name: str) -> int:
+    """The steps of a training that its newest checkpoint has not done."""
+    from avcat.training.loop import checkpoints
+
+    state = params.state / (name if name in ("syncnet", "evaluator") else f"train/{name}")
+    done = max((int(path.stem.removeprefix("step-")) for path in checkpoints(state)), default=0)
+    return max(0, int(config.optimiser.steps) - done)
 
 
 def _scored(stage: str) -> str:

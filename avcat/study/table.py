@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from avcat.files import atomic_path
+from avcat.metrics.figures import NOT_SAID
 from avcat.metrics.summary import Summary, summarise
 from avcat.report.paper import TABLE2
 from avcat.report.table import EMPTY, Cell, Row, Table, to_latex, to_markdown
-from avcat.report.tables import METHODS, NOT_SAID
+from avcat.report.tables import METHODS
 from avcat.study.plan import FILE, QUESTIONS, RATINGS, Study, order_for, read_study
 from avcat.study.ratings import Rating, read_ratings
 

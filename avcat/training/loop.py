@@ -1,7 +1,8 @@
 """The loop around every training: batches, steps, validation, checkpoints, resume.
 
 What is trained is a `Task`; the loop does not depend on faces. A step's batch and its random numbers are functions of
-the seed and the step, so a run that was stopped and resumed gives the same losses as one that was not.
+the seed and the step, so a run that was stopped and resumed gives the same losses as one that was not, up to rounding
+if the number of threads is not fixed (`avcat.training.threads`).
 """
 
 import csv
@@ -199,17 +200,18 @@ def precision_of(config: OptimiserConfig, state_dir: Path, fingerprint: str, dev
 
     If the ranks' devices differ, it is one that none of them emulates.
     """
-    begun = _newest(state_dir, fingerprint) if config.precision == "auto" else None
+    begun = _newest(state_dir, fingerprint, report=False) if config.precision == "auto" else None
     return agreed(begun["precision"] if begun else resolved(config.precision, device))
 
 
-def _newest(state_dir: Path, fingerprint: str) -> dict[str, Any] | None:
+def _newest(state_dir: Path, fingerprint: str, *, report: bool = True) -> dict[str, Any] | None:
     """The newest readable checkpoint, if its settings are the same."""
     for path in reversed(checkpoints(state_dir)):
         try:
             content: dict[str, Any] = read_archive(path, "a checkpoint")
         except InputError as error:
-            print(f"{error}; trying the one before", flush=True)
+            if report:
+                print(f"{error}; trying the one before", flush=True)
             continue
         if content["fingerprint"] == fingerprint:
             return content

@@ -8,7 +8,6 @@ together and wide ones by their small Gram matrix, and takes half of the time th
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,13 +27,16 @@ class Muon(torch.optim.Optimizer):
         super().__init__(matrices, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]
         """One step for all matrices that have a gradient."""
         for group in self.param_groups:
             matrices = [p for p in group["params"] if p.grad is not None]
+            if not matrices:
+                continue
             gradients = [p.grad for p in matrices]
             for p in matrices:
-                self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
+                if not self.state[p]:
+                    self.state[p]["momentum_buffer"] = torch.zeros_like(p)
             buffers = [self.state[p]["momentum_buffer"] for p in matrices]
             torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
             directions = orthogonal(torch._foreach_lerp(gradients, buffers, group["momentum"]))
@@ -63,7 +65,7 @@ def newton_schulz(stack: Tensor) -> Tensor:
     if stack.shape[1] > stack.shape[2]:
         return newton_schulz(stack.mT).mT
     x = stack / torch.linalg.matrix_norm(stack, keepdim=True).clamp(min=EPS)
-    return _by_gram(x) if x.shape[2] > WIDE * x.shape[1] else _by_matrix(x)
+    return _by_gram(x) if x.shape[2] >= WIDE * x.shape[1] else _by_matrix(x)
 
 
 def _by_matrix(x: Tensor) -> Tensor:

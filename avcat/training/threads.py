@@ -22,14 +22,18 @@ class Threads:
     """Sets torch's number of threads, and with `adapt` keeps it at what other programs leave free."""
 
     def __init__(self, wanted: int = 0) -> None:
-        """`wanted`: this many at all times; 0: as many as there are free cores in this process's share of them.
+        """`wanted`: this many at all times; 0: as many as there are free cores, OMP_NUM_THREADS at most if it is set.
 
-        Of the processes that torchrun started on this machine each has an equal share.
+        Each of several processes that torchrun started on this machine has an equal share of the cores at all times:
+        they would take each other for other programs.
         """
         self._cores = os.sched_getaffinity(0)
         beside = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        self.most = wanted or max(1, len(self._cores) // beside)
-        self._fixed = wanted > 0 or self.most == 1
+        share = max(1, len(self._cores) // beside)
+        if beside == 1:  # torchrun sets the variable itself
+            share = min(share, int(os.environ.get("OMP_NUM_THREADS") or share))
+        self.most = wanted or share
+        self._fixed = wanted > 0 or self.most == 1 or beside > 1
         self._last = _used(self._cores)
         torch.set_num_threads(self.most)
 
@@ -38,7 +42,12 @@ class Threads:
         if self._fixed or time.monotonic() - self._last[0] < PERIOD_S:
             return
         before, self._last = self._last, _used(self._cores)
-        torch.set_num_threads(threads_beside(_others(before, self._last), len(self._cores), self.most))
+        self.give_way(_others(before, self._last))
+
+    def give_way(self, others: float) -> None:
+        """Sets the number to what is left beside other programs that use `others` cores, unless it is fixed."""
+        if not self._fixed:
+            torch.set_num_threads(threads_beside(others, len(self._cores), self.most))
 
 
 def used_by_others(seconds: float) -> float:
@@ -65,8 +74,11 @@ def _used(cores: set[int]) -> tuple[float, float, float]:
 
 
 def _busy_s(cores: set[int]) -> float:
-    """Seconds that all programs have used these cores since the machine started."""
+    """Seconds that all programs have used these cores since the machine started; 0 if the system does not say."""
     names = {f"cpu{core}" for core in cores}
-    rows = [line.split() for line in _STAT.read_text().splitlines()]
+    try:
+        rows = [line.split() for line in _STAT.read_text().splitlines()]
+    except OSError:
+        return 0.0
     ticks = sum(int(row[1 + column]) for row in rows if row and row[0] in names for column in _BUSY)
     return ticks / os.sysconf("SC_CLK_TCK")

@@ -224,5 +224,5 @@ def test_what_does_not_fit_is_told_in_a_line(wrong, said: str, tmp_path: Path) -
 
 
 def test_encoders_of_mels_refuse_features() -> None:
-    with pytest.raises(InputError, match="'small' hears 80 bands, not 16"):
+    with pytest.raises(InputError, match="'small' takes 80 bands, not 16"):
         build("syncnet", to_dict(replace(SYNC.model, audio=replace(AUDIO, bands=BANDS))))

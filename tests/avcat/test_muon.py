@@ -13,7 +13,7 @@ from avcat.nn.attention import PositionBias
 from avcat.training.common import Optimiser
 from avcat.training.muon import STEPS, A, B, C, Muon, newton_schulz, orthogonal
 
-SHAPES = [(7, 7), (16, 16), (12, 20), (20, 12), (8, 60), (60, 8), (64, 576), (256, 300), (1, 9)]
+SHAPES = [(7, 7), (16, 16), (12, 20), (20, 12), (12, 24), (24, 12), (8, 60), (60, 8), (64, 576), (256, 300), (1, 9)]
 
 
 def plain(matrix: torch.Tensor) -> torch.Tensor:
@@ -74,6 +74,12 @@ def test_steps_are_those_of_torch_s_muon() -> None:
             optimiser.step()
     moved = (theirs.detach() - 1).abs().max().item()
     torch.testing.assert_close(ours, theirs, rtol=0, atol=0.02 * moved)
+
+
+def test_without_gradients_nothing_happens() -> None:
+    weight = torch.nn.Parameter(torch.ones(3, 4))
+    Muon([weight], 0.1).step()
+    assert torch.equal(weight, torch.ones(3, 4))
 
 
 def test_it_goes_on_from_its_state() -> None:

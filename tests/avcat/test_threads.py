@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -73,3 +74,23 @@ def test_our_own_work_is_no_neighbour(number_kept: object, monkeypatch: pytest.M
     used[0] += time.process_time() - start
     watching.adapt()
     assert torch.get_num_threads() == watching.most
+
+
+def test_a_machine_that_does_not_say_what_is_used(
+    number_kept: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(threads, "_STAT", tmp_path / "none")
+    monkeypatch.setattr(threads, "PERIOD_S", 0.0)
+    watching = Threads()
+    watching.adapt()
+    assert torch.get_num_threads() == watching.most
+    assert used_by_others(0.01) == 0.0
+
+
+@pytest.mark.parametrize(("variable", "most"), [("OMP_NUM_THREADS", 3), ("LOCAL_WORLD_SIZE", 2)])
+def test_limits_from_outside(variable: str, most: int, number_kept: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 4, 5})
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv(variable, "3")
+    assert Threads().most == most
+    assert Threads(5).most == 5, "as asked for"

@@ -237,7 +237,7 @@ def test_the_share_of_each_loss_is_told_now_and_then(store: ClipStore) -> None:
     task = make_task("avcat", store)
     first, second = (task.step(n, task.sampler.batch(n)) for n in (0, 1))
     shares = {name: value for name, value in first.items() if name.startswith("gradient_share_")}
-    assert set(shares) == {f"gradient_share_{name}" for name in ("l1", "edges", "vgg", "sync")}
+    assert set(shares) == {f"gradient_share_{name}" for name in ("l1", "edges", "gan", "vgg", "sync")}
     assert sum(shares.values()) == pytest.approx(1)
     assert not any(name.startswith("gradient_share_") for name in second)
 

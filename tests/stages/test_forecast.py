@@ -3,6 +3,7 @@
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from stages import forecast
 from stages._main import bar
 from stages._params import load
-from stages.forecast import frames_per_step, rounded, seconds_of_video, step_s, with_dependents
+from stages.forecast import frames_per_step, left, rounded, seconds_of_video, step_s, with_dependents
 
 ROW = ["train@full", "evaluate@full-synth-words", "evaluate@full-synth-wild"]
 
@@ -34,6 +35,18 @@ def test_a_training_takes_its_steps(known: None) -> None:
     expected = f"1 stage on 2 cores, in fp32; this processor has no instructions for bf16: about {minutes:.0f} minutes"
     assert said == expected
     assert forecast.forecast(params, ["train@full", "syncnet"], ["full"]) != said
+
+
+def test_what_a_checkpoint_has_done_is_not_done_again(tmp_path: Path) -> None:
+    params = load("demo")
+    params = replace(params, runtime=replace(params.runtime, storage=str(tmp_path)))
+    assert left(params.train, params, "full") == params.train.optimiser.steps
+    state = params.state / "train" / "full"
+    state.mkdir(parents=True)
+    for step in (105, 210):
+        (state / f"step-{step:08d}.pt").touch()
+    assert left(params.train, params, "full") == params.train.optimiser.steps - 210
+    assert left(params.syncnet, params, "syncnet") == params.syncnet.optimiser.steps
 
 
 def test_other_programs_are_named(known: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,7 +166,7 @@ def test_wav2lip_l_is_the_same_with_and_without_refinement(profile: str) -> None
         (("reference", "data", "mix"), {"mine": -1.0}, r"data\.mix\.mine: expected 0 to 1, got -1"),
         (("reference", "align", "mouth_height"), float("nan"), r"align\.mouth_height: expected a number, got nan"),
         (("reference", "mel", "bands"), 40, r"model\.audio\.bands: 80, but mel\.bands is 40"),
-        (("reference", "train", "optimiser", "learning_rate"), -1.0, r"train\.optimiser\.learning_rate: expected 0 to"),
+        (("reference", "train", "optimiser", "gradient_clip"), -1.0, r"train\.optimiser\.gradient_clip: expected 0 to"),
         (("runtime", "workers"), -1, r"runtime\.workers: expected 0 to"),
         (("runtime", "device"), "tpu", r"runtime\.device: 'tpu' is not one of 'auto', 'cpu', 'cuda'"),
     ],
