@@ -161,14 +161,9 @@ def evaluate(
     }
     rows: dict[str, dict[str, Any]] = {}
     strips: dict[str, bytes] = {}
+    resources, sizes = Resources(num_gpus=gpus), [job.frames for job in jobs]
     work = parallel(
-        jobs,
-        Scorer,
-        settings,
-        workers=runtime.workers,
-        resources=Resources(num_gpus=gpus),
-        sizes=[job.frames for job in jobs],
-        progress=progress,
+        jobs, Scorer, settings, workers=runtime.workers, resources=resources, sizes=sizes, progress=progress
     )
     for position, result in work:
         job = jobs[position]

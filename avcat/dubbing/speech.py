@@ -46,7 +46,7 @@ class Speech:
     def windows(self, times_s: np.ndarray) -> np.ndarray:
         """float32 [N, bands, 20] for frames shown from `times_s` float [N] on; times must rise from call to call.
 
-        Equal to `mel_window_at` of the whole spectrogram: silence (0) outside the sound.
+        Equal to `cut(mel, window_starts(times_s))` of the whole spectrogram: silence (0) outside the sound.
         """
         starts = window_starts(times_s)
         self._hold(int(starts.min()), int(starts.max()) + WINDOW_COLUMNS)

@@ -123,10 +123,6 @@ class MediaPipeDetector:
         self._mesh.process(np.zeros((64, 64, 3), np.uint8))  # starts its threads, which print log lines
         self._settled = False  # they print again after the first face
 
-    def close(self) -> None:
-        """Ends its threads."""
-        self._mesh.close()
-
 
 def box_area(box: np.ndarray) -> float:
     """Square pixels of x0, y0, x1, y1."""

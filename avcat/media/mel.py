@@ -118,26 +118,16 @@ def shifted(mel: np.ndarray, frames: int) -> np.ndarray:
     return moved
 
 
-def mel_window(mel: np.ndarray, frame: int) -> np.ndarray:
-    """[bands, 20]: columns 4 (t - 2) .. 4 (t + 3) - 1 of frame t, centred on the middle of the frame."""
-    return mel_windows(mel, np.array([frame]))[0]
-
-
 def mel_windows(mel: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """float32 [N, bands, 20]: `mel_window` for each of the int [N] frames."""
+    """float32 [N, bands, 20] for the int [N] frames t: columns 4 (t - 2) .. 4 (t + 3) - 1, centred on frame t."""
     return cut(mel, COLUMNS_PER_FRAME * (np.asarray(frames) - WINDOW_FRAMES // 2))
 
 
-def mel_window_at(mel: np.ndarray, times_s: np.ndarray) -> np.ndarray:
-    """float32 [N, bands, 20] for frames shown from `times_s` float [N] on, whatever the frame rate.
+def window_starts(times_s: np.ndarray) -> np.ndarray:
+    """int64 [N]: first columns of the windows of frames shown from `times_s` float [N] on, at any frame rate.
 
     A frame at t / 25 gets exactly the window of grid frame t; others get the nearest column's.
     """
-    return cut(mel, window_starts(times_s))
-
-
-def window_starts(times_s: np.ndarray) -> np.ndarray:
-    """int64 [N]: first columns of the windows of frames shown from `times_s` float [N] on."""
     first = np.rint(np.asarray(times_s) * COLUMNS_PER_SECOND).astype(np.int64)
     return first - COLUMNS_PER_FRAME * (WINDOW_FRAMES // 2)
 

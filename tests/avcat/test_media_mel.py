@@ -12,11 +12,11 @@ from avcat.media.mel import (
     COLUMNS_PER_FRAME,
     WINDOW_COLUMNS,
     column_centre,
+    cut,
     frame_count,
     mel_spectrogram,
-    mel_window,
-    mel_window_at,
     mel_windows,
+    window_starts,
 )
 
 
@@ -44,7 +44,7 @@ def test_an_impulse_between_two_columns_is_equally_loud_in_both() -> None:
 def test_the_window_of_a_frame_is_centred_on_its_middle() -> None:
     for frame in (3, 10, 21):
         mel = mel_spectrogram(impulse(640 * frame + 320), MEL)
-        loudness = mel_window(mel, frame).mean(axis=0)
+        loudness = mel_windows(mel, np.array([frame]))[0].mean(axis=0)
         np.testing.assert_allclose(loudness, loudness[::-1], atol=1e-5)
         assert loudness[9] == pytest.approx(loudness.max(), abs=1e-6)
 
@@ -97,23 +97,23 @@ def test_long_files_are_the_same_in_chunks() -> None:
 
 def test_windows_by_hand() -> None:
     mel = np.tile(np.arange(1, 41, dtype=np.float32), (80, 1))  # ten frames; a column's value is its number + 1
-    np.testing.assert_array_equal(mel_window(mel, 5)[0], np.arange(4 * 3, 4 * 8) + 1)
-    np.testing.assert_array_equal(mel_window(mel, 0)[0], [0] * 8 + list(range(1, 13)))
-    np.testing.assert_array_equal(mel_window(mel, 9)[0], [*range(29, 41), *[0] * 8])
+    np.testing.assert_array_equal(mel_windows(mel, np.array([5]))[0][0], np.arange(4 * 3, 4 * 8) + 1)
+    np.testing.assert_array_equal(mel_windows(mel, np.array([0]))[0][0], [0] * 8 + list(range(1, 13)))
+    np.testing.assert_array_equal(mel_windows(mel, np.array([9]))[0][0], [*range(29, 41), *[0] * 8])
     windows = mel_windows(mel, np.arange(10))
     assert windows.shape == (10, 80, WINDOW_COLUMNS)
     assert windows.dtype == np.float32
     for frame in range(10):
-        np.testing.assert_array_equal(windows[frame], mel_window(mel, frame))
-    assert (mel_window(mel, 100) == 0).all()
-    assert (mel_window(np.zeros((80, 0), np.float32), 0) == 0).all()
+        np.testing.assert_array_equal(windows[frame], mel_windows(mel, np.array([frame]))[0])
+    assert (mel_windows(mel, np.array([100]))[0] == 0).all()
+    assert (mel_windows(np.zeros((80, 0), np.float32), np.array([0])) == 0).all()
 
 
 def test_windows_at_any_time() -> None:
     mel = np.tile(np.arange(1, 401, dtype=np.float32), (80, 1))
     frames = np.arange(100)
-    np.testing.assert_array_equal(mel_window_at(mel, frames / 25), mel_windows(mel, frames))
-    at_30_fps = mel_window_at(mel, np.arange(90) / 30)[:, 0, 10]
+    np.testing.assert_array_equal(cut(mel, window_starts(frames / 25)), mel_windows(mel, frames))
+    at_30_fps = cut(mel, window_starts(np.arange(90) / 30))[:, 0, 10]
     wanted = np.rint(np.arange(90) / 30 * 100) + 2 + 1
     np.testing.assert_array_equal(at_30_fps, wanted)
 
