@@ -77,6 +77,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_it_goes_on_when_there_is_space(
     corpus: Path, expected: dict[str, str], small_disk: Path
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_full_disk_stops_the_run_and_it_goes_on_when_there_is_space(
     assert plane.hashes(small_disk) == expected
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_not_harm_each_other(corpus: Path, expected: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "out"
     processes = [start(corpus, out) for _ in range(2)]

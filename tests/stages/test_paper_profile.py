@@ -101,6 +101,7 @@ class Noise:
         return np.random.default_rng(clip).random((80, 80), np.float32)
 
 
+@pytest.mark.slow
 def test_one_step_of_training_with_every_loss(params: Params) -> None:
     optimiser = dataclasses.replace(params.train.optimiser, batch_clips=1)
     config = dataclasses.replace(params.train, optimiser=optimiser, vgg_weights="random")
