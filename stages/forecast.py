@@ -20,7 +20,7 @@ from stages._main import run_stage
 from stages._params import Params, load
 
 # Of two cores of an AMD EPYC (Zen 4), 30 November 2026; all except STAGE_S in seconds of one core.
-STAGE_S = 8.0  # to start a stage: Python, MLflow, Ray's workers, DVC's hashes
+STAGE_S = 10.0  # to start a stage: Python, MLflow, Ray's workers, DVC's hashes
 PER_VIDEO_S = {"corpus": 0.21, "manifest": 0.0, "tracks": 0.16, "mels": 0.01, "shards": 0.09}
 PER_SCORED_FRAME = 0.04  # of detection, sync and image metrics, besides drawing
 RENDERED_S, RENDER_TOOK_S = 2.0, 0.32  # a clip that is rendered to compare machines
