@@ -113,11 +113,11 @@ def rendering_took() -> float:
     from avcat.config import CorpusConfig, SpeakersConfig
     from avcat.synth.corpus import plan, render
 
-    one, nobody = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (1, 0))
+    one, none = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (1, 0))
     took = []
     with tempfile.TemporaryDirectory(prefix="avcat-") as folder:
         for seed in range(2):
-            (spec,) = plan(CorpusConfig(0, 256, nobody, one, (RENDERED_S, RENDERED_S)))
+            (spec,) = plan(CorpusConfig(0, 256, none, one, (RENDERED_S, RENDERED_S)))
             start = time.process_time()
             render(replace(spec, width=256, height=256), Path(folder, str(seed)))
             took.append(time.process_time() - start)
