@@ -2,21 +2,22 @@
 
 import pickle
 import zipfile
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
-from avcat.config import InputConfig, parse, to_dict
+from avcat.data.inputs import InputConfig
 from avcat.errors import InputError
 from avcat.files import atomic_path
-from avcat.models.build import build
+from avcat.methods import build, names, network_of
+from avcat.settings import parse, to_dict
 
 FORMAT = "avcat-model"
-VERSION = 1
+VERSION = 2
+N = TypeVar("N", bound=nn.Module)
 PARTS = ("kind", "model", "inputs", "facts", "weights")
 
 
@@ -24,7 +25,7 @@ PARTS = ("kind", "model", "inputs", "facts", "weights")
 class ModelFile:
     """The content of a model file besides its weights."""
 
-    kind: str  # as in `avcat.models.build`
+    kind: str  # as in `avcat.methods`
     model: dict[str, Any]  # the settings that build it
     inputs: InputConfig  # required inputs
     facts: dict[str, Any]  # steps, data, metrics: for display
@@ -33,7 +34,7 @@ class ModelFile:
 def save_model(
     path: str | Path, kind: str, network: nn.Module, model: Any, inputs: InputConfig, facts: dict[str, Any]
 ) -> None:
-    """Writes a model file atomically. `model` is the network's dataclass of `avcat.config`."""
+    """Writes a model file atomically. `model`: the settings of the network."""
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -47,13 +48,13 @@ def save_model(
         torch.save(content, file)
 
 
-def load_model(path: str | Path, kind: str | Collection[str], device: str = "cpu") -> tuple[nn.Module, ModelFile]:
-    """Builds and loads the network of a model file, of one kind or one of several, in eval mode on `device`.
+def load_model(path: str | Path, wanted: type[N], device: str = "cpu") -> tuple[N, ModelFile]:
+    """Builds and loads the network of a model file, in eval mode on `device`. `wanted`: its class, or one above it.
 
     Raises InputError if the file is missing, is no model file, has another version or holds another kind.
     """
     content = _read(Path(path))
-    check_kind(path, content["kind"], kind)
+    _check_kind(path, content["kind"], wanted)
     facts = _facts(path, content)
     try:
         network = build(content["kind"], content["model"])
@@ -65,13 +66,19 @@ def load_model(path: str | Path, kind: str | Collection[str], device: str = "cpu
         raise InputError(f"{path}: weights do not fit their own settings ({str(error).splitlines()[0]})") from None
     if not all(torch.isfinite(weight).all() for weight in network.state_dict().values()):
         raise InputError(f"{path}: some of its weights are no numbers; the file is damaged, or its training went wrong")
-    return network.eval().to(device), facts
+    return cast(N, network.eval().to(device)), facts
 
 
-def check_kind(path: str | Path, found: str, wanted: str | Collection[str]) -> None:
-    """Raises InputError if the kind of the model in a file is not (one of) the kinds wanted."""
-    kinds = [wanted] if isinstance(wanted, str) else sorted(wanted)
-    if found not in kinds:
+def check_kind(path: str | Path, wanted: type[nn.Module]) -> ModelFile:
+    """The facts of a model file. Errors as `load_model`, without building the network."""
+    content = _read(Path(path))
+    _check_kind(path, content["kind"], wanted)
+    return _facts(path, content)
+
+
+def _check_kind(path: str | Path, found: str, wanted: type[nn.Module]) -> None:
+    if found not in names() or not issubclass(network_of(found), wanted):
+        kinds = [name for name in names() if issubclass(network_of(name), wanted)]
         raise InputError(f"{path}: holds a model of kind {found}, one of kind {' or '.join(kinds)} is needed")
 
 
@@ -114,8 +121,24 @@ def _read(path: Path) -> dict[str, Any]:
     content = read_archive(path, "a model file")
     if not isinstance(content, dict) or content.get("format") != FORMAT or "version" not in content:
         raise InputError(f"{path}: not a model file of this project")
+    if content["version"] == 1 and not [name for name in PARTS if name not in content]:
+        content = _of_version_2(content)
     if content["version"] != VERSION:
         raise InputError(f"{path}: has format version {content['version']}, this program reads version {VERSION}")
     if missing := [name for name in PARTS if name not in content]:
         raise InputError(f"{path}: has no {', '.join(missing)}")
     return content
+
+
+def _of_version_2(content: dict[str, Any]) -> dict[str, Any]:
+    """A file of version 1 (until 0.1) as one of version 2: other names, and settings that are gone."""
+    kind, model = content["kind"].replace("-", "_"), dict(content["model"])
+    weights = {name.replace(".own_mma.", ".mma."): tensor for name, tensor in content["weights"].items()}
+    if kind == "avcat" and (wav2lip := model.pop("wav2lip", None)):
+        kind, model["width"] = "wav2lip_rn", wav2lip["width"]
+        del model["backbone"]
+    elif kind == "avcat" and model["backbone"]:
+        model["backbone"] = {
+            key: value for key, value in model["backbone"].items() if key != "mutual_shares_projection"
+        }
+    return {**content, "version": 2, "kind": kind, "model": model, "weights": weights}

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from avcat.checks import ONNX_SUFFIX
-from avcat.config import to_dict
 from avcat.errors import InputError
 from avcat.media.audio import audio_duration
 from avcat.media.video import VideoInfo, audio_stream, open_media, probe, video_streams
+from avcat.settings import to_dict
 
 
 def describe(path: Path) -> dict[str, Any]:

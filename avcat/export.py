@@ -13,14 +13,12 @@ import torch.utils._pytree as pytree
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from avcat.checkpoint import ModelFile, check_kind, load_model, read_facts
-from avcat.config import to_dict
+from avcat.checkpoint import ModelFile, load_model
 from avcat.errors import InputError
 from avcat.files import atomic_path
 from avcat.media.mel import WINDOW_COLUMNS
-from avcat.models.generator import Generator, Reference
+from avcat.methods.generator import Generator, Reference
 from avcat.onnx_network import (
-    CLASSES,
     FEATURE,
     FORMAT,
     FRAMES,
@@ -31,6 +29,7 @@ from avcat.onnx_network import (
     load_onnx,
     need_onnx,
 )
+from avcat.settings import to_dict
 
 if TYPE_CHECKING:
     import onnx
@@ -71,12 +70,7 @@ def export(model: str | Path, out: str | Path, *, bound: float = BOUND) -> Expor
     need_onnx("avcat export")
     import onnx
 
-    kind = read_facts(model).kind
-    if kind == "makeittalk":
-        raise InputError(f"{model}: MakeItTalk draws from a whole sound, not frame by frame; it is not exported")
-    check_kind(model, kind, CLASSES)
-    network, file = load_model(model, kind)
-    assert isinstance(network, Generator)
+    network, file = load_model(model, Generator)
     whole = _Whole(network).eval()
     program = _program(whole, network.image_size, file.inputs.mel.bands)
     with atomic_path(out) as part:

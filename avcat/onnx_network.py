@@ -14,19 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avcat.config import InputConfig, parse
+from avcat.data.inputs import InputConfig
 from avcat.errors import InputError
-from avcat.models.avcat import AVCAT
-from avcat.models.generator import Generator, Redrawn, Reference
-from avcat.models.pc_avs import PCAVS
-from avcat.models.wav2lip import Wav2Lip
+from avcat.methods import network_of
+from avcat.methods.generator import Generator, Redrawn, Reference
+from avcat.settings import parse
 
 if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
 FORMAT, VERSION = "avcat-onnx", 1
-CLASSES: dict[str, type[Generator]] = {"avcat": AVCAT, "wav2lip": Wav2Lip, "pc-avs": PCAVS}
 FRAMES, REFERENCE, MELS, PREDICTION = "frames", "reference", "mels", "prediction"
 FEATURE = "feature"  # feature_0, feature_1 ...: tensors that depend only on the reference
 _QUIET = 3  # ONNX Runtime's level "error"
@@ -45,12 +43,12 @@ class OnnxFacts:
 class OnnxNetwork(Generator):
     """Built by `load_onnx`; has the same input and output tensors as the torch network of the same kind."""
 
-    def __init__(self, kind: str, mask: Tensor, model: "onnx.ModelProto") -> None:
-        """`mask` is M, `[S, S]`; `model` a checked graph in the format of this module."""
+    def __init__(self, kind: str, image_size: int, model: "onnx.ModelProto") -> None:
+        """`kind`: the method; `model`: a checked graph in the format of this module."""
         import onnx.utils
 
-        super().__init__(mask)
-        self._kind = kind
+        self._region = _class_of(kind).redrawn_region
+        super().__init__(image_size)
         outputs = [output.name for output in model.graph.output]
         self._features = [name for name in outputs if name.startswith(f"{FEATURE}_")]
         cutter = onnx.utils.Extractor(model)
@@ -60,7 +58,7 @@ class OnnxNetwork(Generator):
         self._wanted = {value.name for value in self._redraws.get_inputs()}
 
     def redrawn_region(self, size: int) -> np.ndarray:  # type: ignore[override]  # of its kind, known by now only
-        return CLASSES[self._kind].redrawn_region(size)
+        return self._region(size)
 
     def encode_reference(self, reference: Tensor) -> Reference:
         """`[1, 3, S, S]` in -1..1. Raises InputError for several: the graph serves one reference at a time."""
@@ -82,10 +80,8 @@ def load_onnx(path: str | Path) -> tuple[OnnxNetwork, OnnxFacts]:
     Raises InputError if the file cannot be used, or the extra `onnx` is not installed.
     """
     facts, model = _read(Path(path))
-    size = facts.model["image_size"]
     try:
-        mask = torch.from_numpy((~CLASSES[facts.kind].redrawn_region(size)).astype(np.float32))
-        return OnnxNetwork(facts.kind, mask, model), facts
+        return OnnxNetwork(facts.kind, facts.model["image_size"], model), facts
     except Exception as error:  # ONNX Runtime has a dozen exception classes without a common base
         raise InputError(f"{path}: cannot be run ({str(error).splitlines()[0]})") from error
 
@@ -125,11 +121,17 @@ def _read(path: Path) -> "tuple[OnnxFacts, onnx.ModelProto]":
     try:
         kind, settings, facts = content["kind"], json.loads(content["model"]), json.loads(content["facts"])
         inputs = parse(InputConfig, json.loads(content["inputs"]), "inputs")
-        if kind not in CLASSES:
-            raise InputError(f"unknown kind {kind!r}")
+        _class_of(kind)
     except (KeyError, ValueError) as error:  # InputError is one
         raise InputError(f"{path}: of another version of this program ({error})") from None
     return OnnxFacts(kind, settings, inputs, facts), model
+
+
+def _class_of(kind: str) -> type[Generator]:
+    network = network_of(kind)
+    if not issubclass(network, Generator):
+        raise InputError(f"{kind} does not redraw frame by frame")
+    return network
 
 
 def _session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":

@@ -2,19 +2,17 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from avcat.checkpoint import load_model
 from avcat.checks import ONNX_SUFFIX
-from avcat.config import InputConfig
+from avcat.data.inputs import InputConfig
 from avcat.errors import InputError
-from avcat.models.generator import Generator, Reference
+from avcat.methods.generator import Generator, Reference
+from avcat.nn.pictures import crops_to_network, network_to_crops
 from avcat.nn.precision import Precision, WantedPrecision, autocast, resolved
-
-KINDS = ("avcat", "wav2lip", "pc-avs")  # of model files that redraw frame by frame
 
 
 class Redrawer:
@@ -52,7 +50,7 @@ class Redrawer:
         precision: WantedPrecision = "auto",
         compile: bool = False,
     ) -> "Redrawer":
-        """Loads a model file of one of `KINDS`, or its ONNX export, which runs in fp32 on a processor.
+        """Loads a model file of any `Generator`, or its ONNX export, which runs in fp32 on a processor.
 
         By default a batch has 8 frames on a processor, else 32; precision `auto` is the device's fastest.
         Raises InputError if the file cannot be used.
@@ -60,8 +58,7 @@ class Redrawer:
         is_onnx = Path(path).suffix == ONNX_SUFFIX
         if is_onnx:
             return cls._from_onnx(path, device, batch_frames, precision, compile)
-        network, file = load_model(path, KINDS, device)
-        assert isinstance(network, Generator)
+        network, file = load_model(path, Generator, device)
         on_cpu = torch.device(device).type == "cpu"
         return cls(
             network,
@@ -96,7 +93,7 @@ class Redrawer:
     def encode_reference(self, crop: np.ndarray) -> Reference:
         """A crop `uint8 [S, S, 3]` -> what all frames with this reference share; computed once per clip."""
         with autocast(self.precision, self.device):
-            return self.network.encode_reference(to_network(crop[None], self.image_size, self.device))
+            return self.network.encode_reference(crops_to_network(crop[None], self.image_size, self.device))
 
     @torch.inference_mode()
     def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: Reference | None) -> np.ndarray:
@@ -113,34 +110,18 @@ class Redrawer:
             except torch.OutOfMemoryError:
                 frames = f"{self.batch_frames} frames at once"
                 raise InputError(f"{self.device}: {frames} are too many for its memory; take fewer (--batch)") from None
-            out[part][:, self._redrawn] = to_crops(prediction, self.crop_size)[:, self._redrawn]
+            out[part][:, self._redrawn] = network_to_crops(prediction, self.crop_size)[:, self._redrawn]
         return out
 
     def _predict(self, crops: np.ndarray, mel_windows: np.ndarray, reference: Reference | None) -> Tensor:
         mels = torch.from_numpy(np.ascontiguousarray(mel_windows)).to(self.device)
         with autocast(self.precision, self.device):
-            images = to_network(crops, self.image_size, self.device)
+            images = crops_to_network(crops, self.image_size, self.device)
             return self.network(images, reference or self.network.encode_reference(images), mels).prediction
 
     def degrade(self, crops: np.ndarray) -> np.ndarray:
         """Output of a perfect network of this image size: the true crops, with the same change of size."""
         out = crops.copy()
-        images = to_network(crops, self.image_size, self.device)
-        out[:, self._redrawn] = to_crops(images, self.crop_size)[:, self._redrawn]
+        images = crops_to_network(crops, self.image_size, self.device)
+        out[:, self._redrawn] = network_to_crops(images, self.crop_size)[:, self._redrawn]
         return out
-
-
-def to_network(crops: np.ndarray, size: int, device: str) -> Tensor:
-    """Crops `uint8 [N, S, S, 3]` -> `float32 [N, 3, size, size]` in -1..1."""
-    if crops.shape[1] != size:
-        crops = np.stack([cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in crops])
-    images = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2)
-    return images.to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1
-
-
-def to_crops(images: Tensor, size: int) -> np.ndarray:
-    """The inverse of `to_network`, except for losses by resizing: `uint8 [N, size, size, 3]`."""
-    pictures = ((images.float().clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).cpu().numpy()
-    if pictures.shape[1] != size:
-        pictures = np.stack([cv2.resize(p, (size, size), interpolation=cv2.INTER_CUBIC) for p in pictures])
-    return np.clip(pictures + 0.5, 0, 255).astype(np.uint8)

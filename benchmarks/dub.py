@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from avcat.config import CorpusConfig, SpeakersConfig
 from avcat.dubbing import Dubber
 from avcat.dubbing.paste import match_colour, paste
 from avcat.dubbing.portrait import chosen, portrait
@@ -39,7 +38,7 @@ from avcat.media.video import decode
 from avcat.media.writer import VideoWriter
 from avcat.nn.precision import Precision, quickest
 from avcat.redraw import Redrawer
-from avcat.synth.corpus import WILD, plan, render
+from avcat.synth.corpus import WILD, CorpusConfig, SpeakersConfig, plan, render
 
 FPS = 25
 SIZE = (640, 480)

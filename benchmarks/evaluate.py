@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from avcat.data.shards import Landmarks, ShardClip, ShardReader, encode_jpeg, open_shards, write_shard
+from avcat.data.shards import Landmarks, ShardClip, ShardReader, open_shards, write_shard
 from avcat.media.mel import COLUMNS_PER_FRAME
+from avcat.media.pictures import jpeg
 from benchmarks.compute import describe
 from benchmarks.memory import peak_memory
 from pipelines.cluster import connect
@@ -85,7 +86,7 @@ def renamed(reader: ShardReader, row: int, number: int, frames: int) -> ShardCli
     """The beginning of a clip under a name of its own; its speaker stays, as there are speakers with many clips."""
     marks = reader.landmarks(row)
     cut = Landmarks(marks.eyes[:frames], marks.mouth[:frames], marks.found[:frames], marks.matrix[:frames])
-    jpegs = [encode_jpeg(image, QUALITY) for image in reader.frames(row, 0, frames)]
+    jpegs = [jpeg(image, QUALITY) for image in reader.frames(row, 0, frames)]
     meta = {**reader.meta(row), "corpus": CORPUS}
     mel = np.ascontiguousarray(reader.mel(row)[:, : COLUMNS_PER_FRAME * frames])
     return ShardClip(f"clip{number:06d}", meta, jpegs, mel, cut)

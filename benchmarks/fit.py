@@ -26,10 +26,10 @@ from avcat.dubbing.stretches import stretches
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.media.mel import COLUMNS_PER_FRAME, mel_windows
+from avcat.methods.avcat.model import AVCAT
 from avcat.metrics.image import ssim
 from avcat.metrics.landmarks import lmd, opening_correlation
 from avcat.metrics.marks import Marker
-from avcat.models.avcat import AVCAT
 from avcat.redraw import Redrawer
 from benchmarks.compute import describe
 
@@ -80,8 +80,7 @@ def main() -> None:
 def measure(path: Path, model: Path, steps: int) -> tuple[Score, Score]:
     """Fits and scores one video."""
     start_s, detector = time.perf_counter(), MediaPipeDetector()
-    network, file = load_model(model, "avcat")
-    assert isinstance(network, AVCAT)
+    network, file = load_model(model, AVCAT)
     crop_size, size = file.inputs.crop_size, network.config.image_size
     parts = list(stretches(path, file.inputs, crop_size, detector, MOST_FRAMES))
     first, second = halves(parts)

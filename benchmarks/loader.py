@@ -15,10 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from avcat.config import CorpusConfig, SpeakersConfig
-from avcat.data.shards import Landmarks, ShardClip, decode_jpeg, encode_jpeg, open_shards, write_shard
+from avcat.data.shards import Landmarks, ShardClip, decode_jpeg, open_shards, write_shard
 from avcat.data.windows import ClipStore, WindowSampler
-from avcat.synth.corpus import plan, take_of
+from avcat.media.pictures import jpeg
+from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, take_of
 from pipelines.cluster import cpu_count
 
 SIZE, QUALITY, CLIPS, BATCH = 256, 95, 16, 8
@@ -66,7 +66,7 @@ def write_clips(folder: Path) -> None:
             np.zeros((n, 2, 2), np.float32), np.zeros((n, 20, 2), np.float32), np.ones(n, bool), np.zeros((n, 2, 3))
         )
         meta = {"corpus": "bench", "speaker": spec.path.as_posix()}
-        jpegs = [encode_jpeg(picture, QUALITY) for picture in pictures]
+        jpegs = [jpeg(picture, QUALITY) for picture in pictures]
         clips.append(ShardClip(f"{len(clips):016x}", meta, jpegs, np.zeros((80, 4 * n), np.float32), marks))
     write_shard(folder / "shard-000000.tar", clips)
 

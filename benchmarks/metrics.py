@@ -22,11 +22,12 @@ from torchvision.models import alexnet
 from avcat.checkpoint import load_model
 from avcat.data.shards import open_shards
 from avcat.face.landmarks import MediaPipeDetector
+from avcat.methods.syncnet.model import SyncNet
 from avcat.metrics import image
+from avcat.metrics.drawers import CopyReference
 from avcat.metrics.embed import embed_clip
 from avcat.metrics.lse import SAMPLES_PER_FRAME, OfficialSyncNet, load_official, score_clip
 from avcat.metrics.marks import Marker
-from avcat.metrics.methods import CopyReference
 from avcat.metrics.perceptual import Perceptual
 from avcat.metrics.sync import sync_scores
 
@@ -45,7 +46,7 @@ def main() -> None:
     readers = open_shards(options.out / "shards" / "test")
     clips = [(reader, number) for reader in readers for number in range(len(reader))]
     official = load_official(options.syncnet) if options.syncnet else OfficialSyncNet().eval().requires_grad_(False)
-    judge: Any = load_model(options.out / "evaluator" / "model.pt", "syncnet")[0]
+    judge = load_model(options.out / "evaluator" / "model.pt", SyncNet)[0]
     marker, lpips = Marker(MediaPipeDetector()), random_lpips()
     seconds: dict[str, float] = defaultdict(float)
     frames, memory = 0, []

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from avcat.checkpoint import load_model
-from avcat.models.avcat import AVCAT
-from avcat.models.build import build_avcat
-from avcat.models.generator import Reference
+from avcat.methods.avcat.model import AVCAT
+from avcat.methods.generator import Reference
 from avcat.training.threads import Threads
 from benchmarks.compute import best_s, ceiling, describe, operations
 from stages._params import load
@@ -32,8 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     Threads()
     torch.manual_seed(0)
-    network = load_model(options.model, "avcat")[0] if options.model else build_avcat(load(options.profile).train.model)
-    assert isinstance(network, AVCAT)
+    network = load_model(options.model, AVCAT)[0] if options.model else AVCAT(load(options.profile).train.model)
     network = network.eval().to(options.device, memory_format=torch.channels_last)
     size = network.config.image_size
     inputs = (

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 
-from avcat.models.syncnet import SyncNet
-from avcat.training.avcat import AVCATTask
-from avcat.training.syncnet import SyncNetTask
+from avcat.methods.avcat.task import AVCATTask
+from avcat.methods.syncnet.model import SyncNet
+from avcat.methods.syncnet.task import SyncNetTask
 from avcat.training.threads import Threads
 from benchmarks.compute import RandomStore, describe, random_batch
 
@@ -79,7 +79,7 @@ def step_s(network: str, profile: str, seconds: float) -> float:
     torch.manual_seed(0)
     if network == "syncnet":
         store = RandomStore(params.syncnet.model.image_size)
-        task: SyncNetTask | AVCATTask = SyncNetTask(params.syncnet, store, store, "cpu")  # type: ignore[arg-type]
+        task: SyncNetTask | AVCATTask = SyncNetTask(params.syncnet, store, store, None, "cpu")  # type: ignore[arg-type]
         windows = params.syncnet.optimiser.batch_clips * params.syncnet.windows_per_clip
     else:
         store, expert = RandomStore(params.train.model.image_size), SyncNet(params.syncnet.model)

@@ -18,15 +18,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from avcat.config import CorpusConfig, DataConfig, InputConfig, SourceConfig, SpeakersConfig
 from avcat.data import schema
-from avcat.synth.corpus import plan, render
+from avcat.data.inputs import InputConfig
+from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, render
 from benchmarks.memory import peak_memory
 from pipelines.cluster import connect, cpu_count
 from pipelines.corpora import Source
 from pipelines.manifest import build_manifest
 from pipelines.manifest import plan as plan_clips
 from pipelines.mels import compute_mels
+from pipelines.settings import DataConfig, SourceConfig
 from pipelines.shards import build_shards
 from pipelines.tracks import track_clips
 from stages._params import Params, load

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import cv2
 
-from avcat.config import CorpusConfig, SpeakersConfig
-from avcat.synth.corpus import WILD, WORDS, ClipSpec, plan, render, take_of
+from avcat.synth.corpus import WILD, WORDS, ClipSpec, CorpusConfig, SpeakersConfig, plan, render, take_of
 
 SIZE = 256
 

@@ -13,13 +13,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from avcat.config import CorpusConfig, SpeakersConfig
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
 from avcat.media.video import decode_at
 from avcat.media.writer import VideoWriter
-from avcat.synth.corpus import Take, plan, take_of
+from avcat.synth.corpus import CorpusConfig, SpeakersConfig, Take, plan, take_of
 from avcat.synth.speech import SAMPLE_RATE
 from pipelines.speaker import Agreement
 

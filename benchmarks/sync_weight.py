@@ -17,8 +17,8 @@ from avcat.checkpoint import load_model
 from avcat.data.schema import WINDOW_FRAMES
 from avcat.data.windows import ClipStore, WindowSampler
 from avcat.losses.sync import sync_loss
-from avcat.models.syncnet import SyncNet
-from avcat.training.avcat import AVCATTask
+from avcat.methods.avcat.task import AVCATTask
+from avcat.methods.syncnet.model import SyncNet
 from avcat.training.generator import MIDDLE
 from avcat.training.loop import Loggers, run
 from avcat.training.threads import Threads
@@ -72,8 +72,7 @@ def store(folder: Path, image_size: int) -> ClipStore:
 
 def syncnet(path: Path) -> SyncNet:
     """The SyncNet of a model file."""
-    network, _ = load_model(path, "syncnet")
-    assert isinstance(network, SyncNet)
+    network, _ = load_model(path, SyncNet)
     return network
 
 

@@ -11,14 +11,13 @@ from dataclasses import replace
 
 import torch
 
-from avcat.config import LossWeights, TrainConfig
-from avcat.models.syncnet import SyncNet
-from avcat.training.avcat import AVCATTask
+from avcat.methods.avcat.task import AVCATTask, LossWeights, TrainConfig
+from avcat.methods.syncnet.model import SyncNet
 from avcat.training.threads import Threads
 from benchmarks.compute import RandomStore, ceiling, describe, operations, random_batch, synchronise
 from stages._params import load
 
-ALL_LOSSES = LossWeights(l1=1.0, l1_mouth=8.0, edges=3.0, gan=0.02, vgg=0.1, sync=0.1, intermediate=1.0)
+ALL_LOSSES = LossWeights(l1=1.0, edges=3.0, gan=0.02, vgg=0.1, sync=0.1)
 WARM_UP = 3  # steps, the first of which compiles
 
 

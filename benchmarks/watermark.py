@@ -17,18 +17,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from avcat.config import AlignConfig, CorpusConfig, SpeakersConfig
 from avcat.dubbing.paste import paste
 from avcat.dubbing.portrait import portrait
 from avcat.dubbing.region import face_mask, soft_redraw_mask
 from avcat.dubbing.watermark import FALSE_ALARM, find, mark
-from avcat.face.align import invert, warp
+from avcat.face.align import AlignConfig, invert, warp
 from avcat.face.landmarks import Face, MediaPipeDetector
 from avcat.face.mask import keep_mask
 from avcat.face.track import Person, find_people
 from avcat.media.video import decode
 from avcat.media.writer import VideoWriter
-from avcat.synth.corpus import plan, take_of
+from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, take_of
 
 SECONDS, FPS, CROP, REGION = 3.0, 25, 256, 96
 CUT = 0.05  # of each side: a tenth of the width and height

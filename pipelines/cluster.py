@@ -23,7 +23,7 @@ from typing import Any
 
 import ray
 
-from avcat.config import RuntimeConfig
+from pipelines.settings import RuntimeConfig
 
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 90

@@ -19,11 +19,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from avcat.config import DataConfig, SourceConfig
 from avcat.errors import InputError
 from avcat.files import is_remote, located
 from avcat.seeding import seed_of
 from pipelines.clips import SPLITS
+from pipelines.settings import DataConfig, SourceConfig
 
 SOUND_SUFFIXES = frozenset(
     [".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"]

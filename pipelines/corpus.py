@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from avcat.config import CorpusConfig
 from avcat.errors import InputError
-from avcat.synth.corpus import ClipSpec, is_rendered, plan, render
+from avcat.synth.corpus import ClipSpec, CorpusConfig, is_rendered, plan, render
 from pipelines.parallel import Failed, Progress, parallel
 
 

@@ -16,18 +16,18 @@ import torch
 from numpy.typing import NDArray
 
 import avcat.face
-from avcat.checkpoint import check_kind, load_model, read_facts
-from avcat.config import EvaluateConfig, RuntimeConfig
+from avcat.checkpoint import check_kind, load_model
 from avcat.data.shards import ShardReader, open_shards
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.files import absolute, atomic_path
 from avcat.media.audio import load_audio
-from avcat.metrics.clip import ClipScorer, Judges
+from avcat.methods.syncnet.model import SyncNet
+from avcat.metrics.clip import ClipScorer, EvaluateConfig, Judges
+from avcat.metrics.drawers import COPY_REFERENCE, GROUND_TRUTH, Crops, build_drawer, check_checkpoint
 from avcat.metrics.figures import FIGURES
 from avcat.metrics.lse import load_official
 from avcat.metrics.marks import Marker
-from avcat.metrics.methods import COPY_REFERENCE, GROUND_TRUTH, Crops, build_method, check_checkpoint
 from avcat.metrics.mfcc import SAMPLE_RATE
 from avcat.metrics.perceptual import Perceptual
 from avcat.metrics.results import decode_strip, encode_strip, to_json
@@ -38,6 +38,7 @@ from pipelines.outcome import Failed, Outcome, Rejected, check_failures
 from pipelines.parallel import Progress, parallel
 from pipelines.predictions import UNREADABLE, Predictions, read_crops
 from pipelines.resources import Resources
+from pipelines.settings import RuntimeConfig
 from pipelines.state import code_hash
 
 STRIPS = 4  # clips with pictures that are kept
@@ -215,7 +216,7 @@ def check_models(method: str, checkpoint: Path | None, evaluator: Path | None) -
     if checkpoint:
         check_checkpoint(checkpoint)
     if evaluator:
-        check_kind(evaluator, read_facts(evaluator).kind, "syncnet")
+        check_kind(evaluator, SyncNet)
 
 
 def list_clips(shards: Path, corpus: str) -> list[Job]:
@@ -299,7 +300,7 @@ class Scorer:
         here: Path = Path(),
     ) -> None:
         torch.set_num_threads(1)  # one order of summation, on any number of cores
-        syncnet: Any = load_model(evaluator, "syncnet", device)[0] if evaluator else None
+        syncnet = load_model(evaluator, SyncNet, device)[0] if evaluator else None
         judges = Judges(
             syncnet,
             load_official(config.syncnet, device) if config.syncnet else None,
@@ -332,7 +333,7 @@ class _Drawing:
     """What a method draws."""
 
     def __init__(self, method: str, checkpoint: Path | None, batch_frames: int, device: str) -> None:
-        self._method = build_method(method, checkpoint, batch_frames, device)
+        self._method = build_drawer(method, checkpoint, batch_frames, device)
 
     def __call__(self, job: Job, truth: Crops, mel: NDArray[np.float32]) -> tuple[Crops, Crops]:
         return self._method.draw(truth, mel), self._method.ceiling(truth)

@@ -15,7 +15,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from avcat.config import DataConfig, RuntimeConfig
 from avcat.data import schema
 from avcat.files import atomic_path
 from pipelines.clips import SPLITS
@@ -23,6 +22,7 @@ from pipelines.corpora import Source, find_sources
 from pipelines.outcome import Failed, Outcome, check_failures, outcome_of, summary, write_outcomes
 from pipelines.parallel import Progress, Usage
 from pipelines.probe import probe_files
+from pipelines.settings import DataConfig, RuntimeConfig
 from pipelines.state import alone
 
 STAGE = "manifest"

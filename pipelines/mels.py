@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 import avcat.media
-from avcat.config import DataConfig, MelConfig, RuntimeConfig
 from avcat.files import atomic_path
 from avcat.media.audio import load_audio, loudness_db
-from avcat.media.mel import COLUMNS_PER_FRAME, mel_spectrogram
+from avcat.media.mel import COLUMNS_PER_FRAME, MelConfig, mel_spectrogram
 from pipelines.clips import read_manifest, reading
 from pipelines.grouped import publish, work_grouped
 from pipelines.outcome import Outcome, Rejected, after, check_failures, outcome_of, read_outcomes, summary
 from pipelines.parallel import Progress, Usage
+from pipelines.settings import DataConfig, RuntimeConfig
 from pipelines.state import alone, code_hash, fingerprint
 
 STAGE = "mels"

@@ -9,19 +9,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from avcat.checkpoint import load_model
-from avcat.config import OffsetsConfig, RuntimeConfig
 from avcat.data import schema
 from avcat.data.shards import ShardReader, open_shards
 from avcat.errors import InputError
 from avcat.files import absolute, atomic_path
+from avcat.methods.syncnet.model import SyncNet
 from avcat.metrics.embed import embed_clip
 from avcat.metrics.sync import SyncScore, sync_scores
-from avcat.models.syncnet import SyncNet
+from avcat.settings import Count, Natural, settings
 from pipelines.clips import SPLITS
 from pipelines.parallel import Failed, Progress, parallel
 from pipelines.resources import Resources
+from pipelines.settings import RuntimeConfig
 
 BATCH_WINDOWS = 64
+
+
+@settings
+class OffsetsConfig:
+    """Clips with a foreign, early or late sound, as measured by SyncNet."""
+
+    check: bool  # run the check?
+    max_shift: Count  # frames searched to each side
+    max_offset: Natural  # frames; more rejects the clip: "sound and picture apart"
+    min_confidence: float  # of SyncNet; less rejects the clip: "sound and picture do not fit"
+    correct: bool  # shifts the sound of the remaining clips by the measured offset
 
 
 def find_offsets(
@@ -70,8 +82,7 @@ class OffsetFinder:
     """The worker: the rows of one shard's clips."""
 
     def __init__(self, config: OffsetsConfig, syncnet: Path, device: str) -> None:
-        network, _ = load_model(syncnet, "syncnet", device)
-        assert isinstance(network, SyncNet)
+        network, _ = load_model(syncnet, SyncNet, device)
         self._config, self._network = config, network
 
     def __call__(self, tar: Path) -> list[dict[str, Any]]:

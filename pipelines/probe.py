@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import avcat.media
-from avcat.config import DataConfig, RuntimeConfig
 from avcat.data import schema
 from avcat.files import atomic_path, located, read_table
 from avcat.media.shots import find_cuts
@@ -26,6 +25,7 @@ from pipelines.clips import reading
 from pipelines.corpora import Source
 from pipelines.outcome import Failed, Rejected
 from pipelines.parallel import Progress, Usage, parallel
+from pipelines.settings import DataConfig, RuntimeConfig
 from pipelines.state import code_hash, fingerprint
 
 NOT_UTF8 = re.compile(r"\\x[89a-f][0-9a-f]")  # how `media_below` writes bytes that are not UTF-8

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 
-from avcat.config import RuntimeConfig
+from pipelines.settings import RuntimeConfig
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,14 @@ import pyarrow as pa
 import avcat.data
 import avcat.face
 import avcat.media
-from avcat.config import InputConfig, RuntimeConfig
 from avcat.data import schema
-from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, index_path, stats_path, write_shard
+from avcat.data.inputs import InputConfig
+from avcat.data.shards import Landmarks, ShardClip, index_path, stats_path, write_shard
 from avcat.errors import InputError
 from avcat.face.align import alignment, transform_points, warp
 from avcat.files import absolute, move, read_table, remove_tree
 from avcat.media.mel import COLUMNS_PER_FRAME
+from avcat.media.pictures import jpeg
 from avcat.media.video import decode_at
 from pipelines.child import Child
 from pipelines.clips import SPLITS, Rows, by_shard, read_manifest, reading, video_seconds
@@ -40,6 +41,7 @@ from pipelines.outcome import (
     write_outcomes,
 )
 from pipelines.parallel import Progress, Usage, parallel
+from pipelines.settings import RuntimeConfig
 from pipelines.state import alone, code_hash, file_hash, fingerprint, is_done, mark_done
 
 STAGE = "shards"
@@ -212,7 +214,7 @@ class ClipCutter:
         with reading(row, self._here) as path:
             frames = decode_at(path, schema.FPS, row["start_s"], row["end_s"])
             jpegs = [
-                encode_jpeg(warp(frame.image, matrix[frame.index], size), self._jpeg_quality)
+                jpeg(warp(frame.image, matrix[frame.index], size), self._jpeg_quality)
                 for frame in itertools.islice(frames, len(eyes))
             ]
         landmarks = Landmarks(eyes=_moved(matrix, eyes), mouth=_moved(matrix, mouth), found=found, matrix=matrix)

@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from avcat.checkpoint import load_model
-from avcat.config import InputConfig
 from avcat.data import schema
+from avcat.data.inputs import InputConfig
 from avcat.face.align import alignment, warp
 from avcat.face.track import Person, Sightings, track_of
 from avcat.media.audio import load_audio
 from avcat.media.mel import COLUMNS_PER_FRAME, mel_spectrogram
 from avcat.media.video import decode_at
+from avcat.methods.syncnet.model import SyncNet
 from avcat.metrics.embed import embed_clip
 from avcat.metrics.sync import sync_scores
-from avcat.models.syncnet import SyncNet
 
 MAX_SHIFT = 15  # frames to each side; the confidence compares the best of these with their median
 BATCH_WINDOWS = 64
@@ -31,8 +31,7 @@ class Agreement:
     @classmethod
     def of_syncnet(cls, checkpoint: Path, device: str) -> "Agreement":
         """The judge is the confidence of a trained SyncNet. Raises InputError if it cannot be loaded."""
-        network, facts = load_model(checkpoint, "syncnet", device)
-        assert isinstance(network, SyncNet)
+        network, facts = load_model(checkpoint, SyncNet, device)
 
         def confidence(crops: np.ndarray, mel: np.ndarray) -> float:
             return sync_scores(*embed_clip(network, crops, mel, BATCH_WINDOWS), MAX_SHIFT).confidence

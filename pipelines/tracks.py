@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import avcat.face
 import avcat.media
 from avcat.checkpoint import read_facts
-from avcat.config import DataConfig, RuntimeConfig
 from avcat.data import schema
 from avcat.errors import InputError
 from avcat.face.detector import build_detector
@@ -28,6 +27,7 @@ from pipelines.grouped import publish, work_grouped
 from pipelines.outcome import Failed, Outcome, after, check_failures, outcome_of, read_outcomes, summary
 from pipelines.parallel import Progress, Usage
 from pipelines.resources import Resources
+from pipelines.settings import DataConfig, RuntimeConfig
 from pipelines.speaker import Agreement
 from pipelines.state import alone, code_hash, file_hash, fingerprint
 

@@ -10,47 +10,30 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import avcat.losses
-import avcat.models
+import avcat.methods
 import avcat.nn
 import avcat.training
 from avcat.checkpoint import load_model, save_model
-from avcat.config import (
-    InputConfig,
-    MakeItTalkTraining,
-    PCAVSTraining,
-    RuntimeConfig,
-    SyncNetTraining,
-    TrainConfig,
-    Wav2LipConfig,
-    Wav2LipTraining,
-    to_dict,
-)
+from avcat.data.inputs import InputConfig
 from avcat.data.schema import MEL_BANDS
 from avcat.data.windows import ClipStore
 from avcat.errors import InputError
 from avcat.files import atomic_path
-from avcat.models.syncnet import SyncNet
-from avcat.training.avcat import AVCATTask
+from avcat.methods import module
+from avcat.methods.syncnet.model import SyncNet
+from avcat.methods.syncnet.task import SyncNetTask, SyncNetTraining, judge, overfit
+from avcat.settings import to_dict
 from avcat.training.loop import Loggers, fingerprint_of, precision_of, run
-from avcat.training.makeittalk import MakeItTalkTask
-from avcat.training.pc_avs import PCAVSTask
 from avcat.training.ranks import joined, ranks
-from avcat.training.syncnet import SyncNetTask, judge, overfit
+from avcat.training.task import Training
 from avcat.training.threads import Threads
-from avcat.training.wav2lip import Wav2LipTask
+from pipelines.settings import RuntimeConfig
 from pipelines.state import code_hash, file_hash
 
 CACHE_BYTES = 4 << 30  # of decoded crops, held by one training
 PRECISION = "precision"  # its name in the log
 
-Method = TrainConfig | Wav2LipTraining | PCAVSTraining | MakeItTalkTraining
-TASKS: dict[type[Method], tuple[str, Any]] = {  # by settings: the kind of the model file, and its task
-    TrainConfig: ("avcat", AVCATTask),
-    Wav2LipTraining: ("wav2lip", Wav2LipTask),
-    PCAVSTraining: ("pc-avs", PCAVSTask),
-    MakeItTalkTraining: ("makeittalk", MakeItTalkTask),
-}
-Trained = TypeVar("Trained", bound=SyncNetTraining | Method)
+T = TypeVar("T", bound=Training)
 
 
 def train_syncnet(
@@ -71,7 +54,7 @@ def train_syncnet(
         config = _with_precision(config, state, made_from, runtime, loggers)
         train = _store(shards / "train", size, runtime, config.half)
         _check_sound(config.model, train, shards)
-        task = SyncNetTask(config, train, _store(shards / "val", size, runtime), runtime.device)
+        task = SyncNetTask(config, train, _store(shards / "val", size, runtime), None, runtime.device)
         if runtime.compile:
             task.compile()
         run(task, config.optimiser, state, loggers, fingerprint=made_from, threads=threads)
@@ -87,7 +70,7 @@ def train_syncnet(
 def overfit_syncnet(
     config: SyncNetTraining, *, clips: int, steps: int, shards: Path, runtime: RuntimeConfig, loggers: Loggers
 ) -> dict[str, float]:
-    """Whether the first `clips` training clips can be overfitted (`avcat.training.syncnet.overfit`)."""
+    """Whether the first `clips` training clips can be overfitted (`avcat.methods.syncnet.task.overfit`)."""
     _check_precision(config, runtime)
     threads = Threads(runtime.threads)
     store = _store(shards / "train", config.model.image_size, runtime, first=clips)
@@ -95,7 +78,8 @@ def overfit_syncnet(
 
 
 def train_method(
-    config: Method,
+    method: str,
+    config: Training,
     inputs: InputConfig,
     *,
     syncnet: Path | None,
@@ -106,32 +90,30 @@ def train_method(
     runtime: RuntimeConfig,
     loggers: Loggers,
 ) -> dict[str, float]:
-    """Trains AV-CAT, or one of its peers, on `shards/train`, and writes `out/model.pt`, the averaged weights.
+    """Trains a method on `shards/train`, and writes `out/model.pt`, the averaged weights.
 
-    `syncnet` is the expert of the loss; `offsets` (`schema.OFFSETS`) are the clips to leave out, and the sounds to
-    move.
+    `method` is a folder of `avcat.methods`; `syncnet` the expert of the loss; `offsets` (`schema.OFFSETS`) are the
+    clips to leave out, and the sounds to move.
     """
     _check_precision(config, runtime)
     threads = Threads(runtime.threads)
-    size, (kind, task_of) = config.model.image_size, TASKS[type(config)]
-    expert = None
-    if syncnet is not None:
-        network, _ = load_model(syncnet, "syncnet")
-        assert isinstance(network, SyncNet)
-        expert = network
+    model: Any = config.model  # type: ignore[attr-defined]  # every method has one, of its own class
+    expert = load_model(syncnet, SyncNet)[0] if syncnet else None
     made_from = _fingerprint(config, inputs, shards, *(file_hash(path) for path in (syncnet, offsets) if path))
     with joined(runtime.device) as us:
         config = _with_precision(config, state, made_from, runtime, loggers)
-        train, held_out = (_store(shards / split, size, runtime, offsets=offsets) for split in ("train", "val"))
-        _check_sound(config.model, train, shards)
-        task = task_of(config, train, held_out, expert, runtime.device)
+        train, held_out = (
+            _store(shards / split, model.image_size, runtime, offsets=offsets) for split in ("train", "val")
+        )
+        _check_sound(model, train, shards)
+        task = module(method, "task").TASK(config, train, held_out, expert, runtime.device)
         if runtime.compile:
             task.compile()
         metrics = run(task, config.optimiser, state, loggers, fingerprint=made_from, threads=threads)
         if not us.leads:
             return {}
         facts = {"steps": config.optimiser.steps, PRECISION: config.optimiser.precision, **metrics}
-        save_model(out / "model.pt", kind, task.averaged, config.model, inputs, facts)
+        save_model(out / "model.pt", method, task.averaged, model, inputs, facts)
         _finish(out, state, metrics)
     return metrics
 
@@ -156,12 +138,12 @@ def _store(
     )
 
 
-def _check_precision(config: SyncNetTraining | Method, runtime: RuntimeConfig) -> None:
+def _check_precision(config: Training, runtime: RuntimeConfig) -> None:
     if config.optimiser.precision == "fp16" and runtime.device == "cpu":
         raise InputError("optimiser.precision: fp16 is for GPUs; on a processor take bf16 or fp32")
 
 
-def _with_precision(config: Trained, state: Path, made_from: str, runtime: RuntimeConfig, loggers: Loggers) -> Trained:
+def _with_precision(config: T, state: Path, made_from: str, runtime: RuntimeConfig, loggers: Loggers) -> T:
     """The settings with the precision that this run computes in, which is logged."""
     precision = precision_of(config.optimiser, state, made_from, runtime.device)
     if ranks().leads:
@@ -170,23 +152,18 @@ def _with_precision(config: Trained, state: Path, made_from: str, runtime: Runti
 
 
 def _check_sound(model: Any, store: ClipStore, shards: Path) -> None:
-    """Raises InputError if a network does not take the shards' sounds. Wav2Lip's own encoder takes only mels."""
-    hears = [model.audio.bands] if hasattr(model, "audio") else []
-    if isinstance(model, Wav2LipConfig) or getattr(model, "wav2lip", None) is not None:
-        hears.append(MEL_BANDS)
-    for bands in hears:
-        if bands != store.bands:
-            raise InputError(
-                f"{shards}: sounds of {store.bands} bands, but the network takes {bands} (docs/features.md)"
-            )
+    """Raises InputError if a network does not take the shards' sounds. One without `audio` takes only mels."""
+    bands = model.audio.bands if hasattr(model, "audio") else MEL_BANDS
+    if bands != store.bands:
+        raise InputError(f"{shards}: sounds of {store.bands} bands, but the network takes {bands} (docs/features.md)")
 
 
-def _fingerprint(config: SyncNetTraining | Method, inputs: InputConfig, shards: Path, *others: str) -> str:
+def _fingerprint(config: Training, inputs: InputConfig, shards: Path, *others: str) -> str:
     """Settings, data, hashes of what else went in, and the code: a checkpoint is used only if all are the same."""
     stats = {
         str(p.relative_to(shards)): json.loads(p.read_text())["sha256"] for p in sorted(shards.rglob("*_stats.json"))
     }
-    code = code_hash(avcat.losses, avcat.models, avcat.nn, avcat.training)
+    code = code_hash(avcat.losses, avcat.methods, avcat.nn, avcat.training)
     return fingerprint_of(to_dict(config), to_dict(inputs), stats, others, code)
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from avcat.config import RuntimeConfig
 from avcat.errors import InputError
 from avcat.files import absolute
 from avcat.training.loop import Loggers
+from pipelines.settings import RuntimeConfig
 
 MAX_FAILURES = 3  # times that workers are restarted
 POLL_S = 0.5  # seconds between checks whether training has ended

@@ -18,7 +18,7 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
-from avcat.config import to_dict
+from avcat.settings import to_dict
 from stages._params import ROOT
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import, which would send it

@@ -1,57 +1,151 @@
-"""params.yaml, composed and parsed: reference, then the profile's differences, then the variant's."""
+"""The settings in force: params.yaml's reference, then the profile's differences, then the row's.
 
+Each section is parsed when it is first asked for, so that a stage imports only what it needs; `check` parses all.
+"""
+
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import yaml
 
-from avcat import config
 from avcat.errors import InputError
 from avcat.files import located
+from avcat.settings import parse, to_dict
 
+if TYPE_CHECKING:
+    from avcat.data.inputs import InputConfig
+    from avcat.face.align import AlignConfig
+    from avcat.media.mel import MelConfig
+    from avcat.methods.avcat.task import TrainConfig
+    from avcat.methods.syncnet.task import SyncNetTraining
+    from avcat.metrics.clip import EvaluateConfig
+    from avcat.synth.corpus import CorpusConfig
+    from avcat.training.task import Training
+    from pipelines.offsets import OffsetsConfig
+    from pipelines.settings import DataConfig, RuntimeConfig
+
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
-FILE = "params.yaml"
-SECTIONS = (
-    "corpus",
-    "data",
-    "mel",
-    "align",
-    "model",
-    "syncnet",
-    "evaluator",
-    "offsets",
-    "train",
-    "baselines",
-    "evaluate",
-)
-VARIANT_SECTIONS = ("model", "train")
-SHARED_BY_MODELS = ("image_size", "audio")
+FILE, PROFILES = "params.yaml", "profiles"
+SECTIONS = ("corpus", "data", "mel", "align", "syncnet", "evaluator", "offsets", "training", "methods", "evaluate")
+LISTS = ("profile", "selected")  # keys of params.yaml that are no sections
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the tables: a trained method."""
+
+    method: str  # a folder of avcat/methods
+    training: "Training"
 
 
 @dataclass(frozen=True)
 class Params:
-    """All settings in force. Paths are relative to the project's root."""
+    """All settings of a profile. Paths are relative to the project's root."""
 
     profile: str
-    variant: str
-    corpus: config.CorpusConfig
-    data: config.DataConfig
-    mel: config.MelConfig
-    align: config.AlignConfig
-    syncnet: config.SyncNetTraining
-    evaluator: config.SyncNetTraining
-    offsets: config.OffsetsConfig
-    train: config.TrainConfig
-    baselines: config.BaselinesConfig
-    evaluate: config.EvaluateConfig
-    runtime: config.RuntimeConfig
+    selected: list[str]  # the rows that are trained and compared
+    sections: Mapping[str, Any]  # merged, but not parsed; `rows`, too
+    machine: Mapping[str, Any]  # `runtime`, not parsed
 
     @property
-    def inputs(self) -> config.InputConfig:
+    def _source(self) -> str:
+        return f"{FILE} with {PROFILES}/{self.profile}.yaml"
+
+    @cached_property
+    def corpus(self) -> "CorpusConfig":
+        from avcat.synth.corpus import CorpusConfig
+
+        return self._parse(CorpusConfig, "corpus")
+
+    @cached_property
+    def data(self) -> "DataConfig":
+        from pipelines.settings import DataConfig
+
+        data = self._parse(DataConfig, "data")
+        for name, source in data.corpora.items():
+            data.corpora[name] = replace(source, root=source.root.replace("{out}", str(self.out)))
+        return data
+
+    @cached_property
+    def mel(self) -> "MelConfig":
+        from avcat.media.mel import MelConfig
+
+        return self._parse(MelConfig, "mel")
+
+    @cached_property
+    def align(self) -> "AlignConfig":
+        from avcat.face.align import AlignConfig
+
+        return self._parse(AlignConfig, "align")
+
+    @cached_property
+    def syncnet(self) -> "SyncNetTraining":
+        """Of the SyncNet in the losses."""
+        return self._syncnet("syncnet", self.sections["syncnet"])
+
+    @cached_property
+    def evaluator(self) -> "SyncNetTraining":
+        """Of the SyncNet that only measures: it differs from the other one only in what its section says."""
+        return self._syncnet("evaluator", merge(self.sections["syncnet"], self.sections["evaluator"]))
+
+    @cached_property
+    def offsets(self) -> "OffsetsConfig":
+        from pipelines.offsets import OffsetsConfig
+
+        return self._parse(OffsetsConfig, "offsets")
+
+    @cached_property
+    def evaluate(self) -> "EvaluateConfig":
+        from avcat.metrics.clip import EvaluateConfig
+
+        return self._parse(EvaluateConfig, "evaluate")
+
+    @cached_property
+    def runtime(self) -> "RuntimeConfig":
+        from pipelines.settings import RuntimeConfig
+
+        return parse(RuntimeConfig, self.machine, f"{FILE}: runtime")
+
+    @property
+    def rows(self) -> list[str]:
+        """The names of all rows that can be trained."""
+        return list(self.sections["rows"])
+
+    def row(self, name: str) -> Row:
+        """A row's method and settings. Raises InputError if there is no such row, or they are invalid."""
+        from avcat.methods import module
+
+        if name not in self.rows:
+            raise InputError(f"unknown row {name!r}, there are {', '.join(self.rows)}")
+        entry = self.sections["rows"][name]
+        where = f"{self._source}: rows.{name}"
+        _check_keys(entry, ("method",), where, optional=("settings",))
+        method = entry["method"]
+        kind = module(method, "task").SETTINGS
+        own = dict(self.sections["methods"].get(method, {}))
+        values = _fitting(self.sections["training"], kind)
+        if like := own.pop("like", None):
+            values = merge(values, _fitting(self.sections["methods"][like], kind))
+        training = parse(kind, merge(merge(values, own), entry.get("settings", {})), where)
+        self._check_sound(getattr(training.model, "audio", None), where)
+        return Row(method, training)
+
+    @property
+    def train(self) -> "TrainConfig":
+        """Of AV-CAT itself."""
+        return self.row("full").training  # type: ignore[return-value]
+
+    @property
+    def inputs(self) -> "InputConfig":
         """The format of crops and sounds; stored in every model file."""
-        return config.InputConfig(self.data.crop_size, self.align, self.mel)
+        from avcat.data.inputs import InputConfig
+
+        return InputConfig(self.data.crop_size, self.align, self.mel)
 
     @property
     def out(self) -> Path:
@@ -63,6 +157,63 @@ class Params:
         """The state for resuming an interrupted stage; DVC does not track it."""
         return located(self.runtime.storage) / "state" / self.profile
 
+    def in_force(self) -> dict[str, Any]:
+        """Everything as plain mappings, by stage, or `rows/<name>`. Raises InputError for the first mistake."""
+        plain = {name: to_dict(getattr(self, name)) for name in SECTIONS if name not in ("training", "methods")}
+        if unknown := sorted(set(self.sections["methods"]) - {self.row(name).method for name in self.rows}):
+            raise InputError(f"{self._source}: methods.{unknown[0]}: no row has this method")
+        rows = {name: self.row(name) for name in self.rows}
+        return plain | {f"rows/{name}": {"method": row.method, **to_dict(row.training)} for name, row in rows.items()}
+
+    def _parse(self, kind: type[T], section: str) -> T:
+        return parse(kind, self.sections[section], f"{self._source}: {section}")
+
+    def _syncnet(self, section: str, values: Mapping[str, Any]) -> "SyncNetTraining":
+        from avcat.methods.syncnet.task import SyncNetTraining
+
+        where = f"{self._source}: {section}"
+        training = parse(SyncNetTraining, values, where)
+        self._check_sound(training.model.audio, where)
+        return training
+
+    def _check_sound(self, audio: Any, where: str) -> None:
+        """Checks that a network takes the bands that are computed."""
+        if audio is not None and audio.bands != self.mel.bands:
+            raise InputError(f"{where}: model.audio.bands: {audio.bands}, but mel.bands is {self.mel.bands}")
+
+
+def load(profile: str | None = None, path: str | Path | None = None) -> Params:
+    """The settings of a profile (default: the one that `params.yaml`, or the file at `path`, names).
+
+    Raises InputError that names the file and the key if a section is unknown, missing or of the wrong type. What is in
+    it is checked when it is first used.
+    """
+    path = Path(path) if path else ROOT / FILE
+    tree = _read(path)
+    _check_keys(tree, (*LISTS, "reference", "rows", "runtime"), FILE)
+    _check_keys(tree["reference"], SECTIONS, f"{FILE}: reference")
+    profile = profile or str(tree["profile"])
+    sections = merge({**tree["reference"], "rows": tree["rows"]}, _profile(path.parent / PROFILES, profile))
+    selected = tree["selected"]
+    if not isinstance(selected, list):
+        raise InputError(f"{FILE}: selected: expected a list of names, got {selected!r}")
+    for name in selected:
+        if name not in sections["rows"]:
+            raise InputError(f"{FILE}: selected: unknown row {name!r}, there are {', '.join(sections['rows'])}")
+    return Params(profile, selected, sections, tree["runtime"])
+
+
+def check(path: str | Path | None = None) -> None:
+    """Raises InputError for the first mistake of any profile and any row, also of those that are not in force."""
+    for profile in profiles(path):
+        load(profile, path).in_force()
+
+
+def profiles(path: str | Path | None = None) -> list[str]:
+    """The names of all profiles. A file that begins with `_` is only for others to extend."""
+    folder = (Path(path) if path else ROOT / FILE).parent / PROFILES
+    return sorted(file.stem for file in folder.glob("[!_]*.yaml"))
+
 
 def merge(base: Any, over: Any) -> Any:
     """`base` with the differences in `over`: mappings key by key, everything else (lists, null) replaced whole."""
@@ -71,143 +222,65 @@ def merge(base: Any, over: Any) -> Any:
     return {**base, **{key: merge(base[key], value) if key in base else value for key, value in over.items()}}
 
 
-def load(profile: str | None = None, variant: str = "full", path: str | Path | None = None) -> Params:
-    """The settings of a profile (default: the one `params.yaml` names) and a variant.
-
-    Raises InputError that names the file and the key if something is unknown, missing or of the wrong type.
-    """
-    path = Path(path) if path else ROOT / FILE
-    tree = _read(path)
-    profile = profile or str(tree["profile"])
-    over = _pick(tree, "profiles", profile, SECTIONS)
-    ablation = _pick(tree, "variants", variant, VARIANT_SECTIONS)
-    _check_keys(tree["reference"], SECTIONS, f"{FILE}: reference.")
-    sections = merge(merge(tree["reference"], over), ablation)
-    sections["evaluator"] = merge(sections["syncnet"], sections["evaluator"])
-    model = sections.pop("model")
-    if model.get("wav2lip") is not None:
-        wider = sections["baselines"]["wav2lip_l"]["model"]
-        model["wav2lip"] = {"image_size": model["image_size"], **wider, **model["wav2lip"]}
-    sections["train"] = {"model": model, **sections["train"]}
-    sections["baselines"] = {
-        name: merge(_shared(sections["train"], name), section) for name, section in sections["baselines"].items()
-    }
-    params = config.parse(
-        Params, {"profile": profile, "variant": variant, "runtime": tree["runtime"], **sections}, FILE
-    )
-    _check_sound(params)
-    for name, source in params.data.corpora.items():
-        params.data.corpora[name] = replace(source, root=source.root.replace("{out}", str(params.out)))
-    return params
+def _profile(folder: Path, name: str) -> dict[str, Any]:
+    """A profile's differences from the reference, those that it extends included."""
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in folder.glob("[!_]*.yaml")))
+        raise InputError(f"no profile {name!r}, there are {there}")
+    where, own = f"{PROFILES}/{path.name}", _read(path)
+    _check_keys(own, (), where, optional=("extends", "rows", *SECTIONS))
+    own = dict(own)
+    base = own.pop("extends", None)
+    return merge(_profile(folder, base), own) if base else own  # type: ignore[no-any-return]
 
 
-def _check_sound(params: Params) -> None:
-    """Checks that the networks take the bands that are computed."""
-    heard = {"model": params.train.model.audio, "syncnet.model": params.syncnet.model.audio}
-    for where, audio in heard.items():
-        if audio.bands != params.mel.bands:
-            raise InputError(f"{FILE}: {where}.audio.bands: {audio.bands}, but mel.bands is {params.mel.bands}")
+def _fitting(values: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """Those of the values that a class of settings has a field for; of a network's, too."""
+    hints = get_type_hints(kind)
+    found = {key: value for key, value in values.items() if key in hints}
+    if "model" in found and dataclasses.is_dataclass(hints["model"]):
+        found["model"] = _fitting(found["model"], hints["model"])  # type: ignore[arg-type]
+    return found
 
 
-def check(path: str | Path | None = None) -> None:
-    """Raises InputError for the first mistake of any profile and any row, also of those that are not in force."""
-    tree = _read(Path(path) if path else ROOT / FILE)
-    for profile in tree["profiles"]:
-        for variant in tree["variants"]:
-            try:
-                load(profile, variant, path)
-            except InputError as error:
-                raise InputError(f"{error} (profile {profile}, variant {variant})") from error
-
-
-def trained_methods() -> list[str]:
-    """The names of all rows that can be trained, variants and baselines; every profile has the same."""
-    tree = _read(ROOT / FILE)
-    return [*tree["variants"], *tree["reference"]["baselines"]]
-
-
-def rows_in_force() -> list[str]:
-    """Those that `rows` asks for, variants and baselines."""
-    rows = _read(ROOT / FILE)["rows"]
-    return [*rows["variants"], *rows["baselines"]]
-
-
-def _shared(train: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The settings that the baseline `name` shares with AV-CAT's training and need not repeat."""
-    own = get_type_hints(config.BaselinesConfig).get(name)
-    if own is None:
-        return {}  # parsing will report it as unknown
-    kinds = get_type_hints(own)
-    model = {field: train["model"][field] for field in get_type_hints(kinds["model"]) if field in SHARED_BY_MODELS}
-    shared = {field: train[field] for field in kinds if field in train and field not in ("model", "weights")}
-    return {**shared, "model": model}
-
-
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Any:
     try:
         text = path.read_text()
         tree = yaml.safe_load(text)
-        _refuse_doubled_keys(yaml.compose(text, Loader=yaml.SafeLoader))
+        _refuse_doubled_keys(yaml.compose(text, Loader=yaml.SafeLoader), path.name)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text ({error.reason})") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
-    _check_keys(tree, ("profile", "rows", "reference", "profiles", "variants", "runtime"), f"{FILE}: ")
-    _check_rows(tree)
-    return tree  # type: ignore[no-any-return]
+    return tree
 
 
-def _refuse_doubled_keys(node: yaml.Node | None) -> None:
-    """YAML silently takes the second of two equal keys. Merge keys (`<<`) are not keys yet here."""
+def _refuse_doubled_keys(node: yaml.Node | None, file: str) -> None:
+    """YAML silently takes the second of two equal keys."""
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
             if key.value in seen:
-                raise InputError(f"{FILE}: line {key.start_mark.line + 1}: {key.value}: duplicate key")
+                raise InputError(f"{file}: line {key.start_mark.line + 1}: {key.value}: duplicate key")
             seen.add(key.value)
-            _refuse_doubled_keys(value)
+            _refuse_doubled_keys(value, file)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            _refuse_doubled_keys(value)
+            _refuse_doubled_keys(value, file)
 
 
-def _check_rows(tree: dict[str, Any]) -> None:
-    """Checks that `rows` names methods with settings."""
-    settings = {"variants": tree["variants"], "baselines": tree["reference"].get("baselines", {})}
-    _check_keys_are(tree["rows"], tuple(settings), f"{FILE}: rows.")
-    for kind, names in tree["rows"].items():
-        if not isinstance(names, list):
-            raise InputError(f"{FILE}: rows.{kind}: expected a list of names, got {names!r}")
-        for name in names:
-            if name not in settings[kind]:
-                raise InputError(
-                    f"{FILE}: rows.{kind}: no settings for {name!r}, there are {', '.join(settings[kind])}"
-                )
-
-
-def _pick(tree: dict[str, Any], kind: str, name: str, sections: tuple[str, ...]) -> dict[str, Any]:
-    if name not in tree[kind]:
-        raise InputError(f"{FILE}: no {name!r} in {kind}, there are {', '.join(tree[kind])}")
-    _check_keys(tree[kind][name], sections, f"{FILE}: {kind}.{name}.")
-    return tree[kind][name]  # type: ignore[no-any-return]
-
-
-def _check_keys(section: Any, names: tuple[str, ...], before_keys: str) -> None:
-    """Checks that the section has these keys, and sections below them."""
-    _check_keys_are(section, names, before_keys)
-    for name in names:
-        if name != "profile" and not isinstance(section[name], Mapping):
-            raise InputError(f"{before_keys}{name}: expected a section with keys, got {section[name]!r}")
-
-
-def _check_keys_are(section: Any, names: tuple[str, ...], before_keys: str) -> None:
+def _check_keys(section: Any, names: tuple[str, ...], where: str, *, optional: tuple[str, ...] = ()) -> None:
+    """Checks that a section has these keys and no others, and that what is below them are sections, if they are."""
     if not isinstance(section, Mapping):
-        raise InputError(f"{before_keys.rstrip('.: ')}: expected a section with keys, got {section!r}")
-    for key in section:
-        if key not in names:
-            raise InputError(f"{before_keys}{key}: unknown key, there are {', '.join(names)}")
+        raise InputError(f"{where}: expected a section with keys, got {section!r}")
+    for key, value in section.items():
+        if key not in (*names, *optional):
+            raise InputError(f"{where}: {key}: unknown key, there are {', '.join((*names, *optional))}")
+        if key not in (*LISTS, "extends", "method") and not isinstance(value, Mapping):
+            raise InputError(f"{where}: {key}: expected a section with keys, got {value!r}")
     for name in names:
         if name not in section:
-            raise InputError(f"{before_keys}{name}: missing key, write {{}} if nothing differs")
+            raise InputError(f"{where}: {name}: missing key")

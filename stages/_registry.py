@@ -15,22 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from avcat.checkpoint import ModelFile, load_model, read_facts
-from avcat.config import to_dict
 from avcat.data.schema import WINDOW_FRAMES
 from avcat.errors import InputError
 from avcat.files import atomic_path
 from avcat.media.mel import COLUMNS_PER_FRAME
+from avcat.methods import network_of
+from avcat.methods.generator import Generator
+from avcat.methods.syncnet.model import SyncNet
+from avcat.settings import to_dict
 from stages._mlflow import git_revision, mlflow
 from stages._params import ROOT, Params
 
 SERVED = Path(__file__).with_name("_served.py")
-USES = {
-    "syncnet": "Scores how well a sound matches a mouth. It draws nothing.",
-    "makeittalk": "Moves the face of a portrait to match a sound.",
-}
-REDRAWS = "Redraws the mouth in aligned crops of a face so that it matches a sound; `avcat dub` takes its file."
 
 
 def register(model: Path, name: str, params: Params, settings: Any) -> None:
@@ -73,11 +72,12 @@ def signature_of(file: ModelFile) -> tuple[dict[str, Any], dict[str, Any]]:
     window = (-1, bands, WINDOW_FRAMES * COLUMNS_PER_FRAME)
     crops, mels = (np.uint8, (-1, size, size, 3)), (np.float32, window)
     reference = (np.uint8, (1, size, size, 3))
-    if file.kind == "syncnet":
+    network = network_of(file.kind)
+    if issubclass(network, SyncNet):
         return {"crops": crops, "mel": (np.float32, (bands, -1))}, {"cosines": (np.float32, (-1,))}
-    if file.kind == "makeittalk":
-        return {"reference": reference, "mels": mels}, {"crops": crops}
-    return {"crops": crops, "mels": mels, "reference": reference}, {"crops": crops}
+    if issubclass(network, Generator):
+        return {"crops": crops, "mels": mels, "reference": reference}, {"crops": crops}
+    return {"reference": reference, "mels": mels}, {"crops": crops}
 
 
 def card(file: ModelFile, name: str, params: Params) -> str:
@@ -86,7 +86,7 @@ def card(file: ModelFile, name: str, params: Params) -> str:
     corpora = ", ".join(params.data.corpora)
     return f"""# {name}, profile {params.profile}
 
-{USES.get(file.kind, REDRAWS)}
+{_use(file.kind)}
 
 - Kind: `{file.kind}`, for crops of {file.inputs.crop_size} px and sound of {file.inputs.mel.sample_rate} Hz.
 - Trained on the training speakers of {corpora}, by revision `{git_revision()}`.
@@ -97,6 +97,14 @@ def card(file: ModelFile, name: str, params: Params) -> str:
 |---|---|
 {figures}
 """
+
+
+def _use(kind: str) -> str:
+    if issubclass(network_of(kind), Generator):
+        return "Redraws the mouth in aligned crops of a face so that it matches a sound; `avcat dub` takes its file."
+    if issubclass(network_of(kind), SyncNet):
+        return "Scores how well a sound matches a mouth. It draws nothing."
+    return "Moves the face of a portrait to match a sound."
 
 
 def export(name: str, number: str | None, out: Path) -> ModelFile:
@@ -115,7 +123,7 @@ def export(name: str, number: str | None, out: Path) -> ModelFile:
             raise InputError(f"{name} {found.version}: holds no model file of this project")
         if _sha256(files[0]) != found.tags.get("sha256"):
             raise InputError(f"{name} {found.version}: its file is not the one that was registered")
-        _, file = load_model(files[0], read_facts(files[0]).kind)
+        _, file = load_model(files[0], nn.Module)
         with atomic_path(out) as part:
             shutil.copyfile(files[0], part)
     return file

@@ -10,11 +10,11 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 from avcat.checkpoint import load_model, read_facts
-from avcat.face.landmarks import MediaPipeDetector
+from avcat.methods import module, network_of
+from avcat.methods.generator import Generator
+from avcat.methods.syncnet.model import SyncNet
 from avcat.metrics.embed import embed_clip
-from avcat.models.syncnet import SyncNet
-from avcat.redraw import KINDS, Redrawer
-from avcat.talk import KIND, Talker
+from avcat.redraw import Redrawer
 
 BATCH = 8  # frames or windows at once
 
@@ -25,14 +25,13 @@ class Served(PythonModel):
     def load_context(self, context: Any) -> None:
         path = context.artifacts["model"]
         kind = read_facts(path).kind
-        if kind in KINDS:
+        network = network_of(kind)
+        if issubclass(network, Generator):
             self.answer = _redraw(Redrawer.from_checkpoint(path))
-        elif kind == KIND:
-            self.answer = _talk(Talker.from_checkpoint(path, MediaPipeDetector(), "cpu", BATCH))
+        elif issubclass(network, SyncNet):
+            self.answer = _match(load_model(path, SyncNet)[0])
         else:
-            network, _ = load_model(path, "syncnet")
-            assert isinstance(network, SyncNet)
-            self.answer = _fit(network)
+            self.answer = _talk(module(kind, "run").RUN.from_checkpoint(path, "cpu", BATCH))
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads hints as schemas
         return self.answer(model_input)
@@ -44,11 +43,11 @@ def _redraw(redrawer: Redrawer) -> Any:
     )
 
 
-def _talk(talker: Talker) -> Any:
+def _talk(talker: Any) -> Any:
     return lambda given: talker.talk(given["reference"][0], given["mels"])
 
 
-def _fit(network: SyncNet) -> Any:
+def _match(network: SyncNet) -> Any:
     def cosines(given: Any) -> np.ndarray:
         faces, sounds = embed_clip(network, given["crops"], given["mel"], BATCH)
         found: np.ndarray = (faces * sounds).sum(1)

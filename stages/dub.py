@@ -16,6 +16,7 @@ from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
 from avcat.files import atomic_path
 from avcat.media.audio import load_audio
+from avcat.media.pictures import png
 from avcat.media.video import decode_at
 from pipelines.clips import read_manifest
 from pipelines.resources import with_device
@@ -80,7 +81,7 @@ def work() -> None:
             result = dubber.dub(video, sound, out, threads=1, progress=lambda _, done, total: progress(done, total))
         picture = strip(video, folder / "dubbed.mp4")
         with atomic_path(folder / "strip.png") as part:
-            part.write_bytes(cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes())
+            part.write_bytes(png(picture))
         run.log_image("strip", 0, picture)
         run.summarise({"frames": result.frames, "redrawn": result.redrawn, "duration_s": result.duration_s})
 

@@ -1,29 +1,50 @@
-"""`python -m stages.evaluate --method M --corpus C`: one method's figures on one corpus.
+"""`python -m stages.evaluate --row R`: the figures of one row, on each corpus of the test shards.
 
 `python -m stages.evaluate --predictions DIR --name NAME`: those of videos that any program made of the test clips.
 """
 
 import argparse
+import json
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from avcat.data.shards import open_shards
 from avcat.errors import InputError
-from avcat.metrics.methods import COPY_REFERENCE, GROUND_TRUTH
+from avcat.files import atomic_path
+from avcat.metrics.drawers import COPY_REFERENCE, GROUND_TRUTH
 from pipelines.cluster import connect
 from pipelines.evaluate import check_models, check_weights, evaluate
 from stages._main import bar, run_stage
 from stages._mlflow import tracked
-from stages._params import Params, load, trained_methods
+from stages._params import Params, load
+
+MAIN = ("clips", "ssim", "psnr", "lmd", "lmd_centred", "opening_of_ceiling", "sync_confidence", "lse_c")
+BOUNDS = (GROUND_TRUTH, COPY_REFERENCE)
 
 
-def work(method: str, corpus: str, predictions: Path | None = None) -> None:
-    """Reads the test shards and the models, writes `out/<profile>/evaluate/<method>/<corpus>/`."""
+def work(row: str, corpus: str | None = None, predictions: Path | None = None) -> None:
+    """Reads the test shards and the models, writes `out/<profile>/evaluate/<row>/<corpus>/` for one corpus or all.
+
+    The main means are in `out/<profile>/figures/<row>.json`, which DVC compares.
+    """
     params = load()
-    free = predictions is not None or method in (GROUND_TRUTH, COPY_REFERENCE)
-    checkpoint = None if free else params.out / "train" / method / "model.pt"
-    score(method, corpus, params, checkpoint, method, f"evaluate/{method}/{corpus}", predictions)
+    checkpoint = None if predictions or row in BOUNDS else params.out / "train" / row / "model.pt"
+    means = {
+        each: score(row, each, params, checkpoint, row, f"evaluate/{row}/{each}", predictions)
+        for each in ([corpus] if corpus else corpora(params))
+    }
+    if not corpus:
+        short = {each: {name: of_all[name] for name in MAIN if name in of_all} for each, of_all in means.items()}
+        with atomic_path(params.out / "figures" / f"{row}.json") as part:
+            part.write_text(json.dumps(short, indent=1) + "\n")
+
+
+def corpora(params: Params) -> list[str]:
+    """Those that the test shards have, sorted."""
+    shards = open_shards(params.out / "shards" / "test")
+    return sorted({corpus for shard in shards for corpus in shard.clips["corpus"].to_pylist()})
 
 
 def score(
@@ -34,8 +55,11 @@ def score(
     name: str,
     folder: str,
     predictions: Path | None = None,
-) -> None:
-    """Writes the figures of one model, or of none, to `out/<profile>/<folder>/`; an MLflow run `name` has them too."""
+) -> Mapping[str, float]:
+    """Writes the figures of one model, or of none, to `out/<profile>/<folder>/`, and returns their means.
+
+    An MLflow run `name` has them, too.
+    """
     evaluator = params.out / "evaluator" / "model.pt"
     reads = [params.out / "shards", evaluator, *([checkpoint] if checkpoint else [])]
     settings = {"method": method, "corpus": corpus, "evaluate": params.evaluate}
@@ -60,43 +84,40 @@ def score(
         evaluation.write(params.out / folder)
         for clip_id, strip in evaluation.pictures().items():
             run.log_image(f"strip-{clip_id}", 0, strip)
-        run.summarise(evaluation.means())
-
-
-def work_on_predictions(folder: Path, name: str, corpus: str | None) -> None:
-    """Scores a folder of videos on one corpus, or on all that the test shards have."""
-    params = load()
-    check_name(name)
-    there = {row for shard in open_shards(params.out / "shards" / "test") for row in shard.clips["corpus"].to_pylist()}
-    for each in [corpus] if corpus else sorted(there):
-        work(name, each, folder)
+        means = evaluation.means()
+        run.summarise(means)
+    return means
 
 
 def check_name(name: str) -> None:
     """Raises InputError if a row cannot have this name: it names a folder, and built-in names are reserved."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise InputError(f"--name {name!r}: letters, digits, '.', '_' and '-' only, as it names a folder")
-    if name in (GROUND_TRUTH, COPY_REFERENCE, *trained_methods()):
-        raise InputError(f"--name {name}: the name is reserved for a built-in method")
+    if name in (*BOUNDS, *load().rows):
+        raise InputError(f"--name {name}: the name is reserved for a row of params.yaml, or a bound")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--method", help="ground-truth, copy-reference, or a variant or baseline of params.yaml")
+    what.add_argument("--row", help="a row of params.yaml, ground-truth or copy-reference")
     what.add_argument(
         "--predictions", type=Path, help="a folder of videos of the test clips, named by clip id or like their sources"
     )
     parser.add_argument("--name", help="of the row that the predictions become (default: the folder's name)")
-    parser.add_argument("--corpus", help="a corpus of params.yaml (with --predictions, default: all)")
+    parser.add_argument("--corpus", help="only this one (default: all of the test shards)")
     arguments = parser.parse_args()
-    if arguments.predictions:
-        folder = arguments.predictions.absolute()
-        name = arguments.name or folder.name
-        return run_stage(lambda: work_on_predictions(folder, name, arguments.corpus))
-    if arguments.name or not arguments.corpus:
-        parser.error("--method needs --corpus, and no --name")
-    return run_stage(lambda: work(arguments.method, arguments.corpus))
+    if arguments.name and not arguments.predictions:
+        parser.error("--name is for --predictions")
+    return run_stage(lambda: _work(arguments))
+
+
+def _work(arguments: argparse.Namespace) -> None:
+    if not arguments.predictions:
+        return work(arguments.row, arguments.corpus)
+    folder = arguments.predictions.absolute()
+    check_name(name := arguments.name or folder.name)
+    return work(name, arguments.corpus, folder)
 
 
 if __name__ == "__main__":

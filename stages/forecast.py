@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from avcat.data.schema import FPS
 from avcat.errors import InputError
 from stages._main import run_stage
 from stages._params import Params, load
@@ -41,16 +42,16 @@ def forecast(params: Params, stale: Iterable[str], rows: Sequence[str]) -> str:
     from avcat.training.threads import TOLERATED, Threads, used_by_others
     from pipelines.cluster import cpu_count
     from pipelines.resources import with_device
-    from stages.train import settings
 
     runtime = with_device(params.runtime)
     cores, others = runtime.num_cpus or cpu_count(), used_by_others(LOOK_S)
     Threads(runtime.threads).give_way(others)  # as the trainings will
     waiting = with_dependents(stale)
     trainings: dict[str, Any] = {"syncnet": params.syncnet, "evaluator": params.evaluator}
-    trainings |= {row: settings(row)[1] for row in rows}
+    trainings |= {row: params.row(row).training for row in rows}
+    methods = {row: params.row(row).method for row in rows}
     steps = {
-        name: step_s(config, params, runtime.device)
+        name: step_s(methods.get(name, "syncnet"), config, params, runtime.device)
         for name, config in trainings.items()
         if any(_is_training(stage, name) or _scored(stage) == name for stage in waiting)
     }
@@ -89,8 +90,8 @@ def left(config: Any, params: Params, name: str) -> int:
 
 
 def _scored(stage: str) -> str:
-    """The method that a stage evaluates, or nothing."""
-    return stage.partition("@")[2].rpartition("-synth-")[0] if stage.startswith("evaluate") else ""
+    """The row that a stage evaluates, or nothing."""
+    return stage.partition("@")[2] if stage.startswith("evaluate") else ""
 
 
 def preparing_s(params: Params, waiting: Iterable[str], cores: int) -> float:
@@ -110,8 +111,7 @@ def with_dependents(stale: Iterable[str]) -> list[str]:
 
 def rendering_took() -> float:
     """Seconds of this process that a short rendered clip takes, the faster of two."""
-    from avcat.config import CorpusConfig, SpeakersConfig
-    from avcat.synth.corpus import plan, render
+    from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, render
 
     one, none = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (1, 0))
     took = []
@@ -139,11 +139,11 @@ def seconds_of_video(params: Params) -> float:
 
 
 def scored_frames(params: Params) -> float:
-    """Frames per evaluation, on average over the rendered corpora."""
-    words, wild = params.corpus.words, params.corpus.wild
-    seconds = (WORD_S + sum(params.corpus.wild_seconds) / 2) / 2
-    clips = (words.test * words.clips_per_speaker + wild.test * wild.clips_per_speaker) / 2
-    return 25 * seconds * min(clips, params.evaluate.clips_per_corpus or clips)
+    """Frames per evaluation, of both rendered corpora."""
+    seconds = {params.corpus.words: WORD_S, params.corpus.wild: sum(params.corpus.wild_seconds) / 2}
+    clips = {corpus: corpus.test * corpus.clips_per_speaker for corpus in seconds}
+    most = params.evaluate.clips_per_corpus or max(clips.values())
+    return sum(FPS * seconds[corpus] * min(clips[corpus], most) for corpus in seconds)
 
 
 def frames_per_step(config: Any) -> int:
@@ -153,21 +153,18 @@ def frames_per_step(config: Any) -> int:
     return int(config.optimiser.batch_clips * getattr(config, "windows_per_clip", 1) * WINDOW_FRAMES)
 
 
-def step_s(config: Any, params: Params, device: str) -> float:
+def step_s(method: str, config: Any, params: Params, device: str) -> float:
     """Seconds of a training step of a network, the fastest of TIMED_STEPS; the first one only if it is slow."""
     import torch
 
-    from avcat.models.syncnet import SyncNet
-    from avcat.training.syncnet import SyncNetTask
-    from pipelines.train import TASKS
+    from avcat.methods import module
+    from avcat.methods.syncnet.model import SyncNet
 
     store: Any = Noise(config.model.image_size, params.mel.bands)
     if hasattr(config, "vgg_weights"):
         config = replace(config, vgg_weights="random")  # which take as long
-    if type(config) in TASKS:
-        task = TASKS[type(config)][1](config, store, store, SyncNet(params.syncnet.model), device)
-    else:
-        task = SyncNetTask(config, store, store, device)
+    expert = None if method == "syncnet" else SyncNet(params.syncnet.model)
+    task = module(method, "task").TASK(config, store, store, expert, device)
     batch, took = task.sampler.batch(1), []
     for number in range(1, TIMED_STEPS + 2):  # not 0, in which the shares of the losses are measured
         start = time.perf_counter()
@@ -216,13 +213,12 @@ def main() -> int:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
 
     def work() -> None:
-        from stages._params import rows_in_force
         from stages.reproduce import stale
 
         params, waiting = load(), stale()
         if not waiting:
             raise InputError(f"{params.profile}: everything is up to date")
-        print(forecast(params, waiting, rows_in_force()))
+        print(forecast(params, waiting, params.selected))
 
     return run_stage(work)
 

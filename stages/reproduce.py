@@ -23,11 +23,11 @@ import yaml
 from avcat.errors import InputError
 from avcat.files import atomic_path
 from stages._main import run_stage
-from stages._params import FILE, ROOT, check, load, rows_in_force
+from stages._params import FILE, ROOT, check, load
 from stages.forecast import forecast
 
 PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
-ROWS_LINE = re.compile(r"^rows: *(\{.*?\})", re.MULTILINE | re.DOTALL)  # DVC, which rewrites the file, wraps it
+ROWS_LINE = re.compile(r"^selected: *(\[.*?\])", re.MULTILINE | re.DOTALL)  # DVC, which rewrites the file, wraps it
 GRACE_S = 8  # for a stage to end after each signal
 # Training allocates and frees buffers of megabytes all the time, and huge pages make their first access cheap.
 # `benchmarks.train` with and without them measures the gain on a machine (docs/lab-notes.md).
@@ -40,12 +40,9 @@ def set_profile(profile: str, path: Path) -> None:
 
 
 def set_rows(rows: str, path: Path) -> None:
-    """Makes params.yaml name `full`, only AV-CAT, or `all` variants and baselines that it has settings for."""
-    tree = yaml.safe_load(path.read_text())
-    everything = rows == "all"
-    variants = list(tree["variants"]) if everything else ["full"]
-    baselines = list(tree["reference"]["baselines"]) if everything else []
-    _set(path, ROWS_LINE, "rows", f"{{variants: [{', '.join(variants)}], baselines: [{', '.join(baselines)}]}}")
+    """Makes params.yaml select `full`, only AV-CAT, or `all` rows."""
+    chosen = list(yaml.safe_load(path.read_text())["rows"]) if rows == "all" else ["full"]
+    _set(path, ROWS_LINE, "selected", f"[{', '.join(chosen)}]")
 
 
 def _set(path: Path, pattern: re.Pattern[str], key: str, value: str) -> None:
@@ -73,13 +70,22 @@ def dvc(*words: str, environment: dict[str, str] | None = None, **options: Any) 
 
 
 def stale() -> list[str]:
-    """The stages that have something to do, as DVC names them. Raises InputError if it reports an error."""
-    process = dvc("status", "--json", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    """The stages that have something to do, as DVC names them. Raises InputError if it reports an error.
+
+    What is in force is written first: the other stages depend on it.
+    """
+    _answer("repro", "settings")
+    return list(json.loads(_answer("status", "--json")))
+
+
+def _answer(*words: str) -> str:
+    """What a DVC command prints."""
+    process = dvc(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with ended(process):
         out, problem = process.communicate()
     if process.returncode:
-        raise InputError(f"dvc status: {problem.strip().splitlines()[-1] if problem.strip() else 'failed'}")
-    return list(json.loads(out))
+        raise InputError(f"dvc {words[0]}: {problem.strip().splitlines()[-1] if problem.strip() else 'failed'}")
+    return out
 
 
 @contextlib.contextmanager
@@ -110,7 +116,7 @@ def reproduce(profile: str, rows: str | None) -> None:
     if waiting := stale():
         check_networks(profile)
         print(f"{profile}: timing a step of each training, for a forecast", flush=True)
-        print(f"{profile}: {forecast(load(profile), waiting, rows_in_force())}", flush=True)
+        print(f"{profile}: {forecast(load(profile), waiting, load().selected)}", flush=True)
         _run_stages(profile)
     else:
         print(f"{profile}: everything is up to date", flush=True)
@@ -122,22 +128,17 @@ def check_networks(profile: str) -> None:
 
     Raises InputError that names the row.
     """
-    from avcat.config import to_dict  # torch, which takes a while
-    from avcat.models.build import build
-    from pipelines.train import TASKS
-    from stages.train import settings
+    from avcat.methods import build
+    from avcat.settings import to_dict
 
     params = load(profile)
-    wanted: dict[str, tuple[str, Any]] = {"syncnet": ("syncnet", params.syncnet.model)}
-    wanted["evaluator"] = "syncnet", params.evaluator.model
-    for row in rows_in_force():
-        _, config = settings(row)
-        wanted[row] = TASKS[type(config)][0], config.model
-    for row, (kind, model) in wanted.items():
+    wanted: dict[str, tuple[str, Any]] = {name: ("syncnet", getattr(params, name)) for name in ("syncnet", "evaluator")}
+    wanted |= {name: (params.row(name).method, params.row(name).training) for name in params.selected}
+    for name, (method, training) in wanted.items():
         try:
-            build(kind, to_dict(model))
+            build(method, to_dict(training.model))
         except InputError as error:
-            raise InputError(f"{FILE}: {error} ({row})") from None
+            raise InputError(f"{FILE}: {error} ({name})") from None
 
 
 def _run_stages(profile: str) -> None:

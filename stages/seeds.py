@@ -18,10 +18,10 @@ from avcat.report.seeds import seeded, seeds_table
 from avcat.report.table import to_markdown
 from pipelines.state import file_hash, fingerprint, is_done, mark_done
 from stages._main import run_stage
-from stages._params import Params, load, trained_methods
-from stages.evaluate import score
+from stages._params import Params, load
+from stages.evaluate import corpora, score
 from stages.reproduce import stale
-from stages.train import settings, train
+from stages.train import train
 
 ABLATIONS = ("rn-only", "without-rn", "without-sync")
 
@@ -31,14 +31,13 @@ def work(rows: Sequence[str], seeds: Sequence[int]) -> None:
     own = load()
     if own.train.optimiser.seed in seeds:
         raise InputError(f"--seeds {own.train.optimiser.seed}: the profile's own seed, already scored")
-    if unknown := sorted(set(rows) - set(trained_methods())):
-        raise InputError(f"--rows: unknown row {unknown[0]!r}, there are {', '.join(trained_methods())}")
+    if unknown := sorted(set(rows) - set(own.rows)):
+        raise InputError(f"--rows: unknown row {unknown[0]!r}, there are {', '.join(own.rows)}")
     rows = list(dict.fromkeys((BASE, *rows)))
     for row in rows:
-        for corpus in own.data.corpora:
-            if not (figures := own.out / "evaluate" / row / corpus / "metrics.json").exists():
-                raise InputError(f"{figures}: not there; python -m stages.reproduce --rows all makes it")
-    _tell_stale(rows, own)
+        if not (figures := own.out / "figures" / f"{row}.json").exists():
+            raise InputError(f"{figures}: not there; python -m stages.reproduce --rows all makes it")
+    _tell_stale(rows)
     for seed in seeds:
         for row in rows:
             _row(row, seed)
@@ -50,15 +49,9 @@ def work(rows: Sequence[str], seeds: Sequence[int]) -> None:
     print(text)
 
 
-def _tell_stale(rows: Sequence[str], own: Params) -> None:
+def _tell_stale(rows: Sequence[str]) -> None:
     """Warns: the own seed's figures are used as they are; if code or settings changed, other seeds have the new."""
-    made = {f"{stage}@{row}" for row in rows for stage in ("train", "train-baseline")}
-    made |= {
-        f"{stage}@{row}-{corpus}"
-        for row in rows
-        for corpus in own.data.corpora
-        for stage in ("evaluate", "evaluate-baseline")
-    }
+    made = {f"{stage}@{row}" for row in rows for stage in ("train", "evaluate")}
     if changed := [name for name in stale() if name in made]:
         print(
             f"warning: code or settings have changed since {', '.join(changed)} were made for the profile's own seed; "
@@ -69,15 +62,17 @@ def _tell_stale(rows: Sequence[str], own: Params) -> None:
 
 def _row(row: str, seed: int) -> None:
     """One row of one seed, from training to figures, as far as they are missing."""
-    params, config = settings(row)
+    params = load()
+    own = params.row(row)
+    optimiser = replace(own.training.optimiser, seed=seed)
+    other = replace(own, training=replace(own.training, optimiser=optimiser))
     name, folder = f"{row}-seed{seed}", f"seeds/{seed}"
-    config = replace(config, optimiser=replace(config.optimiser, seed=seed))
     model, mark = params.out / folder / "train" / row / "model.pt", params.state / folder / f"{row}.trained"
-    made_from = fingerprint(config, _data(params))
+    made_from = fingerprint(other.training, _data(params))
     if not is_done(mark, made_from, model):
-        train(row, params, config, name, f"{folder}/train/{row}")
+        train(other, params, name, f"{folder}/train/{row}")
         mark_done(mark, made_from)
-    for corpus in params.data.corpora:
+    for corpus in corpora(params):
         scored = f"{folder}/evaluate/{row}/{corpus}"
         mark = params.state / folder / f"{row}-{corpus}.scored"
         made_from = fingerprint(file_hash(model), params.evaluate, _data(params))

@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from avcat.config import SyncNetTraining
 from avcat.errors import InputError
+from avcat.methods.syncnet.task import SyncNetTraining
 from avcat.training.loop import Loggers
 from pipelines.resources import with_device
 from pipelines.train import overfit_syncnet, train_syncnet

@@ -8,7 +8,7 @@ from avcat.report.tables import METHODS
 from avcat.study.table import table2
 from stages._main import run_stage
 from stages._mlflow import tracked
-from stages._params import load, rows_in_force, trained_methods
+from stages._params import load
 
 
 def work() -> None:
@@ -16,9 +16,9 @@ def work() -> None:
     params = load()
     evaluations, tables = params.out / "evaluate", params.out / "tables"
     trainings = {"SyncNet": params.out / "syncnet", "evaluator SyncNet": params.out / "evaluator"}
-    rows = rows_in_force()
+    rows = params.selected
     trainings |= {METHODS[row]: params.out / "train" / row for row in METHODS if row in rows}
-    others = [row for row in trained_methods() if row not in rows]  # from an earlier run, perhaps with other settings
+    others = [row for row in params.rows if row not in rows]  # from an earlier run, perhaps with other settings
     with tracked("tables", {"profile": params.profile}) as run:
         results = write_report(tables, evaluations, trainings, table2(params.out / "study"), without=others)
         print((tables / "table1.md").read_text())

@@ -49,16 +49,9 @@ class ShardClip:
 
     clip_id: str
     meta: dict[str, Any]
-    jpegs: Sequence[bytes]  # T crops, see `encode_jpeg`
+    jpegs: Sequence[bytes]  # T crops
     mel: np.ndarray
     landmarks: Landmarks
-
-
-def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
-    """JPEG bytes of a uint8 [H, W, 3] RGB image."""
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert done, "JPEG encoding cannot fail for a uint8 image"
-    return data.tobytes()
 
 
 def decode_jpeg(data: bytes | memoryview, out: np.ndarray | None = None) -> np.ndarray:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 import numpy as np
 
@@ -35,6 +36,54 @@ class Batch:
     mels: np.ndarray  # float32 [W, 5, bands, 20]: the window of each frame; that of the third is SyncNet's
     clips: np.ndarray  # int64 [W]: which clip each window comes from
     at: np.ndarray  # int64 [W, 6]: which frames of it: the window's five, then its reference
+
+
+class Clips(Protocol):
+    """Clips of talking faces that windows are taken from. Threads may share it."""
+
+    @property
+    def image_size(self) -> int: ...
+    @property
+    def bands(self) -> int:
+        """Of the mels, or features."""
+        ...
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Frames per clip."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """Those that prepare batches in advance."""
+        ...
+
+    @property
+    def skip_broken(self) -> bool:
+        """Whether to leave out what cannot be read, instead of raising InputError."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def frames(self, clip: int, at: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Frames number `at` of a clip, `uint8 [n, S, S, 3]`."""
+        ...
+
+    def read_frames(self, clip: int, at: Sequence[int] | np.ndarray, out: Iterable[np.ndarray]) -> None:
+        """Frames number `at` of a clip into the pictures of `out`, `uint8 [S, S, 3]`."""
+        ...
+
+    def mel(self, clip: int) -> np.ndarray:
+        """`float32 [bands, 4 T]`."""
+        ...
+
+
+class MarkedClips(Clips, Protocol):
+    """Clips with landmarks."""
+
+    def landmarks(self, clip: int) -> np.ndarray:
+        """`float32 [T, 22, 2]`: the mouth's 20 points and the eyes, as fractions of the crop's side."""
+        ...
 
 
 class ClipStore:
@@ -94,13 +143,13 @@ class ClipStore:
         return len(self.rows)
 
     def frames(self, clip: int, at: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Frames number `at` of a clip, `uint8 [n, S, S, 3]`."""
+        """As `Clips.frames`."""
         out = np.empty((len(at), self.image_size, self.image_size, 3), np.uint8)
         self.read_frames(clip, at, out)
         return out
 
     def read_frames(self, clip: int, at: Sequence[int] | np.ndarray, out: Iterable[np.ndarray]) -> None:
-        """Frames number `at` of a clip into the pictures of `out`, `uint8 [S, S, 3]`."""
+        """As `Clips.read_frames`."""
         _, reader, i = self.rows[clip]
         length, side = self.lengths[clip], self.image_size
         if clip not in self._cache and self._take(length * side**2 * 3):
@@ -125,7 +174,7 @@ class ClipStore:
         return mel
 
     def landmarks(self, clip: int) -> np.ndarray:
-        """`float32 [T, 22, 2]`: the mouth's 20 points and the eyes, as fractions of the crop's side."""
+        """As `MarkedClips.landmarks`."""
         _, reader, i = self.rows[clip]
         if self._crop_size is None:
             self._crop_size = reader.frames(i, 0, 1).shape[1]
@@ -150,7 +199,7 @@ class WindowSampler:
 
     def __init__(
         self,
-        store: ClipStore,
+        store: Clips,
         *,
         seed: int,
         clips: int,

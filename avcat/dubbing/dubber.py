@@ -17,7 +17,6 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
-from avcat.config import AlignConfig, MelConfig
 from avcat.data.schema import FPS
 from avcat.dubbing.ahead import ahead, side_by_side
 from avcat.dubbing.detail import Detail
@@ -29,10 +28,11 @@ from avcat.dubbing.steady import Following
 from avcat.dubbing.visible import Looking, ranges
 from avcat.dubbing.watermark import mark
 from avcat.errors import InputError
-from avcat.face.align import warp
+from avcat.face.align import AlignConfig, warp
 from avcat.face.hands import HandFinder
 from avcat.face.landmarks import FaceDetector
 from avcat.face.track import Sightings, find_people
+from avcat.media.mel import MelConfig
 from avcat.media.reader import FrameReader
 from avcat.media.shots import CutFinder
 from avcat.media.timeline import Fit, Shown, fit_to

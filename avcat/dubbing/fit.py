@@ -2,7 +2,7 @@
 
 Self-supervised, as all training here: frames of the person, their own sound, a reference from elsewhere in the clip.
 The last part of every clip is held out; training stops when that part no longer improves, and keeps the best weights.
-The face's appearance is learnt; how sound moves it is kept (`avcat.training.person`). What is validated and kept is an
+The face's appearance is learnt; how sound moves it is kept (`avcat.methods.avcat.person`). Validated and kept is an
 average over about the last hundred steps; it begins with the weights given and moves away from them gradually.
 """
 
@@ -10,23 +10,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from torch import Tensor
 from torch.nn import Module
 
 from avcat.checkpoint import load_model, save_model
-from avcat.config import DiscriminatorConfig, LossWeights, OptimiserConfig, TrainConfig
 from avcat.data.schema import FPS, WINDOW_FRAMES
 from avcat.dubbing.stretches import Progress, stretches
 from avcat.errors import InputError
 from avcat.face.landmarks import FaceDetector
 from avcat.files import atomic_path
 from avcat.media.mel import COLUMNS_PER_FRAME
-from avcat.models.avcat import AVCAT
+from avcat.media.pictures import png
+from avcat.methods.avcat.model import AVCAT
+from avcat.methods.avcat.person import PersonTask
+from avcat.methods.avcat.task import LossWeights, TrainConfig
+from avcat.nn.discriminator import DiscriminatorConfig
 from avcat.nn.precision import Precision, quickest
 from avcat.training.generator import strip
-from avcat.training.person import PersonTask
+from avcat.training.optimiser import OptimiserConfig
 from avcat.training.threads import Threads
 
 STEPS, VALIDATE_EVERY, PATIENCE = 150, 50, 2  # validations in a row without improvement
@@ -52,7 +54,7 @@ class Fitted:
 
 
 class PersonStore:
-    """Stretches of one person in memory, as `avcat.data.windows.WindowSampler` expects them."""
+    """Stretches of one person in memory: see `avcat.data.windows.Clips`."""
 
     threads, skip_broken = 1, False
 
@@ -66,20 +68,16 @@ class PersonStore:
 
     @property
     def bands(self) -> int:
-        """Of the mels."""
         return len(self._stretches[0][1])
 
-    def frames(self, clip: int, at: Sequence[int]) -> np.ndarray:
-        """Frames number `at` of a stretch, uint8 [n, S, S, 3]."""
+    def frames(self, clip: int, at: Sequence[int] | np.ndarray) -> np.ndarray:
         return self._stretches[clip][0][np.asarray(at)]
 
-    def read_frames(self, clip: int, at: Sequence[int], out: Iterable[np.ndarray]) -> None:
-        """Reads frames number `at` of a stretch into the pictures of `out`, uint8 [S, S, 3]."""
+    def read_frames(self, clip: int, at: Sequence[int] | np.ndarray, out: Iterable[np.ndarray]) -> None:
         for frame, place in zip(at, out, strict=True):
             place[:] = self._stretches[clip][0][frame]
 
     def mel(self, clip: int) -> np.ndarray:
-        """float32 [bands, 4 T]."""
         return self._stretches[clip][1]
 
 
@@ -102,8 +100,7 @@ def fit(
     `threads` are adapted after each step. Raises InputError if an input cannot be used or shows the face too
     briefly.
     """
-    network, file = load_model(model, "avcat", device)
-    assert isinstance(network, AVCAT)
+    network, file = load_model(model, AVCAT, device)
     size = network.config.image_size
     parts: list[tuple[np.ndarray, np.ndarray]] = []
     for clip in clips:
@@ -116,11 +113,11 @@ def fit(
             f"{', '.join(map(str, clips))}: shows no face, with sound, for {SHORTEST_S:g} s on end to learn from"
         )
     progress("fit", 0, steps)  # strips and the first validation take a while
-    before = strip(network, held_out, device)  # type: ignore[arg-type]
+    before = strip(network, held_out, device)
     done = fit_network(
         network, train, held_out, steps=steps, device=device, seed=seed, threads=threads, progress=progress
     )
-    after = strip(network, held_out, device)  # type: ignore[arg-type]
+    after = strip(network, held_out, device)
     facts = {
         **file.facts,
         "fitted_steps": done.best_step,
@@ -129,9 +126,9 @@ def fit(
         "fitted_l1": done.after,
     }
     save_model(out, "avcat", network, network.config, file.inputs, facts)
-    strips = cv2.cvtColor(_three_rows(before, after, size), cv2.COLOR_RGB2BGR)
-    with atomic_path(strip_of(out)) as png:
-        png.write_bytes(cv2.imencode(".png", strips)[1].tobytes())  # imwrite does not report a full disk
+    strips = _three_rows(before, after, size)
+    with atomic_path(strip_of(out)) as file_part:
+        file_part.write_bytes(png(strips))
     return done
 
 
@@ -153,9 +150,9 @@ def fit_network(
 ) -> Fitted:
     """Trains `network` on `train` for at most `steps`, and gives it the weights that draw `held_out` best."""
     steps = min(steps, max(VALIDATE_EVERY, PASSES * sum(train.lengths) // (_BATCH_CLIPS * WINDOW_FRAMES)))
-    task = PersonTask(_settings(network, steps, seed), network, train, held_out, device)  # type: ignore[arg-type]
+    task = PersonTask(_settings(network, steps, seed), network, train, held_out, device)
     before = task.validate(0)[0]["l1"]
-    task.hear(train, held_out)  # type: ignore[arg-type]
+    task.hear(train, held_out)
     # Validated from here on: mouths that move more may raise L1, but are the purpose of `hear`.
     tried, best = [(task.validate(0)[0]["l1"], 0)], _copy(task.averaged)
     done = 0
@@ -215,7 +212,9 @@ def _settings(network: AVCAT, steps: int, seed: int) -> TrainConfig:
         optimiser=optimiser,
         accumulate=1,
         discriminator_learning_rate=0.0,
-        weights=LossWeights(l1=1.0, l1_mouth=_L1_MOUTH, edges=_EDGES, gan=0.0, vgg=0.0, sync=0.0, intermediate=0.0),
+        weights=LossWeights(l1=1.0, edges=_EDGES),
+        l1_mouth=_L1_MOUTH,
+        intermediate=0.0,
         sync_form="cosine",
         gan_form="hinge",
         vgg_weights="random",

@@ -10,9 +10,9 @@ from avcat.data.schema import FPS, WINDOW_FRAMES
 from avcat.dubbing.stretches import stretches
 from avcat.face.landmarks import FaceDetector
 from avcat.media.video import probe
+from avcat.methods.syncnet.model import SyncNet
 from avcat.metrics.embed import embed_clip
 from avcat.metrics.sync import SyncScore, sync_scores, vertex
-from avcat.models.syncnet import SyncNet
 
 MAX_SHIFT = 15  # frames searched to each side
 _MAX_FRAMES = 20 * FPS  # as informative as a whole film
@@ -49,8 +49,7 @@ def source_offset(
     """Measured on the longest stretch, in the first 20 s, that shows the largest face; None if there is no sound, or
     no face for three seconds and a half. Raises InputError if a file cannot be used.
     """
-    network, file = load_model(syncnet, "syncnet", device)
-    assert isinstance(network, SyncNet)
+    network, file = load_model(syncnet, SyncNet, device)
     if not probe(video).has_audio:
         return None
     size = network.config.image_size

@@ -9,9 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from avcat.config import AlignConfig
 from avcat.dubbing.visible import visibility
-from avcat.face.align import alignment, smooth, transform_points
+from avcat.face.align import AlignConfig, alignment, smooth, transform_points
 from avcat.face.landmarks import Face, box_area
 from avcat.face.track import Person, Sightings
 

@@ -6,9 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
-from avcat.config import MelConfig
 from avcat.media.audio import mono_blocks
-from avcat.media.mel import COLUMNS_PER_FRAME, WINDOW_COLUMNS, cut, frame_count, gain, mel_chunks, window_starts
+from avcat.media.mel import (
+    COLUMNS_PER_FRAME,
+    WINDOW_COLUMNS,
+    MelConfig,
+    cut,
+    frame_count,
+    gain,
+    mel_chunks,
+    window_starts,
+)
 
 
 class Speech:

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from avcat.config import InputConfig
+from avcat.data.inputs import InputConfig
 from avcat.data.schema import FPS
 from avcat.dubbing.portrait import chosen, portrait
 from avcat.dubbing.steady import Following

@@ -21,10 +21,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 from scipy.special import ndtr
 
-from avcat.config import AlignConfig
 from avcat.dubbing.ahead import ahead
 from avcat.errors import InputError
-from avcat.face.align import alignment, warp
+from avcat.face.align import AlignConfig, alignment, warp
 from avcat.face.landmarks import FaceDetector
 from avcat.face.mask import redrawn_rows_and_columns
 from avcat.face.track import find_people

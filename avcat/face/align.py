@@ -7,12 +7,25 @@ A `matrix` is the float64 [2, 3] similarity that takes source pixels to crop pix
 import cv2
 import numpy as np
 
-from avcat.config import AlignConfig
 from avcat.face.landmarks import LEFT_CORNER, RIGHT_CORNER
+from avcat.settings import Fraction, Seconds, settings
 
 DRIFT_SIGMA_S = 0.05  # decision 0009
 _REACH = 4.0  # sigmas; the weight beyond is less than 0.04 %
 _NO_SPREAD = 1e-9  # square seconds; one frame, or several at the same time, have no trend
+
+
+@settings
+class AlignConfig:
+    """Position of the eyes in the square crop, as fractions of its side, and smoothing of the crop."""
+
+    left_eye: tuple[float, float]
+    right_eye: tuple[float, float]
+    position_sigma_s: Seconds  # Gaussian smoothing of the eyes' midpoint and angle
+    scale_sigma_s: Seconds  # of the eyes' distance: much longer, so that a turning head keeps its size
+    # Height of the corners of the mouth in the crop, the clip's median, as a fraction of its side: long faces are moved
+    # up and short ones down. None aligns by the eyes only, as in older files.
+    mouth_height: Fraction | None = None
 
 
 def eye_targets(config: AlignConfig, size: int) -> np.ndarray:

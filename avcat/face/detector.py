@@ -1,7 +1,30 @@
 """The detector named in the settings."""
 
-from avcat.config import DetectorConfig
+from typing import Literal
+
 from avcat.face.landmarks import FaceDetector, MediaPipeDetector
+from avcat.settings import Count, Fraction, settings
+
+
+@settings
+class RetinaFaceConfig:
+    """The network of the detector `retinaface`."""
+
+    body: Literal["resnet50", "mobilenet0.25"]
+    weights: str  # file or URL
+    sha256: str  # of that file, or its first digits
+    max_side: int  # in pixels; larger pictures are shrunk to it
+    batch_frames: Count
+
+
+@settings
+class DetectorConfig:
+    """The face detector."""
+
+    kind: Literal["mediapipe", "retinaface"]
+    max_faces: Count  # the largest in each picture
+    min_score: Fraction  # detections below are discarded
+    retinaface: RetinaFaceConfig
 
 
 def build_detector(config: DetectorConfig, device: str = "cpu") -> FaceDetector:

@@ -23,9 +23,9 @@ from torchvision.models import resnet50
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.ops import nms
 
-from avcat.config import RetinaFaceConfig
 from avcat.data.schema import MOUTH_POINTS
 from avcat.errors import InputError
+from avcat.face.detector import RetinaFaceConfig
 from avcat.face.landmarks import LEFT_CORNER, RIGHT_CORNER, Face, box_area
 
 MIN_SIZES, STEPS, VARIANCE = [[16, 32], [64, 128], [256, 512]], [8, 16, 32], [0.1, 0.2]  # of the published anchors

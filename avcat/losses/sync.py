@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from avcat.models.syncnet import SyncNet, cosine_matrix
+from avcat.methods.syncnet.model import SyncNet, cosine_matrix
 
 
 def contrastive_loss(faces: Tensor, sounds: Tensor, temperature: float) -> Tensor:

@@ -8,15 +8,17 @@ early), and the window 0.5 sqrt(hann) is applied in full here, so that the level
 
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Annotated
 
 import librosa
 import numpy as np
 import scipy.fft
+from pydantic import Field
 
-from avcat.config import MelConfig
 from avcat.data.schema import FPS, WINDOW_FRAMES
 from avcat.errors import InputError
 from avcat.media.pretrained import feature_chunks
+from avcat.settings import Count, settings
 
 COLUMNS_PER_FRAME = 4
 WINDOW_COLUMNS = WINDOW_FRAMES * COLUMNS_PER_FRAME
@@ -24,6 +26,29 @@ COLUMNS_PER_SECOND = COLUMNS_PER_FRAME * FPS
 
 _SILENT_RMS = 1e-5  # -100 dBFS: quieter sound is not amplified to the full level, so silence stays silence
 _CHUNK_COLUMNS = 4096  # limits the memory for long files: 4096 * 1280 * 4 bytes = 20 MiB
+
+
+@settings
+class PretrainedConfig:
+    """A network with features used in place of mels (the paper's future work): wav2vec 2.0, HuBERT, WavLM."""
+
+    path: str  # the folder written by `save_pretrained` of transformers; AVCAT_FEATURES overrides it
+    sha256: str  # of the file of its weights, or its first digits
+    layer: Annotated[int, Field(ge=0, le=1000)]  # its output is used; 0: the input of the first
+
+
+@settings
+class MelConfig:
+    """Log-mel spectrogram (paper, section 4: 16 kHz, FFT 1280, hop 160, 80 bands; the rest is PC-AVS's recipe)."""
+
+    sample_rate: Count
+    fft_size: Count
+    hop_size: Count
+    bands: Count  # or the number of features of a pretrained network
+    low_hz: float
+    high_hz: float
+    rms: float  # the whole file is scaled to this root mean square
+    pretrained: PretrainedConfig | None = None  # used in place of mels; absent in older model files
 
 
 def column_centre(column: int, config: MelConfig) -> int:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from avcat.config import MelConfig, PretrainedConfig
 from avcat.errors import InputError
 
 if TYPE_CHECKING:
     import transformers
+
+    from avcat.media.mel import MelConfig, PretrainedConfig
 
 SAMPLE_RATE, HOP, FIELD = 16_000, 320, 400  # of all three kinds of network: a column every 20 ms, of 25 ms each
 COLUMNS_EACH = 2  # of ours per column of theirs
@@ -32,7 +33,7 @@ _BLOCK, _CONTEXT = 500, 100  # of their columns
 Listener = Callable[[np.ndarray], np.ndarray]  # float32 [samples] -> float32 [columns of theirs, channels]
 
 
-def feature_chunks(blocks: Iterator[np.ndarray], by: float, columns: int, config: MelConfig) -> Iterator[np.ndarray]:
+def feature_chunks(blocks: Iterator[np.ndarray], by: float, columns: int, config: "MelConfig") -> Iterator[np.ndarray]:
     """The first `columns` columns in pieces, float32 [bands, n], of float [n] sample blocks at 16 kHz.
 
     The samples are multiplied `by`; beyond their end there is silence. Raises InputError if the weights are missing,
@@ -70,7 +71,7 @@ class _Samples:
         return self._held[: stop - first]
 
 
-def listening(config: MelConfig) -> Listener:
+def listening(config: "MelConfig") -> Listener:
     """The network that `config.pretrained` names; loaded once. Errors as for `feature_chunks`."""
     assert config.pretrained is not None
     if config.sample_rate != SAMPLE_RATE:
@@ -80,7 +81,7 @@ def listening(config: MelConfig) -> Listener:
 
 
 @lru_cache(maxsize=2)
-def _load(folder: Path, config: PretrainedConfig, channels: int, to_unit: float) -> Listener:
+def _load(folder: Path, config: "PretrainedConfig", channels: int, to_unit: float) -> Listener:
     weights = _checked(folder, config.sha256)
     try:
         import torch

@@ -10,21 +10,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from avcat.config import EvaluateConfig
 from avcat.data.schema import WINDOW_FRAMES
 from avcat.media.mel import COLUMNS_PER_FRAME
+from avcat.methods.syncnet.model import SyncNet
 from avcat.metrics import image, landmarks
+from avcat.metrics.drawers import REFERENCE_FRAME, Crops
 from avcat.metrics.embed import embed_clip
 from avcat.metrics.figures import unmeasured_by
 from avcat.metrics.lse import OfficialSyncNet, score_clip
 from avcat.metrics.marks import Marker, Marks
-from avcat.metrics.methods import REFERENCE_FRAME, Crops
 from avcat.metrics.perceptual import Perceptual
 from avcat.metrics.sync import sync_scores
-from avcat.models.syncnet import SyncNet
+from avcat.settings import Count, settings
 
 FIRST_SCORED = REFERENCE_FRAME + 1
 STRIP_FRAMES = 6
+
+
+@settings
+class EvaluateConfig:
+    """How a method is scored (paper, section 4.1)."""
+
+    clips_per_corpus: int  # test clips, chosen by content; 0 takes all
+    batch_frames: Count
+    sync_max_shift: int  # frames to each side
+    bootstrap_samples: Count
+    seed: int
+    lpips_weights: str | None  # torchvision's AlexNet; null: no LPIPS
+    syncnet: str | None  # the official one, `syncnet_v2.model`; null: no LSE
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,7 +9,8 @@ from torch import Tensor
 
 from avcat.data.schema import WINDOW_FRAMES
 from avcat.media.mel import COLUMNS_PER_FRAME
-from avcat.models.syncnet import SyncNet
+from avcat.methods.syncnet.model import SyncNet
+from avcat.nn.pictures import crops_to_network
 
 
 @torch.inference_mode()
@@ -23,9 +23,7 @@ def embed_clip(
     """
     size = judge.config.image_size
     device = next(judge.parameters()).device
-    small = np.stack([cv2.resize(crop, (size, size), interpolation=cv2.INTER_AREA) for crop in crops])
-    frames = torch.from_numpy(small).permute(0, 3, 1, 2).float() / 127.5 - 1
-    faces = frames.unfold(0, WINDOW_FRAMES, 1).movedim(-1, 1)
+    faces = crops_to_network(crops, size, "cpu").unfold(0, WINDOW_FRAMES, 1).movedim(-1, 1)
     columns = WINDOW_FRAMES * COLUMNS_PER_FRAME
     sounds = torch.from_numpy(np.ascontiguousarray(mel)).unfold(1, columns, COLUMNS_PER_FRAME).movedim(0, 1)
     assert len(faces) == len(sounds), f"{len(faces)} windows of faces, {len(sounds)} of sounds"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from avcat.errors import InputError
 from avcat.face.retinaface import load_weights
-from avcat.redraw import to_network
+from avcat.nn.pictures import crops_to_network
 
 BACKBONE = "alex"  # the package's own default
 
@@ -46,6 +46,6 @@ class Perceptual:
         parts = []
         for start in range(0, len(truth), self._batch_frames):
             part = slice(start, start + self._batch_frames)
-            x, y = (to_network(clip[part], clip.shape[1], self._device) for clip in (truth, drawn))
+            x, y = (crops_to_network(clip[part], clip.shape[1], self._device) for clip in (truth, drawn))
             parts.append(self._network(x, y).flatten().double().cpu().numpy())
         return np.concatenate(parts)

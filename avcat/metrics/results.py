@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avcat.errors import InputError
+from avcat.media.pictures import png
 from avcat.metrics.summary import Summary
 
 
@@ -94,9 +95,7 @@ def from_json(value: float | str | None) -> float:
 
 def encode_strip(pictures: NDArray[np.uint8]) -> bytes:
     """Square RGB pictures `uint8 [n, S, S, 3]` side by side, as PNG: lossless, deterministic bytes."""
-    done, data = cv2.imencode(".png", cv2.cvtColor(np.hstack(list(pictures)), cv2.COLOR_RGB2BGR))
-    assert done, "PNG encoding cannot fail for a uint8 image"
-    return data.tobytes()
+    return png(np.hstack(list(pictures)))
 
 
 def decode_strip(data: bytes) -> NDArray[np.uint8]:

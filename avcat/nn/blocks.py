@@ -29,20 +29,14 @@ class Block(nn.Module):
         mlp_ratio: float,
         bias_side: int | None,
         audio_dim: int | None,
-        mutual_shares: bool,
     ) -> None:
         super().__init__()
         self.msa = WindowAttention(dim=dim, heads=heads, bias_side=bias_side)
-        self.own_mma = None if mutual_shares else WindowAttention(dim=dim, heads=heads, bias_side=bias_side)
+        self.mma = WindowAttention(dim=dim, heads=heads, bias_side=bias_side)
         self.mlp = MLP(dim, int(dim * mlp_ratio))
         self.fc1 = linear(2 * dim, dim, 1.0 if audio_dim else RESIDUAL)
         self.audio = None if audio_dim is None else linear(audio_dim, dim)
         self.fc2 = None if audio_dim is None else linear(dim, dim, RESIDUAL)
-
-    @property
-    def mma(self) -> WindowAttention:
-        """The mutual attention: with its own weights, or the MSA's."""
-        return self.own_mma if self.own_mma is not None else self.msa
 
     def basic(self, x: Tensor, windows: Windows, mask: Tensor | None) -> tuple[Tensor, Context]:
         """The reference branch: the block's output, and the keys and values for the main branch."""

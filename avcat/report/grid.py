@@ -14,6 +14,7 @@ Picture = NDArray[np.uint8]  # [H, W, 3] RGB
 
 PICTURE = 160  # side of a frame in the grid
 GAP = 4
+JPEG_QUALITY = 88  # small enough to be embedded in a page
 LABEL = 22  # height of a row's label
 WHITE, INK = 255, (40, 40, 40)
 BRIGHTEST = 64  # the error, of 255, that is shown brightest
@@ -46,13 +47,6 @@ def grid(rows: Sequence[tuple[str, Sequence[Picture]]]) -> Picture:
         maps = [_resized(_error(p, t), PICTURE, PICTURE) for p, t in zip(pictures, truth, strict=True)]
         parts += [_label(f"{label}: error, black 0 to yellow {BRIGHTEST} of 255", width), _row(maps, width)]
     return np.vstack(parts)
-
-
-def to_jpeg(picture: Picture, quality: int = 88) -> bytes:
-    """JPEG bytes of an RGB picture: small enough to be embedded in a page."""
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert done, "JPEG encoding cannot fail for a uint8 picture"
-    return data.tobytes()
 
 
 def _close_up(picture: Picture) -> Picture:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from avcat.data.schema import FPS
 from avcat.errors import InputError
 from avcat.files import atomic_path
+from avcat.media.pictures import jpeg
 from avcat.metrics.figures import DISTRIBUTIONS, FIGURES
 from avcat.metrics.results import Result, read_results
 from avcat.report import curves, grid, page
@@ -34,7 +35,7 @@ from avcat.report.tables import (
 
 TRUTH, COPY = "ground-truth", "copy-reference"  # first in grids and openings; the trained methods follow
 NOT_LEARNT = ("learning_rate", "gradient_norm")  # they are in MLflow; the page is about what was learnt
-SHIFTED = "right_at_"  # figures of `avcat.training.syncnet.judge`, + by how many frames
+SHIFTED = "right_at_"  # figures of `avcat.methods.syncnet.task.judge`, + by how many frames
 GRIDS_PER_CORPUS, OPENINGS_PER_CORPUS = 2, 3
 SYSTEMS, PARTS = "Systems, as in the paper's figure 4", "Ablation, as in the paper's figure 5"
 PAPERS_FIGURES = (
@@ -87,9 +88,9 @@ def write_report(
 
 def _report(results: Sequence[Result], tables: Sequence[Table], trainings: Mapping[str, Path], folder: Path) -> str:
     grids = _grids(results)
-    for name, (_, jpeg) in grids.items():
+    for name, (_, picture) in grids.items():
         with atomic_path(folder / f"{name}.jpg") as part:
-            part.write_bytes(jpeg)
+            part.write_bytes(picture)
     sections = [(table.caption, to_html(table)) for table in tables]
     sections.append(
         (
@@ -138,7 +139,7 @@ def _grids(results: Sequence[Result]) -> dict[str, tuple[str, bytes]]:
             for number, strip in enumerate(sorted(common)[:GRIDS_PER_CORPUS], 1):
                 rows = [(_label(r), grid.read_strip(r.folder / "strips" / strip)) for r in methods]
                 caption = f"{what}: {corpus}, clip {number} ({Path(strip).stem}){missing}"
-                found[f"{name}-{corpus}-{number}"] = caption, grid.to_jpeg(grid.grid(rows))
+                found[f"{name}-{corpus}-{number}"] = caption, jpeg(grid.grid(rows), grid.JPEG_QUALITY)
     return found
 
 

@@ -30,17 +30,17 @@ from avcat.dubbing.portrait import chosen, portrait
 from avcat.dubbing.speech import Speech
 from avcat.errors import InputError
 from avcat.face.align import invert, warp
-from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
 from avcat.files import atomic_path, local_copy, located, read_table
 from avcat.media.audio import audio_duration, load_audio
 from avcat.media.video import decode, decode_at, probe
 from avcat.media.writer import VideoWriter
-from avcat.metrics.methods import check_checkpoint
+from avcat.methods import module, network_of
+from avcat.methods.generator import Generator
+from avcat.methods.makeittalk.run import Talker
+from avcat.metrics.drawers import check_checkpoint
 from avcat.seeding import seed_of
 from avcat.study.plan import CLIPS, GROUND_TRUTH, Clip, Study, clip_path
-from avcat.talk import KIND as TALKING
-from avcat.talk import Talker
 
 log = logging.getLogger(__name__)
 
@@ -191,8 +191,9 @@ def renderer(model: Path | None, device: str) -> Renderer:
     """The renderer of `model`; None: the ground truth, the clip that the sound comes from."""
     if model is None:
         return show_sound_source
-    if read_facts(model).kind == TALKING:
-        talker = Talker.from_checkpoint(model, MediaPipeDetector(), device, _TALKER_BATCH)
+    kind = read_facts(model).kind
+    if not issubclass(network_of(kind), Generator):
+        talker = module(kind, "run").RUN.from_checkpoint(model, device, _TALKER_BATCH)
         return lambda video, sound, out: animate(talker, video, sound, out)
     dubber = Dubber.from_checkpoint(model, device)
     return dubber.dub

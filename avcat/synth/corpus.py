@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from avcat.config import CorpusConfig, SpeakersConfig
 from avcat.errors import InputError
 from avcat.files import atomic_path
 from avcat.media.writer import VideoWriter
 from avcat.seeding import rng_of
+from avcat.settings import settings
 from avcat.synth.speech import SAMPLE_RATE, Voice
 from avcat.synth.take import Take
 from avcat.synth.texts import SPLITS, draw_sentence, words_of
@@ -25,6 +25,27 @@ RATES_WPM = range(135, 191, 5)
 WORD_FRAMES = (28, 36)  # similar to LRW's 29
 PRESET = "superfast"  # the slowest without x264's macroblock tree: its bytes differ from run to run at some sizes
 FRAMES_PER_SENTENCE = 60  # about; a wild clip gets more sentences than fit, and ends within the last
+
+
+@settings
+class SpeakersConfig:
+    """Number of rendered people per split, and of clips per person. Splits share no person."""
+
+    train: int
+    val: int
+    test: int
+    clips_per_speaker: int
+
+
+@settings
+class CorpusConfig:
+    """`synth-words` (like LRW) and `synth-wild` (like VoxCeleb), rendered by `avcat.synth`."""
+
+    seed: int
+    size: int  # side of a synth-words video in pixels; synth-wild varies around it
+    words: SpeakersConfig
+    wild: SpeakersConfig
+    wild_seconds: tuple[float, float]  # shortest and longest synth-wild clip
 
 
 @dataclass(frozen=True)

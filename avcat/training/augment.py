@@ -17,11 +17,6 @@ MAX_ROTATION = math.radians(4)
 MAX_ZOOM = 0.06
 
 
-def to_network(images: Tensor) -> Tensor:
-    """`uint8 [..., S, S, 3]` -> `float32 [..., 3, S, S]` in -1..1."""
-    return images.movedim(-1, -3).float() / 127.5 - 1
-
-
 def mirror(images: Tensor, draws: Tensor) -> Tensor:
     """Half of the windows mirrored. `[W, n, C, S, S]`, draws `[W, 1]`."""
     return torch.where(draws[..., None, None, None] < 0.5, images.flip(-1), images)

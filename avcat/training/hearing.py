@@ -5,12 +5,12 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from avcat.config import OptimiserConfig
-from avcat.data.windows import ClipStore
+from avcat.data.windows import Clips
 from avcat.media.mel import mel_windows
-from avcat.models.audio import AudioBranch
-from avcat.models.syncnet import SyncNet
+from avcat.methods.syncnet.model import SyncNet
+from avcat.nn.audio import AudioBranch
 from avcat.seeding import rng_of
+from avcat.training.optimiser import OptimiserConfig
 
 CALIBRATION_WINDOWS = 512
 
@@ -26,9 +26,7 @@ class Hearing(Protocol):
     def audio_frozen(self) -> bool: ...
 
 
-def start_audio_branch(
-    audio: AudioBranch, config: Hearing, expert: SyncNet | None, train: ClipStore, device: str
-) -> None:
+def start_audio_branch(audio: AudioBranch, config: Hearing, expert: SyncNet | None, train: Clips, device: str) -> None:
     """Sets E_a to SyncNet's and freezes it, if configured, and measures its output's mean and spread on some data."""
     if config.audio_from_syncnet:
         assert expert is not None, "audio_from_syncnet needs the expert"

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 
 from avcat.checkpoint import read_archive
-from avcat.config import OptimiserConfig
 from avcat.data.windows import Batch
 from avcat.errors import InputError
 from avcat.files import atomic_path
 from avcat.nn.precision import Precision, resolved
+from avcat.training.optimiser import OptimiserConfig
 from avcat.training.ranks import agreed, ranks
 from avcat.training.threads import Threads
 
@@ -64,14 +64,6 @@ class Loggers:
     scalars: LogScalars
     image: LogImage
     note: LogNote = lambda *_: None
-
-
-def learning_rate_factor(step: int, config: OptimiserConfig) -> float:
-    """Linear warm-up, then half a cosine down to 0."""
-    if step < config.warmup_steps:
-        return (step + 1) / config.warmup_steps
-    span = max(1, config.steps - config.warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - config.warmup_steps) / span)))
 
 
 def run(

@@ -7,7 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from avcat.config import AlignConfig, MelConfig
+from avcat.face.align import AlignConfig
+from avcat.media.mel import MelConfig
 from avcat.media.writer import VideoWriter
 
 MEL = MelConfig(sample_rate=16_000, fft_size=1280, hop_size=160, bands=80, low_hz=125.0, high_hz=7600.0, rms=0.1)

@@ -1,45 +1,36 @@
 """Trainings small enough for tests: settings, clips that talk, tasks."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from avcat.config import (
-    AlignConfig,
-    AudioEncoderConfig,
-    BackboneConfig,
-    DiscriminatorConfig,
-    InputConfig,
-    LossWeights,
-    MakeItTalkConfig,
-    MakeItTalkTraining,
-    MakeItTalkWeights,
-    MelConfig,
-    ModelConfig,
-    OptimiserConfig,
-    PCAVSConfig,
-    PCAVSTraining,
-    PCAVSWeights,
-    RefinementConfig,
-    SyncNetConfig,
-    SyncNetTraining,
-    TrainConfig,
-    Wav2LipConfig,
-    Wav2LipTraining,
-    Wav2LipWeights,
-)
-from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, write_shard
+from avcat.data.inputs import InputConfig
+from avcat.data.shards import Landmarks, ShardClip, write_shard
 from avcat.data.windows import ClipStore
-from avcat.models.syncnet import SyncNet
+from avcat.face.align import AlignConfig
+from avcat.media.mel import MelConfig
+from avcat.media.pictures import jpeg
+from avcat.methods.avcat.backbone import BackboneConfig
+from avcat.methods.avcat.model import ModelConfig
+from avcat.methods.avcat.refinement import RefinementConfig
+from avcat.methods.avcat.task import AVCATTask, LossWeights, TrainConfig
+from avcat.methods.makeittalk.model import MakeItTalkConfig
+from avcat.methods.makeittalk.task import MakeItTalkTask, MakeItTalkTraining, MakeItTalkWeights
+from avcat.methods.pc_avs.model import PCAVSConfig
+from avcat.methods.pc_avs.task import PCAVSTask, PCAVSTraining, PCAVSWeights
+from avcat.methods.syncnet.model import SyncNet, SyncNetConfig
+from avcat.methods.syncnet.task import SyncNetTask, SyncNetTraining
+from avcat.methods.wav2lip.model import Wav2LipConfig
+from avcat.methods.wav2lip.task import Wav2LipTask, Wav2LipTraining, Wav2LipWeights
+from avcat.methods.wav2lip_rn.model import Wav2LipRNConfig
+from avcat.methods.wav2lip_rn.task import Wav2LipRNTask, Wav2LipRNTraining
+from avcat.nn.audio import AudioEncoderConfig
+from avcat.nn.discriminator import DiscriminatorConfig
 from avcat.seeding import rng_of
-from avcat.training.avcat import AVCATTask
-from avcat.training.makeittalk import MakeItTalkTask
-from avcat.training.pc_avs import PCAVSTask
-from avcat.training.syncnet import SyncNetTask
-from avcat.training.wav2lip import Wav2LipTask
+from avcat.training.optimiser import OptimiserConfig
 
 SIZE = 32
 AUDIO = AudioEncoderConfig(kind="small", width=4, dim=16)
@@ -85,7 +76,6 @@ TRAIN = TrainConfig(
             audio_stages=(3, 4, 5),
             skips=True,
             position_bias=True,
-            mutual_shares_projection=False,
         ),
         refinement=RefinementConfig(width=8, depth=2, max_width=16, reference=True),
     ),
@@ -93,7 +83,9 @@ TRAIN = TrainConfig(
     optimiser=OPTIMISER,
     accumulate=1,
     discriminator_learning_rate=1e-3,
-    weights=LossWeights(l1=1.0, l1_mouth=4.0, edges=1.0, gan=0.01, vgg=0.1, sync=0.01, intermediate=1.0),
+    weights=LossWeights(l1=1.0, edges=1.0, gan=0.01, vgg=0.1, sync=0.01),
+    l1_mouth=4.0,
+    intermediate=1.0,
     sync_form="cosine",
     gan_form="log",
     vgg_weights="random",
@@ -108,6 +100,7 @@ _SHARED = {
     "optimiser": OPTIMISER,
     "min_reference_gap": 5,
     "augment": True,
+    "l1_mouth": 1.0,
 }
 _ADVERSARIAL = _SHARED | {
     "accumulate": 1,
@@ -124,9 +117,13 @@ _HEARING = {
 WAV2LIP = Wav2LipTraining(
     model=Wav2LipConfig(image_size=SIZE, width=4),
     discriminator_width=4,
-    weights=Wav2LipWeights(sync=0.03, gan=0.07, l1_mouth=1.0, edges=0.0),
+    weights=Wav2LipWeights(sync=0.03, gan=0.07, edges=0.0),
     sync_gate=0.31,
     **_ADVERSARIAL,
+)
+WAV2LIP_RN = Wav2LipRNTraining(
+    **{field.name: getattr(TRAIN, field.name) for field in fields(TRAIN) if field.name != "model"},
+    model=Wav2LipRNConfig(image_size=SIZE, audio=AUDIO, width=4, refinement=TRAIN.model.refinement),
 )
 PC_AVS = PCAVSTraining(
     model=PCAVSConfig(
@@ -140,22 +137,23 @@ PC_AVS = PCAVSTraining(
         pose_dim=4,
     ),
     discriminator=DiscriminatorConfig(width=4, layers=2, scales=2),
-    weights=PCAVSWeights(gan=0.01, vgg=0.1, features=0.1, contrastive=0.1, l1=1.0, l1_mouth=1.0, edges=0.0),
+    weights=PCAVSWeights(gan=0.01, vgg=0.1, features=0.1, contrastive=0.1, l1=1.0, edges=0.0),
     temperature=0.1,
     **_ADVERSARIAL,
     **_HEARING,
 )
 MAKEITTALK = MakeItTalkTraining(
     model=MakeItTalkConfig(image_size=SIZE, audio=AUDIO, hidden=8, lstm_layers=1, width=8, depth=2, max_width=16),
-    weights=MakeItTalkWeights(landmarks=10.0, shape=1.0, l1=1.0, l1_mouth=1.0, edges=0.0, vgg=0.1, style=0.1),
+    weights=MakeItTalkWeights(landmarks=10.0, shape=1.0, l1=1.0, edges=0.0, vgg=0.1, style=0.1),
     sequence_frames=18,
     **_SHARED,
     **_HEARING,
 )
 METHODS: dict[str, tuple[Any, Any]] = {
     "avcat": (TRAIN, AVCATTask),
+    "wav2lip_rn": (WAV2LIP_RN, Wav2LipRNTask),
     "wav2lip": (WAV2LIP, Wav2LipTask),
-    "pc-avs": (PC_AVS, PCAVSTask),
+    "pc_avs": (PC_AVS, PCAVSTask),
     "makeittalk": (MAKEITTALK, MakeItTalkTask),
 }
 KINDS = ("syncnet", *METHODS)
@@ -176,7 +174,7 @@ def talking_clip(name: str, frames: int = 40) -> ShardClip:
     for opening in loud:
         image = np.full((SIZE, SIZE, 3), 90, np.uint8)
         image[20 : 20 + round(10 * float(opening)), 8:24] = 250
-        jpegs.append(encode_jpeg(image, 95))
+        jpegs.append(jpeg(image, 95))
     eyes = np.tile(np.array([[10, 10], [22, 10]], np.float32), (frames, 1, 1))
     marks = Landmarks(eyes, bar_points(loud), np.ones(frames, bool), np.zeros((frames, 2, 3)))
     return ShardClip(name, {"corpus": "c", "speaker": name}, jpegs, mel.astype(np.float32), marks)
@@ -203,7 +201,7 @@ def make_task(kind: str, store: ClipStore, *, muon: bool = True) -> Any:
     """A task of one of `KINDS` that trains and validates on the clips of `store`."""
     optimiser = replace(OPTIMISER, muon=muon)
     if kind == "syncnet":
-        return SyncNetTask(replace(SYNC, optimiser=optimiser), store, store, "cpu")
+        return SyncNetTask(replace(SYNC, optimiser=optimiser), store, store, None, "cpu")
     torch.manual_seed(5)
     config, task = METHODS[kind]
     return task(replace(config, optimiser=optimiser), store, store, SyncNet(SYNC.model), "cpu")

@@ -22,10 +22,15 @@ from avcat import checks
 from avcat.checkpoint import save_model
 from avcat.checks import check_output
 from avcat.cli import _parser, main
-from avcat.config import AudioEncoderConfig, BackboneConfig, InputConfig, ModelConfig, RefinementConfig, to_dict
+from avcat.data.inputs import InputConfig
 from avcat.errors import InputError
 from avcat.media.video import probe
-from avcat.models.build import build
+from avcat.methods import build
+from avcat.methods.avcat.backbone import BackboneConfig
+from avcat.methods.avcat.model import ModelConfig
+from avcat.methods.avcat.refinement import RefinementConfig
+from avcat.nn.audio import AudioEncoderConfig
+from avcat.settings import to_dict
 
 TINY = ModelConfig(
     image_size=32,
@@ -41,7 +46,6 @@ TINY = ModelConfig(
         audio_stages=(3, 4, 5),
         skips=False,
         position_bias=False,
-        mutual_shares_projection=False,
     ),
     refinement=RefinementConfig(width=4, depth=2, max_width=8, reference=False),
 )

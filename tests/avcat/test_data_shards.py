@@ -14,13 +14,13 @@ from avcat.data.shards import (
     ShardClip,
     ShardReader,
     damaged_shards,
-    encode_jpeg,
     index_path,
     open_shards,
     stats_path,
     write_shard,
 )
 from avcat.errors import InputError
+from avcat.media.pictures import jpeg
 
 SIZE = 64
 
@@ -39,7 +39,7 @@ def make_clip(number: int, frames: int) -> ShardClip:
     return ShardClip(
         clip_id=f"{number:016x}",
         meta={"corpus": "drawn", "speaker": f"s{number}", "frames": frames},
-        jpegs=[encode_jpeg(frame_of(number, t), 95) for t in range(frames)],
+        jpegs=[jpeg(frame_of(number, t), 95) for t in range(frames)],
         mel=rng.random((80, 4 * frames), np.float32),
         landmarks=Landmarks(
             eyes=rng.random((frames, 2, 2), np.float32),

@@ -11,11 +11,13 @@ from test_cli import TINY
 
 from avcat.checkpoint import load_model, read_facts, save_model
 from avcat.cli import main
-from avcat.config import InputConfig, to_dict
+from avcat.data.inputs import InputConfig
 from avcat.dubbing.fit import fit
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
-from avcat.models.build import build
+from avcat.methods import build
+from avcat.methods.avcat.model import AVCAT
+from avcat.settings import to_dict
 
 
 @pytest.fixture(scope="module")
@@ -35,21 +37,21 @@ def test_it_learns_and_keeps_the_best(files: Path, tmp_path: Path, monkeypatch: 
     done = fit([files / "talk.mp4"], files / "model.pt", tmp_path / "person.pt", detector, steps=24)
     assert done.after < done.before
     assert (done.frames, done.held_out, done.steps) == (48, 12, 24)
-    network, file = load_model(tmp_path / "person.pt", "avcat")
+    network, file = load_model(tmp_path / "person.pt", AVCAT)
     assert file.facts["steps"] == 12
     assert file.facts["fitted_steps"] == done.best_step > 0
     assert file.inputs.crop_size == 64
     strip = cv2.imread(str(tmp_path / "person-strip.png"))
     assert strip.shape == (3 * 32, 8 * 32, 3)
     fit([files / "talk.mp4"], files / "model.pt", tmp_path / "again.pt", detector, steps=24)
-    again, _ = load_model(tmp_path / "again.pt", "avcat")
+    again, _ = load_model(tmp_path / "again.pt", AVCAT)
     for a, b in zip(network.parameters(), again.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
 def test_only_what_draws_the_face_learns_and_the_voice_is_heard_as_usual(files: Path, tmp_path: Path) -> None:
     fit([files / "talk.mp4"], files / "model.pt", tmp_path / "person.pt", MediaPipeDetector(), steps=24)
-    before, after = (load_model(path, "avcat")[0].state_dict() for path in (files / "model.pt", tmp_path / "person.pt"))
+    before, after = (load_model(path, AVCAT)[0].state_dict() for path in (files / "model.pt", tmp_path / "person.pt"))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert {name.split(".")[0] for name in changed} == {"refinement", "audio"}
     assert {name for name in changed if name.startswith("audio")} == {"audio.mean"}
@@ -71,8 +73,8 @@ def test_where_nothing_is_won_the_model_stays(files: Path, tmp_path: Path, monke
     assert done.steps == 4  # two validations without improvement
     assert done.best_step == 0
     assert done.after == done.before
-    before, _ = load_model(files / "model.pt", "avcat")
-    after, _ = load_model(tmp_path / "person.pt", "avcat")
+    before, _ = load_model(files / "model.pt", AVCAT)
+    after, _ = load_model(tmp_path / "person.pt", AVCAT)
     for a, b in zip(before.state_dict().values(), after.state_dict().values(), strict=True):
         np.testing.assert_array_equal(a, b)
 

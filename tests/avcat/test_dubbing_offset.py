@@ -9,13 +9,14 @@ from drawn import ALIGN, MEL, face_picture, talking, tone, write_video
 from small_training import SYNC
 
 from avcat.checkpoint import save_model
-from avcat.config import InputConfig, to_dict
+from avcat.data.inputs import InputConfig
 from avcat.dubbing.offset import SourceOffset, _measured, source_offset
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
+from avcat.methods import build
 from avcat.metrics.sync import vertex
-from avcat.models.build import build
 from avcat.seeding import rng_of
+from avcat.settings import to_dict
 
 
 def embeddings(lead: int, frames: int = 150, noise: float = 0.5) -> tuple[np.ndarray, np.ndarray]:

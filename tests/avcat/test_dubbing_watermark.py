@@ -13,7 +13,6 @@ from drawn import ALIGN, face_picture, numbered, talking, tone, write_video
 from painter import Painter, dub_with, images_of
 
 from avcat.cli import main
-from avcat.config import CorpusConfig, SpeakersConfig
 from avcat.dubbing import watermark
 from avcat.dubbing.paste import paste
 from avcat.dubbing.region import soft_redraw_mask
@@ -21,7 +20,7 @@ from avcat.dubbing.watermark import FALSE_ALARM, find, mark, verify
 from avcat.face.align import alignment, eye_targets, warp
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.mask import keep_mask
-from avcat.synth.corpus import plan, take_of
+from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, take_of
 
 FRAMES, SIDE, CROP = 75, 400, 256
 PSNR_DB = 42.0

@@ -15,22 +15,20 @@ from test_cli import TINY
 import avcat.export
 from avcat.checkpoint import save_model
 from avcat.cli import main
-from avcat.config import (
-    AudioEncoderConfig,
-    InputConfig,
-    MakeItTalkConfig,
-    ModelConfig,
-    PCAVSConfig,
-    RefinementConfig,
-    Wav2LipConfig,
-    to_dict,
-)
+from avcat.data.inputs import InputConfig
 from avcat.errors import InputError
 from avcat.export import export
 from avcat.media.video import decode
-from avcat.models.build import build
+from avcat.methods import build
+from avcat.methods.avcat.model import ModelConfig
+from avcat.methods.avcat.refinement import RefinementConfig
+from avcat.methods.makeittalk.model import MakeItTalkConfig
+from avcat.methods.pc_avs.model import PCAVSConfig
+from avcat.methods.wav2lip.model import Wav2LipConfig
+from avcat.nn.audio import AudioEncoderConfig
 from avcat.onnx_network import load_onnx
 from avcat.redraw import Redrawer
+from avcat.settings import to_dict
 
 SIZE = TINY.image_size
 AUDIO = TINY.audio
@@ -49,7 +47,6 @@ OTHER_WAY = replace(  # every option that changes the backbone's graph
         encoder_stride=1,
         skips=True,
         position_bias=True,
-        mutual_shares_projection=True,
     ),
     refinement=None,
 )
@@ -65,7 +62,7 @@ def write_model(path: Path, kind: str, config: Any) -> Path:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("export")
-    model = write_model(folder / "model.pt", "pc-avs", PC_AVS)  # the quickest one to export
+    model = write_model(folder / "model.pt", "pc_avs", PC_AVS)  # the quickest one to export
     assert main(["export", str(model), "-o", str(folder / "model.onnx"), "-q"]) == 0
     return model, folder / "model.onnx"
 
@@ -146,7 +143,7 @@ def test_what_differs_is_refused_and_not_written(
 ) -> None:
     """The comparison is real: with another network in torch's place it fails."""
     torch.manual_seed(1)
-    other = build("pc-avs", to_dict(PC_AVS)).eval()
+    other = build("pc_avs", to_dict(PC_AVS)).eval()
     honest = avcat.export._difference
     monkeypatch.setattr(avcat.export, "_difference", lambda _, path, bands: honest(other, path, bands))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"model.pt: in ONNX its pictures differ by"):

@@ -10,14 +10,13 @@ import torch
 from small_training import INPUTS, OPTIMISER, SYNC, TRAIN, make_store
 
 from avcat.checkpoint import save_model
-from avcat.config import TrainConfig
 from avcat.data.windows import ClipStore
-from avcat.models.build import build_avcat
-from avcat.models.syncnet import SyncNet
+from avcat.methods.avcat.model import AVCAT
+from avcat.methods.avcat.task import AVCATTask, TrainConfig
+from avcat.methods.syncnet.model import SyncNet
 from avcat.nn.precision import Precision
 from avcat.redraw import Redrawer
 from avcat.seeding import rng_of
-from avcat.training.avcat import AVCATTask
 
 DEVICE = "cuda"
 PSNR_DB = 45.0
@@ -60,7 +59,7 @@ def test_a_step_teaches_what_it_teaches_on_a_processor(
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_pictures_are_those_of_a_processor(precision: Precision, compiled: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    save_model(tmp_path / "model.pt", "avcat", build_avcat(TRAIN.model), TRAIN.model, INPUTS, {})
+    save_model(tmp_path / "model.pt", "avcat", AVCAT(TRAIN.model), TRAIN.model, INPUTS, {})
     crops = rng_of("gpu crops").integers(0, 255, (5, 64, 64, 3)).astype(np.uint8)
     windows = rng_of("gpu mels").random((5, 80, 20)).astype(np.float32)
 

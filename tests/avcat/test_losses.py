@@ -6,12 +6,12 @@ import pytest
 import torch
 from torchvision.models import vgg19
 
-from avcat.config import AudioEncoderConfig, SyncNetConfig
 from avcat.errors import InputError
 from avcat.losses.gan import discriminator_loss, feature_loss, generator_loss
 from avcat.losses.sync import contrastive_loss, cosine_bce_loss, sync_bce_loss, sync_loss
 from avcat.losses.vgg import RELU_1_1_TO_5_1, VGGLoss, gram
-from avcat.models.syncnet import SyncNet
+from avcat.methods.syncnet.model import SyncNet, SyncNetConfig
+from avcat.nn.audio import AudioEncoderConfig
 
 
 def test_gan_loss_is_equation_7() -> None:

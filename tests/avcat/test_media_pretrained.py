@@ -14,18 +14,19 @@ from small_training import AUDIO, OPTIMISER, SIZE, SYNC, TRAIN, talking_clip
 
 from avcat.checkpoint import save_model
 from avcat.cli import main
-from avcat.config import InputConfig, MelConfig, PretrainedConfig, to_dict
+from avcat.data.inputs import InputConfig
 from avcat.data.shards import ShardReader, write_shard
 from avcat.data.windows import ClipStore
 from avcat.dubbing.speech import Speech
 from avcat.errors import InputError
 from avcat.media import pretrained
 from avcat.media.audio import load_audio
-from avcat.media.mel import cut, mel_spectrogram, mel_windows, window_starts
-from avcat.models.build import build
-from avcat.models.syncnet import SyncNet
-from avcat.training.avcat import AVCATTask
-from avcat.training.syncnet import SyncNetTask
+from avcat.media.mel import MelConfig, PretrainedConfig, cut, mel_spectrogram, mel_windows, window_starts
+from avcat.methods import build
+from avcat.methods.avcat.task import AVCATTask
+from avcat.methods.syncnet.model import SyncNet
+from avcat.methods.syncnet.task import SyncNetTask
+from avcat.settings import to_dict
 
 transformers = pytest.importorskip("transformers")
 BANDS, LAYER = 16, 1
@@ -129,7 +130,7 @@ def test_shards_keep_them_and_networks_learn_from_them(hearing: MelConfig, tmp_p
     assert reader.mel(1).shape == (BANDS, 160)
     store = ClipStore(shards, image_size=SIZE, cache_bytes=1 << 30)
     syncnet = replace(SYNC.model, audio=HEARD)
-    sync = SyncNetTask(replace(SYNC, model=syncnet), store, store, "cpu")
+    sync = SyncNetTask(replace(SYNC, model=syncnet), store, store, None, "cpu")
     batch = sync.sampler.batch(0)
     np.testing.assert_array_equal(batch.mels[0], mel_windows(store.mel(batch.clips[0]), batch.at[0, :5]))
     before = [p.detach().clone() for p in sync.network.audio.parameters()]

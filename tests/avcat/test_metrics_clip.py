@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from painter import Painter
 
-from avcat.config import EvaluateConfig
 from avcat.data.schema import MOUTH_POINTS
 from avcat.face.landmarks import Face
 from avcat.media.mel import mel_windows
-from avcat.metrics.clip import ClipScorer, Judges, strip_frames
+from avcat.metrics.clip import ClipScorer, EvaluateConfig, Judges, strip_frames
+from avcat.metrics.drawers import CopyReference, Drawer, GroundTruth, Trained, build_drawer
 from avcat.metrics.figures import FIGURES
 from avcat.metrics.marks import Marker
-from avcat.metrics.methods import CopyReference, GroundTruth, Method, Trained, build_method
 
 SIZE, FRAMES = 64, 14
 CONFIG = EvaluateConfig(
@@ -69,7 +68,7 @@ class Drawn:
         return crops
 
 
-def score(method: Method, truth: np.ndarray = GAPS) -> dict[str, float]:
+def score(method: Drawer, truth: np.ndarray = GAPS) -> dict[str, float]:
     mel = np.zeros((80, 4 * len(truth)), np.float32)
     crops = talking(truth)
     scorer = ClipScorer(Marker(ReadingDetector()), Judges(), CONFIG)
@@ -160,7 +159,7 @@ def test_strip_shows_the_widest_mouth_of_each_sixth() -> None:
 
 def test_unknown_methods_need_a_model() -> None:
     with pytest.raises(ValueError, match="rn-only: this method needs a trained model"):
-        build_method("rn-only", None, 8, "cpu")
+        build_drawer("rn-only", None, 8, "cpu")
 
 
 def test_a_trained_method_gets_frame_0_as_reference_and_each_frame_its_own_sound() -> None:

@@ -6,16 +6,15 @@ from typing import Any
 import pytest
 import torch
 
-from avcat.config import AudioEncoderConfig, BackboneConfig, DiscriminatorConfig, ModelConfig, RefinementConfig
 from avcat.errors import InputError
-from avcat.models.avcat import AVCAT
-from avcat.models.backbone import map_sides
-from avcat.models.build import build_avcat
-from avcat.models.discriminator import Discriminator
-from avcat.models.refinement import Refinement
+from avcat.methods.avcat.backbone import BackboneConfig, map_sides
+from avcat.methods.avcat.model import AVCAT, ModelConfig
+from avcat.methods.avcat.refinement import Refinement, RefinementConfig
 from avcat.nn.attention import Windows
+from avcat.nn.audio import AudioEncoderConfig
 from avcat.nn.blocks import Block
 from avcat.nn.convs import ModulatedConv2d
+from avcat.nn.discriminator import Discriminator, DiscriminatorConfig
 
 BACKBONE = BackboneConfig(
     dim=16,
@@ -28,7 +27,6 @@ BACKBONE = BackboneConfig(
     audio_stages=(3, 4, 5),
     skips=False,
     position_bias=False,
-    mutual_shares_projection=False,
 )
 SMALL = ModelConfig(
     image_size=64,
@@ -42,7 +40,7 @@ SEEING = RefinementConfig(width=8, depth=2, max_width=16, reference=True)
 @pytest.fixture
 def small() -> AVCAT:
     torch.manual_seed(0)
-    return build_avcat(SMALL).eval()
+    return AVCAT(SMALL).eval()
 
 
 def inputs(n: int = 3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -91,7 +89,7 @@ def test_the_reference_branch_has_no_weights_of_its_own(small: AVCAT) -> None:
     by_main = {name for name, gradient in zip(names, used, strict=True) if gradient is not None}
     extra = by_reference - by_main
     # What is left over are the keys and values of the mutual attention, which belong to the main branch (equation 2).
-    assert all("own_mma.key" in name or "own_mma.value" in name or "own_mma.gain" in name for name in extra), extra
+    assert all("mma.key" in name or "mma.value" in name or "mma.gain" in name for name in extra), extra
     assert not any("fc1" in name or "fc2" in name or "audio" in name for name in by_reference)
 
 
@@ -111,7 +109,7 @@ def test_what_lies_under_the_mask_is_never_read(small: AVCAT) -> None:
 
 @pytest.mark.parametrize("stages", [(3, 4, 5), (1, 2, 3, 4, 5)])
 def test_audio_enters_the_stages_that_are_named(stages: tuple[int, ...]) -> None:
-    network = build_avcat(dataclasses.replace(SMALL, backbone=dataclasses.replace(BACKBONE, audio_stages=stages)))
+    network = AVCAT(dataclasses.replace(SMALL, backbone=dataclasses.replace(BACKBONE, audio_stages=stages)))
     assert network.backbone is not None
     with_audio = [i + 1 for i, stage in enumerate(network.backbone.stages) if stage.blocks[0].audio is not None]
     assert with_audio == list(stages)
@@ -129,9 +127,7 @@ def test_sound_changes_the_picture_and_only_through_f_a(small: AVCAT) -> None:
 def test_a_block_computes_equations_2_to_5(hears: bool) -> None:
     torch.manual_seed(0)
     c, side = 8, 8
-    block = Block(
-        dim=c, heads=2, mlp_ratio=2.0, bias_side=None, audio_dim=6 if hears else None, mutual_shares=False
-    ).eval()
+    block = Block(dim=c, heads=2, mlp_ratio=2.0, bias_side=None, audio_dim=6 if hears else None).eval()
     windows = Windows(4, 0)
     f_t, f_r, f_a = torch.randn(2, side, side, c), torch.randn(2, side, side, c), torch.randn(2, 6)
     seen = block.mma.context(f_r, windows)
@@ -154,7 +150,7 @@ def test_a_block_computes_equations_2_to_5(hears: bool) -> None:
     "change", [{"backbone": None, "refinement": SEEING}, {"refinement": None}], ids=["RN only", "w/o RN"]
 )
 def test_ablations_run(change: dict[str, Any]) -> None:
-    network = build_avcat(dataclasses.replace(SMALL, **change))
+    network = AVCAT(dataclasses.replace(SMALL, **change))
     frames, reference, mels = inputs(2)
     redrawn = network(frames, network.encode_reference(reference), mels)
     assert redrawn.prediction.shape == frames.shape
@@ -181,7 +177,7 @@ def test_every_convolution_of_the_refinement_is_modulated(small: AVCAT) -> None:
 
 def test_a_refinement_alone_has_to_see_the_reference() -> None:
     with pytest.raises(InputError, match=r"model\.refinement\.reference"):
-        build_avcat(dataclasses.replace(SMALL, backbone=None))
+        AVCAT(dataclasses.replace(SMALL, backbone=None))
 
 
 def test_a_refinement_that_sees_references_sees_its_own() -> None:
@@ -197,13 +193,13 @@ def test_a_refinement_that_sees_references_sees_its_own() -> None:
 
 def test_a_model_of_nothing_is_refused() -> None:
     with pytest.raises(InputError, match="both null"):
-        build_avcat(dataclasses.replace(SMALL, backbone=None, refinement=None))
+        AVCAT(dataclasses.replace(SMALL, backbone=None, refinement=None))
 
 
 def test_an_image_size_that_cannot_be_halved_is_refused() -> None:
     narrow = dataclasses.replace(BACKBONE, stage_strides=(2, 2, 2, 2, -2))
     with pytest.raises(InputError, match="an image of 16 px cannot be halved"):
-        build_avcat(dataclasses.replace(SMALL, image_size=16, backbone=narrow))
+        AVCAT(dataclasses.replace(SMALL, image_size=16, backbone=narrow))
 
 
 def test_what_cannot_be_shared_out_is_refused() -> None:
@@ -212,14 +208,14 @@ def test_what_cannot_be_shared_out_is_refused() -> None:
         (dataclasses.replace(BACKBONE, heads=3), "16 channels cannot be shared by 3 heads"),
     ):
         with pytest.raises(InputError, match=message):
-            build_avcat(dataclasses.replace(SMALL, backbone=backbone))
+            AVCAT(dataclasses.replace(SMALL, backbone=backbone))
     with pytest.raises(InputError, match="must be a multiple of 16, not 100"):
-        build_avcat(dataclasses.replace(SMALL, image_size=100))
+        AVCAT(dataclasses.replace(SMALL, image_size=100))
 
 
 def test_skips_carry_detail_past_the_narrow_maps() -> None:
     """With skips the reference reaches the last stage even where the way through the narrow maps is cut."""
-    network = build_avcat(dataclasses.replace(SMALL, backbone=dataclasses.replace(BACKBONE, skips=True))).eval()
+    network = AVCAT(dataclasses.replace(SMALL, backbone=dataclasses.replace(BACKBONE, skips=True))).eval()
     assert network.backbone is not None
     for stage in list(network.backbone.stages)[2:4]:
         for parameter in stage.parameters():
@@ -232,7 +228,7 @@ def test_skips_carry_detail_past_the_narrow_maps() -> None:
 def test_skips_between_maps_of_different_size_are_refused() -> None:
     uneven = dataclasses.replace(BACKBONE, skips=True, stage_strides=(2, 2, 1, 1, -2))
     with pytest.raises(InputError, match="skips"):
-        build_avcat(dataclasses.replace(SMALL, backbone=dataclasses.replace(uneven, stage_strides=(2, 2, 2, -2, 1))))
+        AVCAT(dataclasses.replace(SMALL, backbone=dataclasses.replace(uneven, stage_strides=(2, 2, 2, -2, 1))))
 
 
 def test_discriminator_looks_at_every_scale() -> None:

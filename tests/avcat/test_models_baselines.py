@@ -5,16 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_training import MAKEITTALK, PC_AVS, SIZE, TRAIN, bar_points
+from small_training import MAKEITTALK, PC_AVS, SIZE, WAV2LIP_RN, bar_points
 
-from avcat.config import Wav2LipConfig
 from avcat.errors import InputError
 from avcat.face.mask import keep_mask
-from avcat.models.avcat import AVCAT
-from avcat.models.makeittalk import MakeItTalk, draw_landmarks
-from avcat.models.pc_avs import PCAVS
-from avcat.models.wav2lip import QualityDiscriminator, Wav2Lip
-from avcat.training.makeittalk import shape_loss
+from avcat.methods.makeittalk.model import MakeItTalk, draw_landmarks
+from avcat.methods.makeittalk.task import shape_loss
+from avcat.methods.pc_avs.model import PCAVS
+from avcat.methods.wav2lip.model import QualityDiscriminator, Wav2Lip, Wav2LipConfig
+from avcat.methods.wav2lip_rn.model import Wav2LipRN
 
 PUBLISHED_WAV2LIP = 36.3e6  # weights
 
@@ -66,23 +65,19 @@ def test_the_quality_discriminator_looks_at_the_lower_half() -> None:
 
 
 def test_wav2lip_in_the_backbone_s_place() -> None:
-    config = replace(TRAIN.model, backbone=None, wav2lip=Wav2LipConfig(image_size=SIZE, width=4))
-    mask = torch.from_numpy(keep_mask(SIZE))
-    network = AVCAT(config, mask).eval()
+    network = Wav2LipRN(WAV2LIP_RN.model).eval()
     frames, mels = pictures(3), torch.rand(3, 80, 20)
     redrawn = network(frames, network.encode_reference(pictures(1)), mels)
     assert network.has_two_steps
     assert redrawn.intermediate is not None
     assert not torch.equal(redrawn.prediction, redrawn.intermediate)
-    hidden = frames * mask
+    hidden = frames * torch.from_numpy(keep_mask(SIZE))
     torch.testing.assert_close(
         network(hidden, network.encode_reference(frames[:1]), mels).intermediate,
         network(frames, network.encode_reference(frames[:1]), mels).intermediate,
     )
-    with pytest.raises(InputError, match="backbone and wav2lip are both set"):
-        AVCAT(replace(config, backbone=TRAIN.model.backbone), mask)
-    with pytest.raises(InputError, match=r"model\.wav2lip\.image_size: 64 is not model\.image_size"):
-        AVCAT(replace(config, wav2lip=Wav2LipConfig(image_size=64, width=4)), mask)
+    with pytest.raises(InputError, match="but Wav2Lip takes mels of 80 bands"):
+        Wav2LipRN(replace(WAV2LIP_RN.model, audio=replace(WAV2LIP_RN.model.audio, bands=40)))
 
 
 def test_pc_avs_sees_the_frame_through_its_pose_alone() -> None:

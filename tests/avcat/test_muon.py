@@ -8,10 +8,10 @@ import torch
 from small_training import OPTIMISER, TRAIN
 from torch.optim._muon import _zeropower_via_newtonschulz as torch_orthogonal
 
-from avcat.models.build import build_avcat
+from avcat.methods.avcat.model import AVCAT
 from avcat.nn.attention import PositionBias
-from avcat.training.common import Optimiser
 from avcat.training.muon import STEPS, A, B, C, Muon, newton_schulz, orthogonal
+from avcat.training.optimiser import Optimiser
 
 SHAPES = [(7, 7), (16, 16), (12, 20), (20, 12), (12, 24), (24, 12), (8, 60), (60, 8), (64, 576), (256, 300), (1, 9)]
 
@@ -102,7 +102,7 @@ def test_it_goes_on_from_its_state() -> None:
 
 
 def test_tables_and_rgb_belong_to_adamw() -> None:
-    network = build_avcat(TRAIN.model).to(memory_format=torch.channels_last)
+    network = AVCAT(TRAIN.model).to(memory_format=torch.channels_last)
     optimiser = Optimiser(network, 1e-3, OPTIMISER)
     adamw, muon = optimiser.parts
     assert isinstance(muon, Muon)
@@ -126,8 +126,7 @@ def test_a_kernel_turns_alike_in_all_directions() -> None:
     assert {id(p) for p in optimiser.parameters} == {id(p) for p in layer.parameters()}
     scales = torch.logspace(0, -2, 8)[:, None, None, None]  # a gradient of very unequal rows
     optimiser.backward((layer.weight * torch.randn_like(before) * scales).sum())
-    optimiser.clip(math.inf)
-    optimiser.step(1e-3)
+    optimiser.step(1e-3, math.inf)
     step = (layer.weight.detach() - before).flatten(1) / (1e-3 * 0.2 * math.sqrt(36))  # as AdamW's size has it
     singular = torch.linalg.svdvals(step)
     assert singular.max() < 1.3

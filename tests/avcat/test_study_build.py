@@ -14,13 +14,13 @@ from small_training import INPUTS, METHODS, talking_clip
 
 from avcat.checkpoint import save_model
 from avcat.cli import main
-from avcat.config import to_dict
 from avcat.data.schema import MANIFEST
 from avcat.data.shards import ShardClip, write_shard
 from avcat.errors import InputError
 from avcat.media.audio import load_audio
 from avcat.media.video import probe
-from avcat.models.build import build
+from avcat.methods import build
+from avcat.settings import to_dict
 from avcat.study.build import choose_pairs, put_back
 from avcat.study.plan import FILE, Study, clip_path, read_study
 

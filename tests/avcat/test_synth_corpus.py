@@ -9,11 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avcat.config import CorpusConfig, SpeakersConfig
 from avcat.errors import InputError
 from avcat.media.audio import load_audio
 from avcat.media.video import decode, probe
-from avcat.synth.corpus import WILD, WORDS, ClipSpec, is_rendered, plan, render, take_of, truth_path
+from avcat.synth.corpus import (
+    WILD,
+    WORDS,
+    ClipSpec,
+    CorpusConfig,
+    SpeakersConfig,
+    is_rendered,
+    plan,
+    render,
+    take_of,
+    truth_path,
+)
 from avcat.synth.texts import SPLITS, draw_sentence, split_of, words_of
 from avcat.synth.texts import WORDS as WORD_LIST
 

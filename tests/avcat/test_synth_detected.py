@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from avcat.config import CorpusConfig, SpeakersConfig
-from avcat.synth.corpus import plan, take_of
+from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, take_of
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:SymbolDatabase.GetPrototype.*:UserWarning"),

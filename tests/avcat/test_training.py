@@ -10,19 +10,20 @@ import torch
 from small_training import INPUTS, KINDS, METHODS, OPTIMISER, SIZE, SYNC, TRAIN, make_store, make_task
 
 from avcat.checkpoint import VERSION, load_model, read_facts, save_model
-from avcat.config import LossWeights, OptimiserConfig
 from avcat.data.windows import ClipStore
 from avcat.errors import InputError
 from avcat.losses.sync import SYNC_LOSSES
 from avcat.media.mel import mel_windows, shifted
-from avcat.models.syncnet import SyncNet
+from avcat.methods.avcat.model import AVCAT
+from avcat.methods.avcat.task import AVCATTask, LossWeights
+from avcat.methods.syncnet.model import SyncNet
+from avcat.methods.syncnet.task import SyncNetTask, judge, overfit
+from avcat.nn.pictures import to_network
 from avcat.redraw import Redrawer
 from avcat.seeding import rng_of
-from avcat.training.augment import to_network
-from avcat.training.avcat import AVCATTask
 from avcat.training.generator import gradient_shares
-from avcat.training.loop import SPEED, Loggers, checkpoints, learning_rate_factor, precision_of, run, save, speed
-from avcat.training.syncnet import SyncNetTask, judge, overfit
+from avcat.training.loop import SPEED, Loggers, checkpoints, precision_of, run, save, speed
+from avcat.training.optimiser import OptimiserConfig, learning_rate_factor
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_a_run_of_bad_steps_gives_up(store: ClipStore, tmp_path: Path) -> None:
 
 def test_syncnet_learns_who_speaks_when(store: ClipStore, tmp_path: Path) -> None:
     optimiser = dataclasses.replace(OPTIMISER, steps=60, batch_clips=4, learning_rate=3e-3, validate_every=60)
-    task = SyncNetTask(dataclasses.replace(SYNC, optimiser=optimiser, augment=False), store, store, "cpu")
+    task = SyncNetTask(dataclasses.replace(SYNC, optimiser=optimiser, augment=False), store, store, None, "cpu")
     before = judge(task.averaged, store)["two_way"]
     run(task, optimiser, tmp_path, Recorder().loggers, fingerprint="x")
     after = judge(task.averaged, store, planted=True)
@@ -138,7 +139,7 @@ def test_syncnet_learns_who_speaks_when(store: ClipStore, tmp_path: Path) -> Non
 def test_syncnet_learns_from_pairs_as_wav2lip_has_it(store: ClipStore, tmp_path: Path) -> None:
     optimiser = dataclasses.replace(OPTIMISER, steps=60, batch_clips=4, learning_rate=3e-3, validate_every=60)
     config = dataclasses.replace(SYNC, optimiser=optimiser, augment=False, loss="cosine_bce")
-    task, recorder = SyncNetTask(config, store, store, "cpu"), Recorder()
+    task, recorder = SyncNetTask(config, store, store, None, "cpu"), Recorder()
     run(task, optimiser, tmp_path, recorder.loggers, fingerprint="x")
     assert abs(recorder.rows[1]["loss"] - math.log(2)) < 0.2
     after = judge(task.averaged, store, planted=True)
@@ -154,9 +155,21 @@ def test_a_syncnet_that_still_guesses_stops_with_a_reason(store: ClipStore, tmp_
     deaf = Deaf(store.rows[0][1].path.parent, image_size=SIZE, cache_bytes=1 << 30)
     config = dataclasses.replace(SYNC, chance_steps=4)
     with pytest.raises(InputError, match="SyncNet still guesses after 6 steps"):
-        run(SyncNetTask(config, deaf, deaf, "cpu"), OPTIMISER, tmp_path / "deaf", Recorder().loggers, fingerprint="x")
+        run(
+            SyncNetTask(config, deaf, deaf, None, "cpu"),
+            OPTIMISER,
+            tmp_path / "deaf",
+            Recorder().loggers,
+            fingerprint="x",
+        )
     patient = dataclasses.replace(config, chance_steps=7)
-    run(SyncNetTask(patient, deaf, deaf, "cpu"), OPTIMISER, tmp_path / "patient", Recorder().loggers, fingerprint="x")
+    run(
+        SyncNetTask(patient, deaf, deaf, None, "cpu"),
+        OPTIMISER,
+        tmp_path / "patient",
+        Recorder().loggers,
+        fingerprint="x",
+    )
 
 
 OVERFIT = dataclasses.replace(
@@ -196,7 +209,7 @@ def test_a_batch_in_parts_teaches_what_it_teaches_whole(store: ClipStore) -> Non
         # The discriminator's spectral norms are estimated again by each of its calls, of which there are more.
         assert b == pytest.approx(a, rel=2e-2, abs=1e-4)
         assert b["l1"] == pytest.approx(a["l1"], rel=1e-3)
-    for p, q in zip(one.generator.parameters(), two.generator.parameters(), strict=True):
+    for p, q in zip(one.network.parameters(), two.network.parameters(), strict=True):
         torch.testing.assert_close(p, q, atol=2e-3, rtol=1e-2)
 
 
@@ -206,7 +219,7 @@ def test_half_precision_teaches_nearly_what_fp32_teaches(kind: str, precision: s
     def losses(optimiser: OptimiserConfig) -> list[dict[str, float]]:
         torch.manual_seed(5)
         if kind == "syncnet":
-            task = SyncNetTask(dataclasses.replace(SYNC, optimiser=optimiser), store, store, "cpu")
+            task = SyncNetTask(dataclasses.replace(SYNC, optimiser=optimiser), store, store, None, "cpu")
         else:
             config = dataclasses.replace(TRAIN, optimiser=optimiser)
             task = AVCATTask(config, store, store, SyncNet(SYNC.model), "cpu")  # type: ignore[assignment]
@@ -242,7 +255,7 @@ def test_the_share_of_each_loss_is_told_now_and_then(store: ClipStore) -> None:
     assert not any(name.startswith("gradient_share_") for name in second)
 
 
-@pytest.mark.parametrize("kind", ["avcat", "pc-avs", "makeittalk"])
+@pytest.mark.parametrize("kind", ["avcat", "pc_avs", "makeittalk"])
 def test_losses_of_weight_0_are_measured_at_validations_only(kind: str, store: ClipStore) -> None:
     config, task_of = METHODS[kind]
     names = {"edges", "gan", "vgg", "sync", "features"}
@@ -272,12 +285,12 @@ def test_a_resumed_run_keeps_the_precision_it_began_with(
 
 
 def test_a_batch_that_cannot_be_cut_so_is_refused(store: ClipStore) -> None:
-    with pytest.raises(InputError, match=r"train\.accumulate: 2 clips of a process cannot be cut into 3 parts"):
+    with pytest.raises(InputError, match=r"accumulate: 2 clips of a process cannot be cut into 3 parts"):
         AVCATTask(dataclasses.replace(TRAIN, accumulate=3), store, store, SyncNet(SYNC.model), "cpu")
 
 
 def test_the_sync_loss_needs_frames_that_follow_one_another(store: ClipStore) -> None:
-    with pytest.raises(InputError, match=r"train\.consecutive"):
+    with pytest.raises(InputError, match=r"consecutive"):
         AVCATTask(dataclasses.replace(TRAIN, consecutive=False), store, store, SyncNet(SYNC.model), "cpu")
 
 
@@ -309,7 +322,7 @@ def test_the_total_is_equation_10_and_what_we_add(form: str, store: ClipStore) -
         figures[f"{first}l1"] * w.l1 + figures[f"{first}edges"] * w.edges + figures[f"{first}vgg"] * w.vgg
         for first in ("", "intermediate_")
     ]
-    expected = pixels[0] + w.intermediate * pixels[1] + w.gan * figures["gan"] + w.sync * figures["sync"]
+    expected = pixels[0] + config.intermediate * pixels[1] + w.gan * figures["gan"] + w.sync * figures["sync"]
     assert figures["total"] == pytest.approx(expected, rel=1e-4)
 
 
@@ -327,12 +340,12 @@ def test_ablations_train(change: dict[str, dict[str, object]], store: ClipStore)
         TRAIN, **{key: dataclasses.replace(getattr(TRAIN, key), **value) for key, value in change.items()}
     )
     task = AVCATTask(config, store, store, SyncNet(SYNC.model), "cpu")
-    before = [parameter.detach().clone() for parameter in task.generator.parameters() if parameter.requires_grad]
+    before = [parameter.detach().clone() for parameter in task.network.parameters() if parameter.requires_grad]
     for number in range(2):  # at step 0 the learning rate of the warm-up may be next to nothing
         figures = task.step(number, task.sampler.batch(number))
     assert math.isfinite(figures["total"])
     assert ("intermediate_l1" in figures) == ("weights" in change)
-    after = [parameter for parameter in task.generator.parameters() if parameter.requires_grad]
+    after = [parameter for parameter in task.network.parameters() if parameter.requires_grad]
     assert np.mean([not torch.equal(a, b) for a, b in zip(before, after, strict=True)]) > 0.95
 
 
@@ -340,9 +353,15 @@ def test_av_cat_learns_to_open_the_mouth(store: ClipStore, tmp_path: Path) -> No
     optimiser = dataclasses.replace(
         OPTIMISER, steps=100, batch_clips=4, learning_rate=3e-3, warmup_steps=10, validate_every=100
     )
-    weights = LossWeights(l1=1.0, l1_mouth=1.0, edges=0.0, gan=0.0, vgg=0.0, sync=0.0, intermediate=1.0)
+    weights = LossWeights(l1=1.0, edges=0.0, gan=0.0, vgg=0.0, sync=0.0)
     config = dataclasses.replace(
-        TRAIN, optimiser=optimiser, weights=weights, audio_from_syncnet=False, audio_frozen=False, consecutive=False
+        TRAIN,
+        optimiser=optimiser,
+        weights=weights,
+        l1_mouth=1.0,
+        audio_from_syncnet=False,
+        audio_frozen=False,
+        consecutive=False,
     )
     task, recorder = AVCATTask(config, store, store, None, "cpu"), Recorder()
     untrained, _ = task.validate(0)
@@ -373,7 +392,7 @@ def test_the_mouth_counts_more_and_the_kept_picture_not_at_all(store: ClipStore)
     assert loss(5, 16) == 0
     assert loss(SIZE - 1, 16) > 0
     assert loss(20, 16) > 3 * loss(SIZE - 1, 4)
-    assert task.pixels.l1(truth + task.generator.composite(truth, truth + 1), truth).item() == pytest.approx(1)
+    assert task.pixels.l1(truth + task.network.composite(truth, truth + 1), truth).item() == pytest.approx(1)
 
 
 def test_edges_count_what_l1_of_colours_does_not_see(store: ClipStore) -> None:
@@ -410,7 +429,7 @@ def model_file(store: ClipStore, tmp_path: Path) -> Path:
 
 
 def test_a_model_file_brings_back_the_network(model_file: Path, store: ClipStore) -> None:
-    network, file = load_model(model_file, "avcat")
+    network, file = load_model(model_file, AVCAT)
     assert file.inputs == INPUTS
     expected = make_task("avcat", store).averaged.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in network.state_dict().items())
@@ -472,7 +491,7 @@ def test_a_batch_too_large_for_a_gpu_is_one_line(model_file: Path, monkeypatch: 
 def test_model_files_that_cannot_be_used(model_file: Path, change, message: str) -> None:
     torch.save(change(torch.load(model_file, weights_only=True)), model_file)
     with pytest.raises(InputError, match=message):
-        load_model(model_file, "avcat")
+        load_model(model_file, AVCAT)
 
 
 def test_files_that_are_no_model_files(tmp_path: Path) -> None:
@@ -498,4 +517,4 @@ def test_a_damaged_model_file_is_refused(damage: str, tmp_path: Path) -> None:
         torch.save({"format": "avcat-model", "version": VERSION, "kind": "syncnet"}, path)
     said = {"bytes": "damaged", "nan": "some of its weights are no numbers", "parts": "has no model, inputs"}
     with pytest.raises(InputError, match=rf"model\.pt: {said[damage]}"):
-        load_model(path, "syncnet")
+        load_model(path, SyncNet)

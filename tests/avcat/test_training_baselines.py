@@ -13,11 +13,11 @@ from avcat.data.windows import ClipStore
 from avcat.errors import InputError
 from avcat.face.landmarks import Face
 from avcat.media.mel import mel_windows
-from avcat.models.syncnet import SyncNet
+from avcat.methods.makeittalk.run import Talker
+from avcat.methods.syncnet.model import SyncNet
+from avcat.methods.wav2lip.task import Wav2LipTask
 from avcat.redraw import Redrawer
-from avcat.talk import Talker
 from avcat.training.loop import Loggers, run
-from avcat.training.wav2lip import Wav2LipTask
 
 QUIET = Loggers(lambda *_: None, lambda *_: None)
 
@@ -56,13 +56,13 @@ def trained(kind: str, store: ClipStore, folder: Path, steps: int) -> Path:
     return folder / "model.pt"
 
 
-@pytest.mark.parametrize(("kind", "steps"), [("wav2lip", 120), ("pc-avs", 120), ("makeittalk", 300)])
+@pytest.mark.parametrize(("kind", "steps"), [("wav2lip", 120), ("pc_avs", 120), ("makeittalk", 300)])
 def test_the_mouth_opens_with_the_sound(kind: str, steps: int, store: ClipStore, tmp_path: Path) -> None:
     model = trained(kind, store, tmp_path, steps)
     at = np.arange(store.lengths[0])
     crops, windows = store.frames(0, at).repeat(2, 1).repeat(2, 2), mel_windows(store.mel(0), at)
     if kind == "makeittalk":
-        drawn = Talker.from_checkpoint(model, Bars(store, 0), "cpu", 8).talk(crops[0], windows)  # type: ignore[arg-type]
+        drawn = Talker.from_checkpoint(model, detector=Bars(store, 0)).talk(crops[0], windows)  # type: ignore[arg-type]
     else:
         redrawer = Redrawer.from_checkpoint(model, batch_frames=8)
         drawn = redrawer.redraw(crops, windows, redrawer.encode_reference(crops[0]))
@@ -73,12 +73,12 @@ def test_the_mouth_opens_with_the_sound(kind: str, steps: int, store: ClipStore,
 
 def test_the_gate_of_wav2lip_s_sync_loss_opens_and_is_kept(store: ClipStore) -> None:
     task = make_task("wav2lip", store)
-    assert task.weights(0) == pytest.approx({"l1": 0.93, "edges": 0.0, "gan": 0.07, "sync": 0.0})
+    assert task.weights() == pytest.approx({"l1": 0.93, "edges": 0.0, "gan": 0.07, "sync": 0.0})
     task.config = dataclasses.replace(WAV2LIP, sync_gate=0.0)
     assert task.validate(1)[0]["in_step"] == 0
     task.config = dataclasses.replace(WAV2LIP, sync_gate=9.0)
     assert task.validate(2)[0]["in_step"] == 1
-    assert task.weights(2) == pytest.approx({"l1": 0.9, "edges": 0.0, "gan": 0.07, "sync": 0.03})
+    assert task.weights() == pytest.approx({"l1": 0.9, "edges": 0.0, "gan": 0.07, "sync": 0.03})
     figures = task.step(2, task.sampler.batch(2))
     expected = 0.9 * figures["l1"] + 0.07 * figures["gan"] + 0.03 * figures["sync"]
     assert figures["total"] == pytest.approx(expected, rel=1e-5)
@@ -90,19 +90,19 @@ def test_the_gate_of_wav2lip_s_sync_loss_opens_and_is_kept(store: ClipStore) -> 
 def test_wav2lip_without_a_gate_hears_its_expert_from_the_first_step(store: ClipStore) -> None:
     config = dataclasses.replace(WAV2LIP, sync_gate=None)
     task = Wav2LipTask(config, store, store, SyncNet(SYNC.model), "cpu")
-    assert task.weights(0)["sync"] == 0.03
+    assert task.weights()["sync"] == 0.03
     assert task.validate(1)[0]["in_step"] == 1
 
 
 def test_wav2lip_needs_frames_that_follow_one_another(store: ClipStore) -> None:
-    with pytest.raises(InputError, match=r"train\.consecutive"):
+    with pytest.raises(InputError, match=r"consecutive"):
         Wav2LipTask(dataclasses.replace(WAV2LIP, consecutive=False), store, store, SyncNet(SYNC.model), "cpu")
 
 
 def test_makeittalk_learns_from_landmarks_that_belong_to_its_sounds(store: ClipStore) -> None:
     task = make_task("makeittalk", store)
     batch = task.sampler.batch(0)
-    talk = task.talk(store, batch, None)
+    talk = task.sample(store, batch, None)
     clip, at = int(batch.clips[0]), batch.at[0]
     marks = store.landmarks(clip)
     np.testing.assert_array_equal(talk.rest[0].numpy(), marks[at[-1]])
@@ -115,10 +115,10 @@ def test_makeittalk_learns_from_landmarks_that_belong_to_its_sounds(store: ClipS
 def test_makeittalk_is_never_mirrored(store: ClipStore) -> None:
     task = make_task("makeittalk", store)
     batch = task.sampler.batch(0)
-    plain, lit = (task.talk(store, batch, draws) for draws in (None, torch.full((2, 9), 0.5)))
+    plain, lit = (task.sample(store, batch, draws) for draws in (None, torch.full((2, 9), 0.5)))
     mirrored = torch.zeros(2, 9)
     mirrored[:, 1:] = 0.5  # a draw below 0.5 mirrors, the middle of the others leaves the light as it is
-    torch.testing.assert_close(task.talk(store, batch, mirrored).truth, plain.truth)
+    torch.testing.assert_close(task.sample(store, batch, mirrored).truth, plain.truth)
     torch.testing.assert_close(lit.truth, plain.truth)
 
 
@@ -130,6 +130,6 @@ def test_a_portrait_without_a_face_is_named(store: ClipStore, tmp_path: Path) ->
         def follow(self, images: np.ndarray) -> list[list[Face]]:
             return [[]]
 
-    talker = Talker.from_checkpoint(tmp_path / "model.pt", Blind(), "cpu", 8)  # type: ignore[arg-type]
+    talker = Talker.from_checkpoint(tmp_path / "model.pt", detector=Blind())  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no face in the reference frame"):
         talker.talk(np.zeros((64, 64, 3), np.uint8), np.zeros((9, 80, 20), np.float32))

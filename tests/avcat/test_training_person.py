@@ -7,17 +7,20 @@ import pytest
 import torch
 from small_training import OPTIMISER, TRAIN, make_store
 
-from avcat.config import LossWeights
 from avcat.data.windows import ClipStore
 from avcat.media.mel import mel_windows
-from avcat.models.avcat import AVCAT
-from avcat.models.build import build_avcat
-from avcat.training.common import step_draws
-from avcat.training.person import PersonTask, voice
+from avcat.methods.avcat.model import AVCAT
+from avcat.methods.avcat.person import PersonTask, voice
+from avcat.methods.avcat.task import LossWeights
 
-WEIGHTS = LossWeights(l1=1.0, l1_mouth=4.0, edges=1.0, gan=0.0, vgg=0.0, sync=0.0, intermediate=0.0)
+WEIGHTS = LossWeights(l1=1.0, edges=1.0, gan=0.0, vgg=0.0, sync=0.0)
 CONFIG = dataclasses.replace(
-    TRAIN, weights=WEIGHTS, consecutive=False, audio_from_syncnet=False, discriminator_learning_rate=0.0
+    TRAIN,
+    weights=WEIGHTS,
+    intermediate=0.0,
+    consecutive=False,
+    audio_from_syncnet=False,
+    discriminator_learning_rate=0.0,
 )
 
 
@@ -29,7 +32,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
 @pytest.fixture
 def network() -> AVCAT:
     torch.manual_seed(1)
-    return build_avcat(CONFIG.model)
+    return AVCAT(CONFIG.model)
 
 
 @pytest.fixture
@@ -39,11 +42,11 @@ def task(network: AVCAT, store: ClipStore) -> PersonTask:
 
 def motion(task: PersonTask, change: torch.Tensor | float, times: float = 1.0) -> float:
     """The loss of that name, of what the network drew before, changed."""
-    sample = task.sample(task.sampler.batch(0), None)
+    sample = task.sample(task.train, task.sampler.batch(0), None)
     with torch.no_grad():
-        redrawn = task.draw(task.generator, sample)
-        drawn = times * task.generator.composite(sample.truth, redrawn.prediction) + change
-        return task.losses(["motion"], redrawn, drawn, sample)["motion"].item()
+        redrawn = task.draw(task.network, sample)
+        drawn = times * task.network.composite(sample.truth, redrawn.prediction) + change
+        return task.table(redrawn, drawn, sample)["motion"]().item()
 
 
 def test_motion_is_what_differs_within_a_window(task: PersonTask) -> None:
@@ -62,19 +65,19 @@ def test_motion_is_what_differs_within_a_window(task: PersonTask) -> None:
 
 def test_it_goes_on_from_the_network_and_only_the_refinement_learns(task: PersonTask, network: AVCAT) -> None:
     before = network.state_dict()
-    for name, tensor in task.generator.state_dict().items():
+    for name, tensor in task.network.state_dict().items():
         torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
     task.step(0, task.sampler.batch(0))
-    after = task.generator.state_dict()
+    after = task.network.state_dict()
     assert {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])} == {"refinement"}
 
 
 def test_the_voice_moves_the_mean_alone_of_all_three_networks(task: PersonTask, store: ClipStore) -> None:
-    spread = task.generator.audio.spread.clone()
+    spread = task.network.audio.spread.clone()
     task.hear(store)
     windows = voice(store)
-    expected = task.generator.audio.encoder(windows).mean(0)
-    for each in (task.generator, task.averaged, task._before):
+    expected = task.network.audio.encoder(windows).mean(0)
+    for each in (task.network, task.averaged, task._before):
         assert isinstance(each, AVCAT)
         torch.testing.assert_close(each.audio.mean, expected, rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(each.audio.spread, spread, rtol=0, atol=0)
@@ -83,16 +86,17 @@ def test_the_voice_moves_the_mean_alone_of_all_three_networks(task: PersonTask, 
 
 def test_a_voice_is_all_sounds_or_512_windows_of_them(store: ClipStore, monkeypatch: pytest.MonkeyPatch) -> None:
     every = np.concatenate([mel_windows(store.mel(clip), np.arange(n)) for clip, n in enumerate(store.lengths)])
-    monkeypatch.setattr("avcat.training.person.CALIBRATION_WINDOWS", 10**6)
+    monkeypatch.setattr("avcat.methods.avcat.person.CALIBRATION_WINDOWS", 10**6)
     np.testing.assert_array_equal(voice(store), every)
     np.testing.assert_array_equal(voice(store, store), np.concatenate((every, every)))
-    monkeypatch.setattr("avcat.training.person.CALIBRATION_WINDOWS", 3)
+    monkeypatch.setattr("avcat.methods.avcat.person.CALIBRATION_WINDOWS", 3)
     np.testing.assert_array_equal(voice(store), every[[0, (len(every) - 1) // 2, -1]])
 
 
 def test_crops_move_and_the_light_stays(task: PersonTask) -> None:
     """A grey picture stays as it is; one with a bright edge does not, and all frames of a window move alike."""
-    draws = step_draws(OPTIMISER, 0, range(OPTIMISER.batch_clips))
+    draws = task.draws(0)
+    assert draws is not None
     grey = torch.full((OPTIMISER.batch_clips, 6, 3, 32, 32), 0.25)
     torch.testing.assert_close(task.augmented(grey, draws), grey)
     grey[..., :4] = 1.0

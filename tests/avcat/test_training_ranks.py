@@ -14,9 +14,9 @@ import torch.multiprocessing as mp
 from small_training import make_store, make_task
 
 from avcat.errors import InputError
+from avcat.methods.wav2lip.task import Wav2LipTask
 from avcat.training.loop import SPEED, Loggers, checkpoints, run
 from avcat.training.ranks import Ranks, agreed, average, average_gradients, gather, ranks
-from avcat.training.wav2lip import Wav2LipTask
 
 WORLD = 2
 
@@ -56,7 +56,7 @@ def train(kind: str, folder: Path, steps_done: Path) -> None:
     torch.save({"rows": rows, "weights": task.averaged.state_dict()}, steps_done / f"{ranks().world}-{ranks().rank}.pt")
 
 
-@pytest.mark.parametrize("kind", ["syncnet", "avcat", "wav2lip", "pc-avs", "makeittalk"])
+@pytest.mark.parametrize("kind", ["syncnet", "avcat", "wav2lip", "pc_avs", "makeittalk"])
 def test_two_workers_learn_what_one_learns(tmp_path: Path, kind: str) -> None:
     make_store(tmp_path / "shards")
     train(kind, tmp_path, tmp_path)

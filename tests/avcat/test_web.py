@@ -27,12 +27,13 @@ from test_cli import TINY
 from avcat import web
 from avcat.checkpoint import save_model
 from avcat.cli import main
-from avcat.config import InputConfig, to_dict
+from avcat.data.inputs import InputConfig
 from avcat.dubbing import Dubber
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.media.video import probe
-from avcat.models.build import build
+from avcat.methods import build
+from avcat.settings import to_dict
 
 LIMITS = web.Limits(seconds=3, megabytes=1)
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from avcat.data.schema import WINDOW_FRAMES
-from avcat.data.shards import Landmarks, ShardClip, ShardReader, encode_jpeg, write_shard
+from avcat.data.shards import Landmarks, ShardClip, ShardReader, write_shard
 from avcat.data.windows import ClipStore, WindowSampler, reference_for, spaced_starts
 from avcat.errors import InputError
 from avcat.media.mel import mel_windows
+from avcat.media.pictures import jpeg
 from avcat.seeding import rng_of
 
 SIZE = 32
@@ -26,7 +27,7 @@ def clip(name: str, speaker: str, frames: int) -> ShardClip:
         np.ones(frames, bool),
         np.zeros((frames, 2, 3)),
     )
-    return ShardClip(name, {"corpus": "c", "speaker": speaker}, [encode_jpeg(p, 95) for p in pictures], mel, marks)
+    return ShardClip(name, {"corpus": "c", "speaker": speaker}, [jpeg(p, 95) for p in pictures], mel, marks)
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from avcat.config import CorpusConfig, DataConfig, InputConfig, RuntimeConfig, SourceConfig, SpeakersConfig
+from avcat.data.inputs import InputConfig
 from avcat.files import located
-from avcat.synth.corpus import plan, render
+from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, render
 from pipelines.cluster import connect
 from pipelines.manifest import build_manifest
 from pipelines.mels import compute_mels
+from pipelines.settings import DataConfig, RuntimeConfig, SourceConfig
 from pipelines.shards import build_shards
 from pipelines.tracks import track_clips
 from stages._params import load

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from avcat.config import DataConfig, SourceConfig
 from avcat.errors import InputError
 from pipelines.corpora import deal, find_sources, media_below, share_of
+from pipelines.settings import DataConfig, SourceConfig
 from stages._params import load
 
 DATA = load("test").data

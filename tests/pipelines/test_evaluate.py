@@ -11,20 +11,18 @@ import pytest
 import torch
 
 from avcat.checkpoint import save_model
-from avcat.config import (
-    AlignConfig,
-    AudioEncoderConfig,
-    EvaluateConfig,
-    InputConfig,
-    MelConfig,
-    SyncNetConfig,
-)
-from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, write_shard
+from avcat.data.inputs import InputConfig
+from avcat.data.shards import Landmarks, ShardClip, write_shard
 from avcat.errors import InputError
+from avcat.face.align import AlignConfig
+from avcat.media.mel import MelConfig
+from avcat.media.pictures import jpeg
+from avcat.methods.syncnet.model import SyncNet, SyncNetConfig
+from avcat.metrics.clip import EvaluateConfig
 from avcat.metrics.figures import FIGURES
 from avcat.metrics.image import psnr
 from avcat.metrics.results import read_results
-from avcat.models.syncnet import SyncNet
+from avcat.nn.audio import AudioEncoderConfig
 from pipelines.evaluate import (
     Evaluation,
     Job,
@@ -55,7 +53,7 @@ def pictures(number: int) -> np.ndarray:
 def clip(number: int, corpus: str, speaker: str) -> ShardClip:
     flat = np.zeros((FRAMES, 2, 2), np.float32)
     marks = Landmarks(flat, np.zeros((FRAMES, 20, 2), np.float32), np.ones(FRAMES, bool), np.zeros((FRAMES, 2, 3)))
-    jpegs = [encode_jpeg(frame, 100) for frame in pictures(number)]
+    jpegs = [jpeg(frame, 100) for frame in pictures(number)]
     mel = np.random.default_rng(number).random((80, 4 * FRAMES), np.float32)
     return ShardClip(f"{number:016x}", {"corpus": corpus, "speaker": speaker}, jpegs, mel, marks)
 

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 from videos import write_video
 
-from avcat.config import SourceConfig
 from avcat.data import schema
 from pipelines.clips import Rows, by_shard
 from pipelines.corpora import Source, find_sources
 from pipelines.manifest import clip_id, plan, time_ranges
 from pipelines.parallel import Usage
 from pipelines.probe import probe_files
+from pipelines.settings import SourceConfig
 from stages._params import load
 
 PARAMS = load("test")

@@ -7,15 +7,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from avcat.config import OffsetsConfig
 from avcat.data import schema
-from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, write_shard
+from avcat.data.shards import Landmarks, ShardClip, write_shard
 from avcat.data.windows import ClipStore
 from avcat.errors import InputError
 from avcat.media.mel import shifted
+from avcat.media.pictures import jpeg
 from avcat.seeding import rng_of
 from pipelines import offsets
-from pipelines.offsets import OffsetFinder, find_offsets
+from pipelines.offsets import OffsetFinder, OffsetsConfig, find_offsets
 from stages._params import load
 
 CONFIG = OffsetsConfig(check=True, max_shift=8, max_offset=4, min_confidence=0.2, correct=True)
@@ -34,7 +34,7 @@ def clip(name: str, lead: int | None) -> ShardClip:
         np.ones(FRAMES, bool),
         np.zeros((FRAMES, 2, 3)),
     )
-    pictures = [encode_jpeg(np.full((SIZE, SIZE, 3), value, np.uint8), 95) for value in level]
+    pictures = [jpeg(np.full((SIZE, SIZE, 3), value, np.uint8), 95) for value in level]
     meta = {"corpus": "c", "speaker": name, "split": "train"}
     return ShardClip(name, meta, pictures, shifted(mel, -(lead or 0)), marks)
 

@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from avcat.config import AlignConfig, EvaluateConfig
-from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, write_shard
+from avcat.data.shards import Landmarks, ShardClip, write_shard
 from avcat.errors import InputError
-from avcat.face.align import alignment, warp
+from avcat.face.align import AlignConfig, alignment, warp
+from avcat.media.pictures import jpeg
+from avcat.metrics.clip import EvaluateConfig
 from pipelines.evaluate import Job, Scorer
 from pipelines.outcome import Failed, Rejected, failed
 from pipelines.predictions import (
@@ -124,7 +125,7 @@ def test_the_crop_is_that_of_the_true_clip_at_any_size(videos: Path, pictures: l
 def test_figures_and_counted_reasons(videos: Path, pictures: list[np.ndarray], tmp_path: Path) -> None:
     """The worker, without Ray: the true video scores as the truth does, and each useless file has its reason."""
     marks = Landmarks(EYES, np.zeros((FRAMES, 20, 2), np.float32), np.ones(FRAMES, bool), MATRICES)
-    jpegs = [encode_jpeg(warp(p, m, SIZE), 100) for p, m in zip(pictures, MATRICES, strict=True)]
+    jpegs = [jpeg(warp(p, m, SIZE), 100) for p, m in zip(pictures, MATRICES, strict=True)]
     mel = np.zeros((80, 4 * FRAMES), np.float32)
     facts = {"corpus": "mine", "speaker": "s"}
     ids = ["aa", "cc", "dd", "ee", "ff"]

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from avcat.config import CorpusConfig, SpeakersConfig
 from avcat.errors import InputError
-from avcat.synth.corpus import plan, render, truth_path
+from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, render, truth_path
 from pipelines.corpus import render_corpus
 
 PEOPLE = SpeakersConfig(train=1, val=1, test=1, clips_per_speaker=1)

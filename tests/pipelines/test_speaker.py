@@ -6,14 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avcat.config import CorpusConfig, SpeakersConfig
 from avcat.errors import InputError
 from avcat.face.align import eye_targets
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import Sightings, find_people
 from avcat.media.video import decode_at
 from avcat.media.writer import VideoWriter
-from avcat.synth.corpus import plan, take_of
+from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, take_of
 from avcat.synth.speech import SAMPLE_RATE
 from pipelines.speaker import Agreement
 from pipelines.tracks import speaker_syncnet

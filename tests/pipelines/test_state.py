@@ -4,7 +4,7 @@ from pathlib import Path
 
 import avcat.face
 import avcat.media
-from avcat.config import MelConfig
+from avcat.media.mel import MelConfig
 from pipelines.state import code_hash, file_hash, fingerprint, is_done, mark_done
 
 MEL = MelConfig(16_000, 1280, 160, 80, 125.0, 7600.0, 0.1)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from avcat.checkpoint import read_facts
-from avcat.data.shards import Landmarks, ShardClip, encode_jpeg, write_shard
+from avcat.data.shards import Landmarks, ShardClip, write_shard
+from avcat.media.pictures import jpeg
 from avcat.seeding import rng_of
 from avcat.training.loop import Loggers
 from pipelines.train import train_method, train_syncnet
@@ -30,7 +31,7 @@ def write_clips(folder: Path) -> None:
         clips = []
         for n in range(3):
             rng = rng_of(split, n)
-            jpegs = [encode_jpeg(rng.integers(0, 255, (SIZE, SIZE, 3), np.uint8), 95) for _ in range(FRAMES)]
+            jpegs = [jpeg(rng.integers(0, 255, (SIZE, SIZE, 3), np.uint8), 95) for _ in range(FRAMES)]
             nothing = np.zeros((FRAMES, 2, 2), np.float32)
             marks = Landmarks(
                 nothing, np.zeros((FRAMES, 20, 2), np.float32), np.ones(FRAMES, bool), np.zeros((FRAMES, 2, 3))

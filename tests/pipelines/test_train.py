@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from avcat.checkpoint import read_facts
-from avcat.config import SyncNetTraining
 from avcat.data.shards import write_shard
 from avcat.errors import InputError
+from avcat.methods.syncnet.task import SyncNetTraining
 from avcat.training.loop import Loggers
 from pipelines.train import train_method, train_syncnet
 from stages._params import load

@@ -18,12 +18,12 @@ import numpy as np
 import pytest
 import torch
 
-from avcat.config import LossWeights, OptimiserConfig
 from avcat.data.schema import MEL_BANDS
-from avcat.models.syncnet import SyncNet
+from avcat.methods.avcat.task import AVCATTask, LossWeights
+from avcat.methods.syncnet.model import SyncNet
+from avcat.methods.syncnet.task import SyncNetTask
 from avcat.seeding import rng_of
-from avcat.training.avcat import AVCATTask
-from avcat.training.syncnet import SyncNetTask
+from avcat.training.optimiser import OptimiserConfig
 from stages._params import load
 
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -71,7 +71,7 @@ def syncnet_losses() -> list[float]:
     config = load("tiny").syncnet
     config = replace(config, optimiser=plain(config.optimiser))
     store = Drawn(config.model.image_size, 24)
-    task = SyncNetTask(config, store, store, "cpu")  # type: ignore[arg-type]
+    task = SyncNetTask(config, store, store, None, "cpu")  # type: ignore[arg-type]
     return [task.step(n, task.sampler.batch(n))["loss"] for n in range(SYNCNET_STEPS)]
 
 

@@ -9,10 +9,9 @@ import torch
 from torch import nn
 
 from avcat.data.windows import Batch
-from avcat.models.avcat import AVCAT
-from avcat.models.build import build_avcat
-from avcat.models.syncnet import SyncNet
-from avcat.training.avcat import AVCATTask
+from avcat.methods.avcat.model import AVCAT
+from avcat.methods.avcat.task import AVCATTask
+from avcat.methods.syncnet.model import SyncNet
 from stages._params import Params, load
 
 C, HEADS, AUDIO = 180, 6, 512  # C0; MAT's heads; f_a of PC-AVS's encoder
@@ -27,7 +26,7 @@ def params() -> Params:
 
 @pytest.fixture(scope="module")
 def network(params: Params) -> AVCAT:
-    return build_avcat(params.train.model)
+    return AVCAT(params.train.model)
 
 
 def weights_of(module: nn.Module | None) -> int:
@@ -107,7 +106,7 @@ def test_one_step_of_training_with_every_loss(params: Params) -> None:
     config = dataclasses.replace(params.train, optimiser=optimiser, vgg_weights="random")
     store = Noise()
     task = AVCATTask(config, store, store, SyncNet(params.syncnet.model), "cpu")  # type: ignore[arg-type]
-    before = [parameter.detach().clone() for parameter in task.generator.parameters()]
+    before = [parameter.detach().clone() for parameter in task.network.parameters()]
     batch: Batch = task.sampler.batch(0)
     figures = task.step(0, batch)
     assert {"gan", "vgg", "sync", "intermediate_vgg", "discriminator"} <= figures.keys()
@@ -116,5 +115,5 @@ def test_one_step_of_training_with_every_loss(params: Params) -> None:
     # Equation 10, and the VGG loss of the backbone's picture, which is ours
     terms = figures["gan"] + figures["vgg"] + 1e-4 * figures["sync"] + figures["intermediate_vgg"]
     assert figures["total"] == pytest.approx(terms, rel=1e-3)
-    moved = [not torch.equal(a, b) for a, b in zip(before, task.generator.parameters(), strict=True)]
+    moved = [not torch.equal(a, b) for a, b in zip(before, task.network.parameters(), strict=True)]
     assert np.mean(moved) > 0.99

@@ -11,8 +11,8 @@ import pytest
 
 from avcat.checkpoint import save_model
 from avcat.errors import InputError
-from avcat.models.build import build_avcat
-from avcat.models.syncnet import SyncNet
+from avcat.methods.avcat.model import AVCAT
+from avcat.methods.syncnet.model import SyncNet
 from avcat.redraw import Redrawer
 from avcat.seeding import rng_of
 from stages import _mlflow, export
@@ -40,7 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         _mlflow.mlflow.set_tracking_uri(f"sqlite:///{folder / 'runs.db'}")
         for number in (1, 2):
             model = folder / f"trained-{number}.pt"
-            network = build_avcat(PARAMS.train.model)
+            network = AVCAT(PARAMS.train.model)
             save_model(model, "avcat", network, PARAMS.train.model, PARAMS.inputs, {"steps": number, "l1": 0.125})
             keep(model, "full", PARAMS, PARAMS.train)
         judge = SyncNet(PARAMS.syncnet.model)

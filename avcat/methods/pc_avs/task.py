@@ -1,0 +1,94 @@
+"""Training PC-AVS: pictures by GAN, VGG and feature matching, and one embedding space for mouths and sounds."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from avcat.data.windows import Clips
+from avcat.losses.gan import feature_loss
+from avcat.losses.sync import contrastive_loss
+from avcat.losses.vgg import VGGLoss
+from avcat.methods.generator import Redrawn
+from avcat.methods.pc_avs.model import PCAVS, PCAVSConfig
+from avcat.methods.syncnet.model import SyncNet
+from avcat.nn.discriminator import Discriminator, DiscriminatorConfig
+from avcat.settings import Rate, settings
+from avcat.training.generator import GeneratorTask, GeneratorTraining, Sample
+from avcat.training.hearing import start_audio_branch
+from avcat.training.ranks import gather, ranks
+from avcat.training.task import placed
+
+
+@settings
+class PCAVSWeights:
+    l1: Rate = 0.0  # published: 0
+    edges: Rate = 0.0  # published: 0
+    gan: Rate = 0.0  # published: 1
+    vgg: Rate = 0.0  # published: 10
+    features: Rate = 0.0  # of the discriminator; published: 10
+    contrastive: Rate = 0.0  # between codes of mouths and sounds; published: 100
+
+
+@settings
+class PCAVSTraining(GeneratorTraining):
+    model: PCAVSConfig
+    discriminator: DiscriminatorConfig
+    weights: PCAVSWeights
+    temperature: float  # of the contrastive loss
+    vgg_weights: str
+    vgg_layer_weights: tuple[float, float, float, float, float]
+    audio_from_syncnet: bool
+    audio_frozen: bool
+
+
+class PCAVSTask(GeneratorTask[PCAVS]):
+    """See `avcat.training.loop.Task`. Of `expert` only the audio encoder is used, if configured."""
+
+    discriminator: Discriminator
+    config: PCAVSTraining
+
+    def __init__(
+        self, config: PCAVSTraining, train: Clips, held_out: Clips, expert: SyncNet | None, device: str
+    ) -> None:
+        torch.manual_seed(config.optimiser.seed)
+        network, discriminator = PCAVS(config.model), Discriminator(config.discriminator)
+        super().__init__(config, network, discriminator, train=train, held_out=held_out, expert=expert, device=device)
+        self.vgg = placed(VGGLoss(config.vgg_weights, config.vgg_layer_weights), device)
+        start_audio_branch(self.network.audio, config, expert, train, device)
+        self.start()
+
+    def compile(self) -> None:
+        super().compile()
+        self.vgg.compile()
+
+    def weights(self) -> dict[str, float]:
+        return asdict(self.config.weights)
+
+    def table(self, redrawn: Redrawn, composite: Tensor, sample: Sample) -> dict[str, Callable[[], Tensor]]:
+        return super().table(redrawn, composite, sample) | {
+            "vgg": lambda: self.vgg(composite, sample.truth),
+            "features": lambda: self._features(composite, sample.truth),
+            "contrastive": lambda: self._contrastive(sample),
+        }
+
+    def _features(self, composite: Tensor, truth: Tensor) -> Tensor:
+        with torch.no_grad():
+            real = self.discriminator.maps(truth)
+        return feature_loss(real, self.discriminator.maps(composite))
+
+    def _contrastive(self, sample: Sample) -> Tensor:
+        """Each frame's mouth against the sounds of all frames of the batch, on all ranks, and vice versa."""
+        seen = self.network.mouth_of_pictures(sample.truth)
+        heard = self.network.mouth_of_sounds(sample.mels.flatten(0, 1))
+        faces, sounds = (F.normalize(code.float(), dim=-1) for code in (seen, heard))
+        if not faces.requires_grad:  # held-out clips: only the first rank validates
+            return contrastive_loss(faces, sounds, self.config.temperature)
+        loss = contrastive_loss(gather(faces), gather(sounds), self.config.temperature)
+        # Only a rank's own rows pass its gradient back, and the mean over ranks divides it once more.
+        return loss + (ranks().world - 1) * (loss - loss.detach())
+
+
+SETTINGS, TASK = PCAVSTraining, PCAVSTask
