@@ -22,7 +22,8 @@ from avcat.errors import InputError
 from avcat.media.timeline import FITS
 
 if TYPE_CHECKING:
-    from avcat.dubbing.dubber import DubSummary, ReferenceFrame
+    from avcat.dubbing.dubber import DubSummary
+    from avcat.dubbing.plan import ReferenceFrame
     from avcat.dubbing.portrait import Which
 
 EXAMPLES = """\
