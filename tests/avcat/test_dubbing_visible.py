@@ -13,6 +13,7 @@ from painter import Painter, images_of, painted
 
 from avcat.cli import main
 from avcat.dubbing import Dubber, DubSettings, visible
+from avcat.dubbing.observed import Observed
 from avcat.dubbing.visible import Looking, behind, frontalness, ranges, visibility
 from avcat.face.hands import HandFinder
 from avcat.face.landmarks import Face, MediaPipeDetector
@@ -114,12 +115,12 @@ def test_the_command_says_where(
     assert capsys.readouterr().err == ""
 
 
-def square_face(mouth_x: float = 50.0) -> Face:
+def square_face(mouth_x: float = 50.0) -> Observed:
     """A face of 100 px, and a mouth of 20 x 20 px at (mouth_x, 70)."""
     oval = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], np.float32)
     corners = np.array([(mouth_x + x, 70 + y) for x, y in ((-10, -10), (10, -10), (10, 10), (-10, 10))])
     eyes = np.array([[30, 30], [70, 30]], np.float32)
-    return Face(np.array([0, 0, 100, 100], np.float32), 1.0, eyes, corners.astype(np.float32), oval)
+    return Observed(np.array([0, 0, 100, 100], np.float32), 1.0, eyes, corners.astype(np.float32), oval)
 
 
 def test_how_much_of_a_mouth_is_behind_a_hand() -> None:
