@@ -128,6 +128,7 @@ class FirstPass:
         return people, warnings
 
     def _portrait(self, info: VideoInfo, seen: Sightings, person: Person, settings: DubSettings) -> Portrait:
+        """A person's face; if the source is not to fade in, its mouth counts as visible throughout."""
         inputs = self._inputs
         face = portrait(person, seen.times_s, inputs.align, inputs.crop_size, float(info.pixel_aspect))
         return face if settings.fade_hidden else replace(face, visible=np.ones_like(face.visible))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,6 @@ import numpy as np
 
 from avcat.dubbing.portrait import Cast, Portrait, Which
 from avcat.dubbing.speech import Speech
-from avcat.dubbing.visible import ranges
 from avcat.media.timeline import Fit, Shown
 from avcat.media.video import VideoInfo
 
@@ -74,7 +74,9 @@ class Plan:
 
     def hidden_s(self) -> list[tuple[float, float]]:
         """(start, end) of stretches in which the result leaves a mouth unchanged because it is hidden."""
-        hidden = [any(face.visible[row] < _HIDDEN for _, face, row in self.faces(shown.source)) for shown in self.shown]
         tick = float(self.info.time_base)
-        starts = [shown.pts * tick for shown in self.shown]
-        return ranges(hidden, starts, [(shown.pts + shown.duration) * tick for shown in self.shown])
+        runs = [(hidden, list(run)) for hidden, run in groupby(self.shown, self._hides)]
+        return [(run[0].pts * tick, (run[-1].pts + run[-1].duration) * tick) for hidden, run in runs if hidden]
+
+    def _hides(self, shown: Shown) -> bool:
+        return any(face.visible[row] < _HIDDEN for _, face, row in self.faces(shown.source))

@@ -172,14 +172,3 @@ def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
 def _frames(times_s: np.ndarray, seconds: float) -> int:
     """A duration in frames, approximately."""
     return max(1, round(seconds / float(np.median(np.diff(times_s))))) if len(times_s) > 1 else 1
-
-
-def ranges(hidden: Sequence[bool], starts_s: Sequence[float], ends_s: Sequence[float]) -> list[tuple[float, float]]:
-    """(start, end) in seconds of each run of hidden frames."""
-    found: list[tuple[float, float]] = []
-    before = False
-    for is_hidden, start, end in zip(hidden, starts_s, ends_s, strict=True):
-        if is_hidden:
-            found = [*found[:-1], (found[-1][0], end)] if before else [*found, (start, end)]
-        before = is_hidden
-    return found
