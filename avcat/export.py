@@ -16,9 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from avcat.checkpoint import ModelFile, load_model
 from avcat.errors import InputError
 from avcat.files import atomic_path
-from avcat.media.mel import WINDOW_COLUMNS
-from avcat.methods.generator import Generator, Reference
-from avcat.onnx_network import (
+from avcat.inference.onnx_network import (
     FEATURE,
     FORMAT,
     FRAMES,
@@ -29,6 +27,8 @@ from avcat.onnx_network import (
     load_onnx,
     need_onnx,
 )
+from avcat.media.mel import WINDOW_COLUMNS
+from avcat.methods.generator import Generator, Reference
 from avcat.settings import to_dict
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avcat.apps.checks import ONNX_SUFFIX
 from avcat.checkpoint import load_model
-from avcat.checks import ONNX_SUFFIX
 from avcat.data.inputs import InputConfig
 from avcat.errors import InputError
 from avcat.methods.generator import Generator, Reference
@@ -76,7 +76,7 @@ class Redrawer:
     ) -> "Redrawer":
         if torch.device(device).type != "cpu" or precision not in ("auto", "fp32") or compile:
             raise InputError(f"{path}: an ONNX model runs on the processor, in fp32 and not compiled by torch")
-        from avcat.onnx_network import load_onnx  # needs an extra
+        from avcat.inference.onnx_network import load_onnx  # needs an extra
 
         network, facts = load_onnx(path)
         return cls(network, facts.inputs, device=device, batch_frames=batch_frames or 8)

@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import soundfile
+from avcat.inference.redraw import Redrawer
 
 from avcat.dubbing import Dubber, DubSettings
 from avcat.face.align import AlignConfig
@@ -29,7 +30,6 @@ from avcat.media.mel import COLUMNS_PER_SECOND, WINDOW_COLUMNS, MelConfig, mel_s
 from avcat.media.video import decode, probe
 from avcat.media.writer import VideoWriter
 from avcat.metrics.sync import vertex
-from avcat.redraw import Redrawer
 from avcat.synth.corpus import WILD, CorpusConfig, SpeakersConfig, plan, take_of
 from avcat.synth.visemes import CLOSURE, OPENING, MouthTrack
 

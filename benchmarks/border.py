@@ -13,6 +13,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from avcat.inference.redraw import Redrawer
 
 from avcat.dubbing import Dubber
 from avcat.dubbing.portrait import Portrait, chosen, portrait
@@ -24,7 +25,6 @@ from avcat.face.track import find_people
 from avcat.media.reader import FrameReader
 from avcat.media.shots import CutFinder
 from avcat.media.video import decode
-from avcat.redraw import Redrawer
 
 BAND_PX = 8
 BORDER_DE, JITTER_PX = 1.0, 0.3  # acceptable values

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from avcat.inference.redraw import Redrawer
 
 from avcat.dubbing import Dubber
 from avcat.dubbing.paste import match_colour, paste
@@ -37,7 +38,6 @@ from avcat.media.shots import CutFinder
 from avcat.media.video import decode
 from avcat.media.writer import VideoWriter
 from avcat.nn.precision import Precision, quickest
-from avcat.redraw import Redrawer
 from avcat.synth.corpus import WILD, CorpusConfig, SpeakersConfig, plan, render
 
 FPS = 25
@@ -166,7 +166,7 @@ def timed(call: Callable[[], Any]) -> tuple[tuple[float, float], Any]:
 def peak(head: Path, folder: Path, minutes: float, model: Path) -> float:
     """MB that `avcat dub` holds at most."""
     video, sound = lengthened(head, folder, 60 * minutes)
-    command = [sys.executable, "-m", "avcat.cli", "dub", str(video), str(sound), "-q"]
+    command = [sys.executable, "-m", "avcat.apps.cli", "dub", str(video), str(sound), "-q"]
     command += ["-o", str(folder / "long.mp4"), "--model", str(model)]
     measuring = f"import resource, subprocess; subprocess.run({command!r}, check=True); "
     measuring += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
+from avcat.inference.redraw import Redrawer
 
 from avcat.checkpoint import load_model
 from avcat.dubbing.fit import STEPS, divided, fit_network
@@ -30,7 +31,6 @@ from avcat.methods.avcat.model import AVCAT
 from avcat.metrics.image import ssim
 from avcat.metrics.landmarks import lmd, opening_correlation
 from avcat.metrics.marks import Marker
-from avcat.redraw import Redrawer
 from benchmarks.compute import describe
 
 MOST_FRAMES = 1_500  # of a video: a minute

@@ -6,6 +6,7 @@ Inputs and outputs are those of `stages._registry.signature_of`.
 from typing import Any
 
 import numpy as np
+from avcat.inference.redraw import Redrawer
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
@@ -14,7 +15,6 @@ from avcat.methods import module, network_of
 from avcat.methods.generator import Generator
 from avcat.methods.syncnet.model import SyncNet
 from avcat.metrics.embed import embed_clip
-from avcat.redraw import Redrawer
 
 BATCH = 8  # frames or windows at once
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from avcat.dubbing.observed import Observed
 from avcat.dubbing.visible import visibility
 from avcat.face.align import AlignConfig, alignment, smooth, transform_points
 from avcat.face.landmarks import Face, box_area
@@ -124,16 +125,17 @@ def portrait(
     `pixel_aspect`: width over height of its pixels.
     """
     first, count = person.frames[0], person.frames[-1] - person.frames[0] + 1
+    faces = [Observed.of(face) for face in person.faces]
     rows = np.array(person.frames) - first
     found = np.zeros(count, bool)
     found[rows] = True
     eyes, mouths = np.full((count, 2, 2), np.nan, np.float32), np.full((count, 20, 2), np.nan, np.float32)
-    eyes[rows] = [face.eyes for face in person.faces]
-    mouths[rows] = [face.mouth for face in person.faces]
+    eyes[rows] = [face.eyes for face in faces]
+    mouths[rows] = [face.mouth for face in faces]
     times_s = times_s[first : first + count]
-    matrices = alignment(eyes, times_s, config, size, mouths, pixel_aspect, _moves(person.faces, rows, count))
-    visible = _between(visibility(person.faces, times_s[rows])[:, None], rows, times_s)[:, 0]
-    outlines = _between(_outlines(person.faces, times_s[rows], matrices[rows]), rows, times_s)
+    matrices = alignment(eyes, times_s, config, size, mouths, pixel_aspect, _moves(faces, rows, count))
+    visible = _between(visibility(faces, times_s[rows])[:, None], rows, times_s)[:, 0]
+    outlines = _between(_outlines(faces, times_s[rows], matrices[rows]), rows, times_s)
     in_crop = np.median([transform_points(matrices[row], eyes[row]) for row in rows], axis=0)
     in_crops = [transform_points(matrix, mouth) for matrix, mouth in zip(matrices, mouths, strict=True)]
     unusual = unusualness(np.array(in_crops))
@@ -153,8 +155,8 @@ def unusualness(mouths: np.ndarray) -> np.ndarray:
     return unusual
 
 
-def _moves(faces: Sequence[Face], rows: np.ndarray, count: int) -> np.ndarray:
-    """float64 [count, 2]: `Face.moved` of the faces in some rows, NaN if unknown or from before a gap."""
+def _moves(faces: Sequence[Observed], rows: np.ndarray, count: int) -> np.ndarray:
+    """float64 [count, 2]: `Observed.moved` of the faces in some rows, NaN if unknown or from before a gap."""
     moves = np.full((count, 2), np.nan)
     for face, row, before in zip(faces[1:], rows[1:], rows[:-1], strict=True):
         if face.moved is not None and row == before + 1:

@@ -24,14 +24,17 @@ class Speech:
 
     def __init__(self, path: str | Path, config: MelConfig) -> None:
         """Raises InputError if the file is missing, empty, holds no sound or is truncated."""
-        self._path, self._config = path, config
-        power = 0.0
+        self._config, power = config, 0.0
         self.samples = 0  # at `config.sample_rate`
         for block in mono_blocks(path, config.sample_rate):
             self.samples += block.size
             power += float(np.square(block, dtype=np.float64).sum())
         self._rms = (power / self.samples) ** 0.5 if self.samples else 0.0
-        self.rewind()
+        columns = frame_count(self.samples, config) * COLUMNS_PER_FRAME
+        blocks = mono_blocks(path, config.sample_rate)
+        self._chunks: Iterator[np.ndarray] = mel_chunks(blocks, gain(self._rms, config), columns, config)
+        self._held = np.zeros((config.bands, 0), np.float32)
+        self._first, self._ended = 0, False  # first column of `_held`
 
     @property
     def duration_s(self) -> float:
@@ -42,14 +45,6 @@ class Speech:
     def loudness_db(self) -> float:
         """Root mean square of the whole sound in dB of full scale; minus infinity for silence."""
         return 20 * log10(self._rms) if self._rms else -np.inf
-
-    def rewind(self) -> None:
-        """Allows earlier times to be requested again."""
-        columns = frame_count(self.samples, self._config) * COLUMNS_PER_FRAME
-        blocks = mono_blocks(self._path, self._config.sample_rate)
-        self._chunks: Iterator[np.ndarray] = mel_chunks(blocks, gain(self._rms, self._config), columns, self._config)
-        self._held = np.zeros((self._config.bands, 0), np.float32)
-        self._first, self._ended = 0, False  # first column of `_held`
 
     def windows(self, times_s: np.ndarray) -> np.ndarray:
         """float32 [N, bands, 20] for frames shown from `times_s` float [N] on; times must rise from call to call.
@@ -62,7 +57,7 @@ class Speech:
 
     def _hold(self, first: int, stop: int) -> None:
         """Reads up to column `stop`, and drops columns before `first`."""
-        assert first >= self._first or self._first == 0, "times only rise; rewind first"
+        assert first >= self._first or self._first == 0, "times only rise"
         while not self._ended and self._first + self._held.shape[1] < stop:
             chunk = next(self._chunks, None)
             if chunk is None:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from avcat.dubbing.ahead import side_by_side
+from avcat.dubbing.observed import Observed
 from avcat.face.align import warp
 from avcat.face.landmarks import Face, FaceDetector, with_pictures
 from avcat.face.track import box_iou
@@ -53,11 +54,11 @@ class Following:
         image, faces = found
         seen = [_moved(image, face, self._before) for face in faces]
         self._before = [patch for _, patch in seen]
-        return [replace(face, moved=moved) for face, (moved, _) in zip(faces, seen, strict=True)]
+        return [replace(Observed.of(face), moved=moved) for face, (moved, _) in zip(faces, seen, strict=True)]
 
 
 def _moved(image: np.ndarray, face: Face, before: Sequence[_Patch]) -> tuple[np.ndarray | None, _Patch]:
-    """How far the face moved (`Face.moved`), None if unknown; and its current patch."""
+    """How far the face moved (`Observed.moved`), None if unknown; and its current patch."""
     distance = max(float(np.linalg.norm(face.eyes[1] - face.eyes[0])), 1.0)
     last = max(before, key=lambda patch: box_iou(patch.box, face.box), default=None)
     if last is None or box_iou(last.box, face.box) < _SAME_FACE or abs(distance / last.distance - 1) > _SAME_SIZE:

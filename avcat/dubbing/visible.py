@@ -13,6 +13,7 @@ import numpy as np
 from scipy.ndimage import median_filter, minimum_filter1d
 
 from avcat.dubbing.ahead import side_by_side
+from avcat.dubbing.observed import Observed
 from avcat.face.align import smooth, warp
 from avcat.face.hands import HandFinder
 from avcat.face.landmarks import Face, FaceDetector, with_pictures
@@ -54,10 +55,10 @@ class Looking:
 
     def _looked_at(self, found: tuple[np.ndarray, list[Face]]) -> list[Face]:
         image, faces = found
-        faces = [replace(face, look=look(image, face)) for face in faces]
+        faces = [replace(Observed.of(face), look=look(image, face)) for face in faces]
         if faces and self._wait == 0:
             hands = self._hands(image)
-            faces = [replace(face, hand=behind(hands, face)) for face in faces]
+            faces = [replace(Observed.of(face), hand=behind(hands, face)) for face in faces]
             self._wait = 1 if any(_is_near(hand, face) for hand in hands for face in faces) else _HAND_EVERY
         self._wait = max(0, self._wait - 1)
         return faces
@@ -92,7 +93,7 @@ def look(image: np.ndarray, face: Face) -> np.ndarray:
     return np.asarray(cv2.cvtColor(warp(image, matrix, SIDE), cv2.COLOR_RGB2LAB))
 
 
-def visibility(faces: Sequence[Face], times_s: np.ndarray) -> np.ndarray:
+def visibility(faces: Sequence[Observed], times_s: np.ndarray) -> np.ndarray:
     """Confidence that the mouth is visible in each face of one person, float32 [N] in 0..1, smooth over `times_s` [N].
 
     1 for faces without enough data: no outline, no look, or too few others to compare with.
@@ -109,8 +110,8 @@ def visibility(faces: Sequence[Face], times_s: np.ndarray) -> np.ndarray:
     return smooth(seen[:, None], times_s, _SIGMA_S, follow_trend=False)[:, 0].astype(np.float32)
 
 
-def _hands(faces: Sequence[Face], times_s: np.ndarray) -> np.ndarray:
-    """`Face.hand` float64 [N], linearly interpolated between the frames searched for hands; 0 if none was."""
+def _hands(faces: Sequence[Observed], times_s: np.ndarray) -> np.ndarray:
+    """`Observed.hand` float64 [N], linearly interpolated between the frames searched for hands; 0 if none was."""
     hand = np.array([face.hand for face in faces])
     looked = np.isfinite(hand)
     return np.interp(times_s, times_s[looked], hand[looked]) if looked.any() else np.zeros(len(faces))
@@ -131,7 +132,7 @@ def _sides(face: Face) -> float:
     return sides[0] / max(sides[1], 1e-6)
 
 
-def foreignness(faces: Sequence[Face]) -> np.ndarray:
+def foreignness(faces: Sequence[Observed]) -> np.ndarray:
     """The share of each lower face, float64 [N] in 0..1, that looks different from the person's usual lower face.
 
     The share of the upper face is subtracted; 0 for all if there is no usual look.
@@ -171,14 +172,3 @@ def _ramp(values: np.ndarray, low: float, high: float) -> np.ndarray:
 def _frames(times_s: np.ndarray, seconds: float) -> int:
     """A duration in frames, approximately."""
     return max(1, round(seconds / float(np.median(np.diff(times_s))))) if len(times_s) > 1 else 1
-
-
-def ranges(hidden: Sequence[bool], starts_s: Sequence[float], ends_s: Sequence[float]) -> list[tuple[float, float]]:
-    """(start, end) in seconds of each run of hidden frames."""
-    found: list[tuple[float, float]] = []
-    before = False
-    for is_hidden, start, end in zip(hidden, starts_s, ends_s, strict=True):
-        if is_hidden:
-            found = [*found[:-1], (found[-1][0], end)] if before else [*found, (start, end)]
-        before = is_hidden
-    return found

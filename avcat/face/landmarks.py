@@ -53,9 +53,6 @@ class Face:
     eyes: np.ndarray  # float32 [2, 2]: left, right
     mouth: np.ndarray  # float32 [20, 2]; NaN for points that the detector does not give
     oval: np.ndarray | None = None  # float32 [36, 2], the outline (`OVAL`); None if the detector gives none
-    look: np.ndarray | None = None  # uint8 [16, 16, 3], see `avcat.dubbing.visible`; None if not computed
-    moved: np.ndarray | None = None  # float64 [2], since the previous frame, see `avcat.dubbing.steady`; None: unknown
-    hand: float = np.nan  # share of the mouth that lies behind a hand, 0..1; NaN if not computed
 
 
 class FaceDetector(Protocol):

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from avcat.checkpoint import read_facts
 from avcat.errors import InputError
 from avcat.face.mask import keep_mask
+from avcat.inference.redraw import Redrawer
 from avcat.media.mel import mel_windows
 from avcat.methods import module, network_of
 from avcat.methods.generator import Generator
-from avcat.redraw import Redrawer
 
 Crops = NDArray[np.uint8]  # [T, S, S, 3] RGB
 REFERENCE_FRAME = 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from avcat.inference.redraw import Redrawer
 from drawn import ALIGN
 from painter import Keeper, Painter, dub_with, images_of, painted
 
@@ -19,7 +20,6 @@ from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
 from avcat.media.audio import audio_blocks, audio_duration
 from avcat.media.video import decode, probe
-from avcat.redraw import Redrawer
 
 REAL = Path(os.environ.get("AVCAT_REAL", ""))
 CLIPS = [

@@ -2,21 +2,27 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import soundfile
+from avcat.apps.cli import main
 from drawn import face_picture, talking, tone, write_video
 from painter import Painter, images_of, painted
 
-from avcat.cli import main
 from avcat.dubbing import Dubber, DubSettings, visible
-from avcat.dubbing.visible import Looking, behind, frontalness, ranges, visibility
+from avcat.dubbing.observed import Observed
+from avcat.dubbing.plan import Plan, Voiced
+from avcat.dubbing.portrait import Cast, Portrait
+from avcat.dubbing.visible import Looking, behind, frontalness, visibility
 from avcat.face.hands import HandFinder
 from avcat.face.landmarks import Face, MediaPipeDetector
 from avcat.face.track import Person, find_people
+from avcat.media.timeline import Shown
 
 HIDDEN = range(30, 45)  # of 75 frames
 
@@ -101,8 +107,8 @@ def test_the_source_shows_where_the_mouth_is_hidden(tmp_path: Path, dubber: Dubb
 def test_the_command_says_where(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("avcat.redraw.Redrawer.from_checkpoint", lambda *_, **__: Painter())
-    monkeypatch.setattr("avcat.commands.dub.model_path", lambda path, **_: path)
+    monkeypatch.setattr("avcat.inference.redraw.Redrawer.from_checkpoint", lambda *_, **__: Painter())
+    monkeypatch.setattr("avcat.apps.commands.dub.model_path", lambda path, **_: path)
     video = write_video(tmp_path / "v.mp4", (covered(t, image) for t, image in enumerate(talking(75))))
     soundfile.write(tmp_path / "a.wav", tone(3.0), 16_000)
     (tmp_path / "m.pt").touch()
@@ -114,12 +120,12 @@ def test_the_command_says_where(
     assert capsys.readouterr().err == ""
 
 
-def square_face(mouth_x: float = 50.0) -> Face:
+def square_face(mouth_x: float = 50.0) -> Observed:
     """A face of 100 px, and a mouth of 20 x 20 px at (mouth_x, 70)."""
     oval = np.array([[0, 0], [100, 0], [100, 100], [0, 100]], np.float32)
     corners = np.array([(mouth_x + x, 70 + y) for x, y in ((-10, -10), (10, -10), (10, 10), (-10, 10))])
     eyes = np.array([[30, 30], [70, 30]], np.float32)
-    return Face(np.array([0, 0, 100, 100], np.float32), 1.0, eyes, corners.astype(np.float32), oval)
+    return Observed(np.array([0, 0, 100, 100], np.float32), 1.0, eyes, corners.astype(np.float32), oval)
 
 
 def test_how_much_of_a_mouth_is_behind_a_hand() -> None:
@@ -155,13 +161,14 @@ def test_a_profile_is_hidden_and_a_moment_of_it_is_not() -> None:
     np.testing.assert_allclose(visibility([square_face(2 if t == 30 else 50) for t in range(60)], times_s), 1)
 
 
-def test_ranges() -> None:
-    starts = np.arange(6) / 10
-    assert ranges([True, True, False, False, True, False], starts, starts + 0.1) == [
-        pytest.approx((0.0, 0.2)),
-        pytest.approx((0.4, 0.5)),
-    ]
-    assert ranges([False] * 6, starts, starts) == []
+def test_a_plan_tells_when_a_mouth_is_hidden() -> None:
+    seen, there = np.array([0, 0.4, 1, 0.5, 0], np.float32), np.array([1, 1, 1, 1, 1, 0], bool)
+    matrices, outlines, eyes = np.zeros((6, 2, 3)), np.zeros((6, 4, 2), np.float32), np.zeros((2, 2))
+    face = Portrait(0, there, there, matrices, outlines, eyes, np.append(seen, 0), np.zeros(6, np.float32))
+    shown = [Shown(n, n, 1) for n in range(6)]
+    info = SimpleNamespace(time_base=Fraction(1, 10))
+    plan = Plan(info, np.arange(6) / 10, [Voiced(face, None)], Cast([face]), shown, DubSettings(), ())  # type: ignore[arg-type]
+    assert plan.hidden_s() == [pytest.approx((0.0, 0.2)), pytest.approx((0.4, 0.5))]
 
 
 def test_a_look_is_upright_and_knows_no_size() -> None:

@@ -5,19 +5,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import avcat.inference.export
 import numpy as np
 import onnx
 import pytest
 import torch
+from avcat.apps.cli import main
+from avcat.inference.export import export
+from avcat.inference.onnx_network import load_onnx
+from avcat.inference.redraw import Redrawer
 from drawn import ALIGN, MEL, face_picture, tone, write_video
 from test_cli import TINY
 
-import avcat.export
 from avcat.checkpoint import save_model
-from avcat.cli import main
 from avcat.data.inputs import InputConfig
 from avcat.errors import InputError
-from avcat.export import export
 from avcat.media.video import decode
 from avcat.methods import build
 from avcat.methods.avcat.model import ModelConfig
@@ -26,8 +28,6 @@ from avcat.methods.makeittalk.model import MakeItTalkConfig
 from avcat.methods.pc_avs.model import PCAVSConfig
 from avcat.methods.wav2lip.model import Wav2LipConfig
 from avcat.nn.audio import AudioEncoderConfig
-from avcat.onnx_network import load_onnx
-from avcat.redraw import Redrawer
 from avcat.settings import to_dict
 
 SIZE = TINY.image_size
@@ -144,8 +144,8 @@ def test_what_differs_is_refused_and_not_written(
     """The comparison is real: with another network in torch's place it fails."""
     torch.manual_seed(1)
     other = build("pc_avs", to_dict(PC_AVS)).eval()
-    honest = avcat.export._difference
-    monkeypatch.setattr(avcat.export, "_difference", lambda _, path, bands: honest(other, path, bands))  # type: ignore[arg-type]
+    honest = avcat.inference.export._difference
+    monkeypatch.setattr(avcat.inference.export, "_difference", lambda _, path, bands: honest(other, path, bands))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"model.pt: in ONNX its pictures differ by"):
         export(exported[0], tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -198,7 +198,7 @@ def test_files_that_cannot_be_used(exported: tuple[Path, Path], tmp_path: Path) 
 
 
 def test_fit_wants_the_model_itself(exported: tuple[Path, Path], tmp_path: Path) -> None:
-    from avcat.checks import model_path
+    from avcat.apps.checks import model_path
 
     with pytest.raises(InputError, match=r"give the model\.pt it was made from"):
         model_path(exported[1])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from avcat.inference.redraw import Redrawer
 from small_training import INPUTS, OPTIMISER, SYNC, TRAIN, make_store
 
 from avcat.checkpoint import save_model
@@ -15,7 +16,6 @@ from avcat.methods.avcat.model import AVCAT
 from avcat.methods.avcat.task import AVCATTask, TrainConfig
 from avcat.methods.syncnet.model import SyncNet
 from avcat.nn.precision import Precision
-from avcat.redraw import Redrawer
 from avcat.seeding import rng_of
 
 DEVICE = "cuda"

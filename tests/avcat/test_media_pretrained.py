@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from avcat.apps.cli import main
 from drawn import ALIGN, MEL, face_picture, tone, write_video
 from small_training import AUDIO, OPTIMISER, SIZE, SYNC, TRAIN, talking_clip
 
 from avcat.checkpoint import save_model
-from avcat.cli import main
 from avcat.data.inputs import InputConfig
 from avcat.data.shards import ShardReader, write_shard
 from avcat.data.windows import ClipStore

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from avcat.apps.cli import main
 from studies import METHODS, rater, serving, write_study
 
-from avcat.cli import main
 from avcat.study.plan import FILE, QUESTIONS, RATINGS, clip_path, order_for, read_study
 
 CLIENTS = 30

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from avcat.inference.redraw import Redrawer
 from small_training import INPUTS, KINDS, METHODS, OPTIMISER, SIZE, SYNC, TRAIN, make_store, make_task
 
 from avcat.checkpoint import VERSION, load_model, read_facts, save_model
@@ -19,7 +20,6 @@ from avcat.methods.avcat.task import AVCATTask, LossWeights
 from avcat.methods.syncnet.model import SyncNet
 from avcat.methods.syncnet.task import SyncNetTask, judge, overfit
 from avcat.nn.pictures import to_network
-from avcat.redraw import Redrawer
 from avcat.seeding import rng_of
 from avcat.training.generator import gradient_shares
 from avcat.training.loop import SPEED, Loggers, checkpoints, precision_of, run, save, speed

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from avcat.inference.redraw import Redrawer
 from small_training import INPUTS, MAKEITTALK, METHODS, OPTIMISER, SIZE, SYNC, WAV2LIP, make_store, make_task
 
 from avcat.checkpoint import save_model
@@ -16,7 +17,6 @@ from avcat.media.mel import mel_windows
 from avcat.methods.makeittalk.run import Talker
 from avcat.methods.syncnet.model import SyncNet
 from avcat.methods.wav2lip.task import Wav2LipTask
-from avcat.redraw import Redrawer
 from avcat.training.loop import Loggers, run
 
 QUIET = Loggers(lambda *_: None, lambda *_: None)

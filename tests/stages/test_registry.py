@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from avcat.inference.redraw import Redrawer
 
 from avcat.checkpoint import save_model
 from avcat.errors import InputError
 from avcat.methods.avcat.model import AVCAT
 from avcat.methods.syncnet.model import SyncNet
-from avcat.redraw import Redrawer
 from avcat.seeding import rng_of
 from stages import _mlflow, export
 from stages._mlflow import tracked

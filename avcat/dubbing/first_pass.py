@@ -1,0 +1,166 @@
+"""The first pass over a video: finds and follows the faces, selects whose mouths move, and to which sound.
+
+It keeps only landmarks; with those of the whole clip the crops can be smoothed without delay.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from avcat.data.inputs import InputConfig
+from avcat.dubbing.ahead import ahead
+from avcat.dubbing.plan import DubSettings, Plan, Voiced
+from avcat.dubbing.portrait import Cast, Portrait, Which, called, chosen, portrait
+from avcat.dubbing.speech import Speech
+from avcat.dubbing.steady import Following
+from avcat.dubbing.visible import Looking
+from avcat.errors import InputError
+from avcat.face.hands import HandFinder
+from avcat.face.landmarks import FaceDetector
+from avcat.face.track import Person, Sightings, find_people
+from avcat.media.shots import CutFinder
+from avcat.media.timeline import Shown, fit_to
+from avcat.media.video import Frame, VideoInfo, decode, probe
+
+Progress = Callable[[str, int, int], None]  # name of the step, frames done, frames in all
+_ROUNDING = 1e-6  # of a tick
+_DECODED_AHEAD = 8  # frames
+_SILENT_DB = -60.0
+_CUT_OFF_S = 0.5  # how much earlier than its stated end a video may end
+_SOON_S = 1e-6  # before the sound's end: a frame from then on would have no duration
+_HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
+
+
+class FirstPass:
+    """Plans how videos are dubbed, with one face detector and for one kind of crops and mels."""
+
+    def __init__(self, inputs: InputConfig, detector: FaceDetector) -> None:
+        self._inputs, self._detector = inputs, detector
+
+    @cached_property
+    def _hands(self) -> HandFinder:
+        return HandFinder()
+
+    def plan(self, video: str | Path, audio: str | Path, settings: DubSettings, progress: Progress) -> Plan:
+        """Errors as for `Dubber.dub`. Cheap checks come first, so that a bad input is reported before the work."""
+        info = probe(video)
+        _refuse(info)
+        heard = self._heard(info, audio, settings)
+        speeches = {which: Speech(path, self._inputs.mel) for which, path in settings.voices.items()}
+        seen, lasts_s = self._find(info, heard.duration_s, settings, progress)
+        people, warnings = self._voiced(info, seen, speeches or {settings.faces: heard}, settings)
+        if all(voiced.speech.loudness_db < _SILENT_DB for voiced in people):
+            warnings.append("the sound is silent, so the mouths rest")
+        ended_s = float(seen.times_s[-1]) + lasts_s
+        if min(info.duration_s, heard.duration_s) - ended_s > _CUT_OFF_S:
+            warnings.append(f"the video is cut off: it ends at {ended_s:.2f} s instead of {info.duration_s:.2f} s")
+        shown = _schedule(info, seen.times_s, lasts_s, heard.duration_s, settings)
+        cast = Cast([voiced.face for voiced in people])
+        return Plan(info, seen.times_s, people, cast, shown, settings, tuple(warnings))
+
+    def _heard(self, info: VideoInfo, audio: str | Path, settings: DubSettings) -> Speech:
+        """The sound of the result. Raises InputError if the reference is not shown while it lasts."""
+        wanted_s = 0.0 if isinstance(settings.reference, str) else settings.reference
+        if wanted_s > info.duration_s:
+            raise InputError(f"{info.path}: no reference at {wanted_s:g} s, it lasts {info.duration_s:.2f} s")
+        heard = Speech(audio, self._inputs.mel)
+        if wanted_s > heard.duration_s:
+            raise InputError(
+                f"{info.path}: no reference at {wanted_s:g} s, as it is shown for {heard.duration_s:.2f} s, "
+                f"as long as {audio} lasts"
+            )
+        return heard
+
+    def _find(
+        self, info: VideoInfo, duration_s: float, settings: DubSettings, progress: Progress
+    ) -> tuple[Sightings, float]:
+        """All people in all frames that will be shown, and how long the last of these is shown, in seconds."""
+        detector: FaceDetector = Following(self._detector)
+        if settings.fade_hidden:
+            detector = Looking(detector, self._hands)
+        expected = max(1, round(min(info.duration_s, duration_s) * info.fps))
+        last: Frame | None = None
+        lasts_s = 0.0
+
+        def images() -> Iterator[tuple[float, np.ndarray]]:
+            nonlocal last, lasts_s
+            with closing(ahead(decode(info.path), _DECODED_AHEAD)) as frames:
+                for frame in frames:
+                    if frame.time_s >= duration_s - _SOON_S:
+                        lasts_s = frame.time_s - last.time_s if last is not None else 0.0
+                        return
+                    last = frame
+                    yield frame.time_s, frame.image
+                    progress("find faces", frame.index + 1, max(expected, frame.index + 1))
+
+        seen = find_people(images(), detector, CutFinder())
+        if last is None:
+            raise InputError(f"{info.path}: shows no frame before the sound has ended")
+        return seen, lasts_s or last.duration_s or _last_duration_s(info, last.time_s)
+
+    def _voiced(
+        self, info: VideoInfo, seen: Sightings, speeches: Mapping[Which, Speech], settings: DubSettings
+    ) -> tuple[list[Voiced], list[str]]:
+        """Each chosen person with their sound, and warnings. Raises InputError if no face matches a choice."""
+        people: list[Voiced] = []
+        warnings: list[str] = []
+        speakers: dict[int, Which] = {}  # by the person's id
+        for which, speech in speeches.items():
+            found = chosen(seen, which)
+            if not found:
+                what = "no face" if not seen.people else f"no face that is {called(which)}"
+                raise InputError(f"{info.path}: {what} in any of its {seen.times_s.size} frames")
+            for person in found:
+                first = speakers.setdefault(id(person), which)
+                if first == which:
+                    people.append(Voiced(self._portrait(info, seen, person, settings), speech))
+                    continue
+                start, end = (seen.times_s[person.frames[n]] for n in (0, -1))
+                warnings.append(
+                    f"from {start:.2f} to {end:.2f} s one face is both {called(first)} and {called(which)}; "
+                    "it speaks with the first one's sound"
+                )
+        return people, warnings
+
+    def _portrait(self, info: VideoInfo, seen: Sightings, person: Person, settings: DubSettings) -> Portrait:
+        """A person's face; if the source is not to fade in, its mouth counts as visible throughout."""
+        inputs = self._inputs
+        face = portrait(person, seen.times_s, inputs.align, inputs.crop_size, float(info.pixel_aspect))
+        return face if settings.fade_hidden else replace(face, visible=np.ones_like(face.visible))
+
+
+def _refuse(info: VideoInfo) -> None:
+    """Raises InputError for videos that would be dubbed wrongly."""
+    if info.colour.transfer in _HDR:
+        raise InputError(f"{info.path}: is HDR ({_HDR[info.colour.transfer]}); convert it to SDR first")
+    if info.interlaced:
+        raise InputError(f"{info.path}: is interlaced; deinterlace it first")
+    if info.has_alpha:
+        raise InputError(f"{info.path}: has an alpha channel, which the result could not keep; remove it first")
+
+
+def _schedule(
+    info: VideoInfo, times_s: np.ndarray, lasts_s: float, duration_s: float, settings: DubSettings
+) -> list[Shown]:
+    """Which frame is shown when, for as long as the sound; `lasts_s`: duration of the last frame."""
+    pts = np.rint(times_s / float(info.time_base)).astype(np.int64)
+    total = math.ceil(duration_s / info.time_base - _ROUNDING)
+    try:
+        return fit_to(pts, round(lasts_s / info.time_base), total, settings.fit)
+    except InputError as error:
+        raise InputError(f"{info.path}: {error}") from None
+
+
+def _last_duration_s(info: VideoInfo, last_s: float) -> float:
+    """Duration of the last frame if it is not stated: to the video's stated end, or the average duration.
+
+    The average if that end is implausible. A program stream states no end; an estimate from its bytes falls inside
+    the last frame as often as after it.
+    """
+    usual, rest = float(1 / info.fps), info.duration_s - last_s
+    return rest if usual <= rest <= 2 * usual else usual
