@@ -24,12 +24,12 @@ from avcat.dubbing import Dubber, DubSettings
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.mask import redrawn_rows_and_columns
 from avcat.face.opening import mouth_opening
+from avcat.inference.redraw import Redrawer
 from avcat.media.audio import load_audio
 from avcat.media.mel import COLUMNS_PER_SECOND, WINDOW_COLUMNS, mel_spectrogram
 from avcat.media.video import decode, probe
 from avcat.media.writer import VideoWriter
 from avcat.metrics.sync import vertex
-from avcat.redraw import Redrawer
 from avcat.synth.corpus import WILD, plan, take_of
 from avcat.synth.visemes import CLOSURE, OPENING, MouthTrack
 

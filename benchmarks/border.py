@@ -21,10 +21,10 @@ from avcat.dubbing.steady import Following
 from avcat.face.align import invert, scale_of, smooth, warp
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
+from avcat.inference.redraw import Redrawer
 from avcat.media.reader import FrameReader
 from avcat.media.shots import CutFinder
 from avcat.media.video import decode
-from avcat.redraw import Redrawer
 
 BAND_PX = 8
 BORDER_DE, JITTER_PX = 1.0, 0.3  # acceptable values

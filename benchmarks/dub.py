@@ -33,12 +33,12 @@ from avcat.face.align import warp
 from avcat.face.hands import HandFinder
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
+from avcat.inference.redraw import Redrawer
 from avcat.media.audio import load_audio
 from avcat.media.shots import CutFinder
 from avcat.media.video import decode
 from avcat.media.writer import VideoWriter
 from avcat.nn.precision import Precision, quickest
-from avcat.redraw import Redrawer
 from avcat.synth.corpus import WILD, plan, render
 
 FPS = 25
@@ -167,7 +167,7 @@ def timed(call: Callable[[], Any]) -> tuple[tuple[float, float], Any]:
 def peak(head: Path, folder: Path, minutes: float, model: Path) -> float:
     """MB that `avcat dub` holds at most."""
     video, sound = lengthened(head, folder, 60 * minutes)
-    command = [sys.executable, "-m", "avcat.cli", "dub", str(video), str(sound), "-q"]
+    command = [sys.executable, "-m", "avcat.apps.cli", "dub", str(video), str(sound), "-q"]
     command += ["-o", str(folder / "long.mp4"), "--model", str(model)]
     measuring = f"import resource, subprocess; subprocess.run({command!r}, check=True); "
     measuring += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"

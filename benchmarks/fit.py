@@ -25,12 +25,12 @@ from avcat.dubbing.portrait import unusualness
 from avcat.dubbing.stretches import stretches
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
+from avcat.inference.redraw import Redrawer
 from avcat.media.mel import COLUMNS_PER_FRAME, mel_windows
 from avcat.metrics.image import ssim
 from avcat.metrics.landmarks import lmd, opening_correlation
 from avcat.metrics.marks import Marker
 from avcat.models.avcat import AVCAT
-from avcat.redraw import Redrawer
 from benchmarks.compute import describe
 
 MOST_FRAMES = 1_500  # of a video: a minute

@@ -54,7 +54,7 @@ def main() -> None:
 
         with tempfile.TemporaryDirectory(prefix="avcat-bench-") as name:
             video, sound = lengthened(rendered(Path(name)), Path(name), options.seconds)
-            words = [sys.executable, "-m", "avcat.cli", "dub", str(video), str(sound), "-q", "--model"]
+            words = [sys.executable, "-m", "avcat.apps.cli", "dub", str(video), str(sound), "-q", "--model"]
             dub = [*words, str(options.model), "-o"]
             alone = duration_s([*dub, f"{name}/alone.mp4"])
             with running(BUSY):

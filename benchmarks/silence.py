@@ -15,8 +15,8 @@ from avcat.data.schema import FPS
 from avcat.data.windows import ClipStore
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.opening import mouth_opening
+from avcat.inference.redraw import Redrawer
 from avcat.media.mel import COLUMNS_PER_FRAME, mel_windows
-from avcat.redraw import Redrawer
 
 SILENT_S = 2.0
 EDGE_FRAMES = 5  # at both ends of the silence, in which the mouth may close and open

@@ -11,10 +11,10 @@ from mlflow.pyfunc.model import PythonModel
 
 from avcat.checkpoint import load_model, read_facts
 from avcat.face.landmarks import MediaPipeDetector
+from avcat.inference.redraw import KINDS, Redrawer
+from avcat.inference.talk import KIND, Talker
 from avcat.metrics.embed import embed_clip
 from avcat.models.syncnet import SyncNet
-from avcat.redraw import KINDS, Redrawer
-from avcat.talk import KIND, Talker
 
 BATCH = 8  # frames or windows at once
 

@@ -56,7 +56,7 @@ _HIDDEN = 0.5  # of visibility: less is reported as hidden
 
 
 class CropRedrawer(Protocol):
-    """What dubbing needs from a model (implemented by `avcat.redraw.Redrawer`)."""
+    """What dubbing needs from a model (implemented by `avcat.inference.redraw.Redrawer`)."""
 
     crop_size: int
     image_size: int  # of the network's own pictures of a crop
@@ -190,12 +190,12 @@ class Dubber:
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, device: str = "cpu", **options: Any) -> "Dubber":
-        """With a model file of kind `avcat` and Face Mesh; `options` as for `avcat.redraw.Redrawer.from_checkpoint`.
+        """With a model file of kind `avcat` and Face Mesh; `options` as for `Redrawer.from_checkpoint`.
 
         Raises InputError if the file cannot be used.
         """
         from avcat.face.landmarks import MediaPipeDetector
-        from avcat.redraw import Redrawer  # torch; not needed with another redrawer
+        from avcat.inference.redraw import Redrawer  # torch; not needed with another redrawer
 
         return cls(Redrawer.from_checkpoint(path, device, **options), MediaPipeDetector(max_faces=_MAX_FACES))
 

@@ -13,10 +13,10 @@ from avcat.checkpoint import check_kind, read_facts
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.mask import keep_mask
+from avcat.inference.redraw import KINDS, Redrawer
+from avcat.inference.talk import KIND as TALKING
+from avcat.inference.talk import Talker
 from avcat.media.mel import mel_windows
-from avcat.redraw import KINDS, Redrawer
-from avcat.talk import KIND as TALKING
-from avcat.talk import Talker
 
 Crops = NDArray[np.uint8]  # [T, S, S, 3] RGB
 REFERENCE_FRAME = 0

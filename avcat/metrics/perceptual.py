@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from avcat.errors import InputError
 from avcat.face.retinaface import load_weights
-from avcat.redraw import to_network
+from avcat.inference.redraw import to_network
 
 BACKBONE = "alex"  # the package's own default
 

@@ -33,14 +33,14 @@ from avcat.face.align import invert, warp
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
 from avcat.files import atomic_path, local_copy, located, read_table
+from avcat.inference.talk import KIND as TALKING
+from avcat.inference.talk import Talker
 from avcat.media.audio import audio_duration, load_audio
 from avcat.media.video import decode, decode_at, probe
 from avcat.media.writer import VideoWriter
 from avcat.metrics.methods import check_checkpoint
 from avcat.seeding import seed_of
 from avcat.study.plan import CLIPS, GROUND_TRUTH, Clip, Study, clip_path
-from avcat.talk import KIND as TALKING
-from avcat.talk import Talker
 
 log = logging.getLogger(__name__)
 

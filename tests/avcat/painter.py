@@ -12,7 +12,7 @@ from avcat.media.video import decode
 
 
 class Painter:
-    """Has the interface of `avcat.redraw.Redrawer`, and records its inputs."""
+    """Has the interface of `avcat.inference.redraw.Redrawer`, and records its inputs."""
 
     workers = 1  # so that its records are in order
 

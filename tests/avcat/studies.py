@@ -33,7 +33,7 @@ def write_study(folder: Path, pairs: int = 3) -> Study:
 @contextmanager
 def serving(folder: Path, *options: str, port: int = 0) -> Iterator[str]:
     """The address of `avcat study serve`, without the last slash. It has to end well when interrupted."""
-    command = [sys.executable, "-m", "avcat.cli", "study", "serve", str(folder), "--port", str(port), *options]
+    command = [sys.executable, "-m", "avcat.apps.cli", "study", "serve", str(folder), "--port", str(port), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         line = server.stdout.readline()

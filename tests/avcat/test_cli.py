@@ -17,11 +17,11 @@ import torch
 from drawn import ALIGN, MEL, face_picture, numbered, tone, write_video
 from painter import Painter
 
-import avcat.redraw
-from avcat import checks
+import avcat.inference.redraw
+from avcat.apps import checks
+from avcat.apps.checks import check_output
+from avcat.apps.cli import _parser, main
 from avcat.checkpoint import save_model
-from avcat.checks import check_output
-from avcat.cli import _parser, main
 from avcat.config import AudioEncoderConfig, BackboneConfig, InputConfig, ModelConfig, RefinementConfig, to_dict
 from avcat.errors import InputError
 from avcat.media.video import probe
@@ -193,7 +193,7 @@ def test_interrupting_leaves_nothing(
             ask()
             return super().redraw(crops, mel_windows, reference)
 
-    monkeypatch.setattr(avcat.redraw.Redrawer, "from_checkpoint", lambda *_, **__: Interrupted())
+    monkeypatch.setattr(avcat.inference.redraw.Redrawer, "from_checkpoint", lambda *_, **__: Interrupted())
     command = ["dub", str(files / "face.mp4"), str(files / "sound.wav"), "-o", str(tmp_path / "out.mp4"), "-q"]
     assert main([*command, "--model", str(files / "model.pt")]) == 130
     assert "interrupted" in capsys.readouterr().err
@@ -215,7 +215,7 @@ def test_being_asked_twice_does_not_cut_the_cleaning_short(
             done.append("cleaned")
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("avcat.commands.info._run", busy)
+    monkeypatch.setattr("avcat.apps.commands.info._run", busy)
     assert main(["info", str(files / "sound.wav")]) == 130
     assert done == ["cleaned"]
     assert "interrupted" in capsys.readouterr().err
@@ -239,7 +239,7 @@ def test_a_file_system_that_fails_is_one_line(
     def full(_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/share/model.pt")
 
-    monkeypatch.setattr("avcat.commands.info._run", full)
+    monkeypatch.setattr("avcat.apps.commands.info._run", full)
     assert main(["info", str(files / "sound.wav")]) == 2
     assert capsys.readouterr().err == "error: /share/model.pt: No space left on device\n"
 
@@ -265,7 +265,7 @@ def test_a_reader_that_has_seen_enough_hears_no_complaint(files: Path) -> None:
     """As `avcat info model.pt | head -0`."""
     reading, writing = os.pipe()
     os.close(reading)
-    code = "import sys; from avcat.cli import main; sys.exit(main())"
+    code = "import sys; from avcat.apps.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "info", str(files / "model.pt")]
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
@@ -311,12 +311,15 @@ def test_info_of_what_is_unknown(files: Path, capsys: pytest.CaptureFixture[str]
 
 def test_the_command_itself() -> None:
     """Its help answers at once (nothing heavy is imported for it), names every option, and shows examples."""
-    code = "import sys; from avcat.cli import main\ntry: main(sys.argv[1:])\nfinally: assert 'torch' not in sys.modules"
+    code = "import sys; from avcat.apps.cli import main\ntry: main(sys.argv[1:])\n"
+    code += "finally: assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code, "dub", "--help"], capture_output=True, text=True, check=True)
     options = "model face voice fit reference offset fade-hidden sharpen syncnet device batch precision compile quiet"
     for word in ("VIDEO", "AUDIO", "examples:", *(f"--{name}" for name in options.split())):
         assert word in done.stdout
-    done = subprocess.run([sys.executable, "-m", "avcat.cli", "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "avcat.apps.cli", "--version"], capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("avcat ")
     assert checks.MODEL_VARIABLE == "AVCAT_MODEL"
 

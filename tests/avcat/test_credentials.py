@@ -16,9 +16,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from drawn import face_picture, tone, write_video
 from painter import Painter
 
-import avcat.redraw
-from avcat.cli import main
-from avcat.credentials import DONE, DRAWN_TYPE, SOURCE_TYPE, Credentials, load_credentials, read_manifest, signing
+import avcat.inference.redraw
+from avcat.apps.cli import main
+from avcat.apps.credentials import DONE, DRAWN_TYPE, SOURCE_TYPE, Credentials, load_credentials, read_manifest, signing
 from avcat.errors import InputError
 from avcat.media.video import probe
 
@@ -89,7 +89,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _painter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(avcat.redraw.Redrawer, "from_checkpoint", lambda *_, **__: Painter())
+    monkeypatch.setattr(avcat.inference.redraw.Redrawer, "from_checkpoint", lambda *_, **__: Painter())
 
 
 def dub(files: Path, out: Path, chain: Path, key: Path) -> int:

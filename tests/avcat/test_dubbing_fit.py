@@ -9,8 +9,8 @@ import torch
 from drawn import ALIGN, MEL, talking, tone, write_video
 from test_cli import TINY
 
+from avcat.apps.cli import main
 from avcat.checkpoint import load_model, read_facts, save_model
-from avcat.cli import main
 from avcat.config import InputConfig, to_dict
 from avcat.dubbing.fit import fit
 from avcat.errors import InputError

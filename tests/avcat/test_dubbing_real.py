@@ -17,9 +17,9 @@ from avcat.face.align import transform_points, warp
 from avcat.face.hands import HandFinder
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
+from avcat.inference.redraw import Redrawer
 from avcat.media.audio import audio_blocks, audio_duration
 from avcat.media.video import decode, probe
-from avcat.redraw import Redrawer
 
 REAL = Path(os.environ.get("AVCAT_REAL", ""))
 CLIPS = [

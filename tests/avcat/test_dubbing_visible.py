@@ -11,7 +11,7 @@ import soundfile
 from drawn import face_picture, talking, tone, write_video
 from painter import Painter, images_of, painted
 
-from avcat.cli import main
+from avcat.apps.cli import main
 from avcat.dubbing import Dubber, DubSettings, visible
 from avcat.dubbing.visible import Looking, behind, frontalness, ranges, visibility
 from avcat.face.hands import HandFinder
@@ -101,8 +101,8 @@ def test_the_source_shows_where_the_mouth_is_hidden(tmp_path: Path, dubber: Dubb
 def test_the_command_says_where(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("avcat.redraw.Redrawer.from_checkpoint", lambda *_, **__: Painter())
-    monkeypatch.setattr("avcat.commands.dub.model_path", lambda path, **_: path)
+    monkeypatch.setattr("avcat.inference.redraw.Redrawer.from_checkpoint", lambda *_, **__: Painter())
+    monkeypatch.setattr("avcat.apps.commands.dub.model_path", lambda path, **_: path)
     video = write_video(tmp_path / "v.mp4", (covered(t, image) for t, image in enumerate(talking(75))))
     soundfile.write(tmp_path / "a.wav", tone(3.0), 16_000)
     (tmp_path / "m.pt").touch()

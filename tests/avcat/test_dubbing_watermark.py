@@ -12,7 +12,7 @@ import soundfile
 from drawn import ALIGN, face_picture, numbered, talking, tone, write_video
 from painter import Painter, dub_with, images_of
 
-from avcat.cli import main
+from avcat.apps.cli import main
 from avcat.config import CorpusConfig, SpeakersConfig
 from avcat.dubbing import watermark
 from avcat.dubbing.paste import paste

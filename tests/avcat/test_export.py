@@ -12,9 +12,9 @@ import torch
 from drawn import ALIGN, MEL, face_picture, tone, write_video
 from test_cli import TINY
 
-import avcat.export
+import avcat.inference.export
+from avcat.apps.cli import main
 from avcat.checkpoint import save_model
-from avcat.cli import main
 from avcat.config import (
     AudioEncoderConfig,
     InputConfig,
@@ -26,11 +26,11 @@ from avcat.config import (
     to_dict,
 )
 from avcat.errors import InputError
-from avcat.export import export
+from avcat.inference.export import export
+from avcat.inference.onnx_network import load_onnx
+from avcat.inference.redraw import Redrawer
 from avcat.media.video import decode
 from avcat.models.build import build
-from avcat.onnx_network import load_onnx
-from avcat.redraw import Redrawer
 
 SIZE = TINY.image_size
 AUDIO = TINY.audio
@@ -147,8 +147,8 @@ def test_what_differs_is_refused_and_not_written(
     """The comparison is real: with another network in torch's place it fails."""
     torch.manual_seed(1)
     other = build("pc-avs", to_dict(PC_AVS)).eval()
-    honest = avcat.export._difference
-    monkeypatch.setattr(avcat.export, "_difference", lambda _, path, bands: honest(other, path, bands))  # type: ignore[arg-type]
+    honest = avcat.inference.export._difference
+    monkeypatch.setattr(avcat.inference.export, "_difference", lambda _, path, bands: honest(other, path, bands))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"model.pt: in ONNX its pictures differ by"):
         export(exported[0], tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -201,7 +201,7 @@ def test_files_that_cannot_be_used(exported: tuple[Path, Path], tmp_path: Path) 
 
 
 def test_fit_wants_the_model_itself(exported: tuple[Path, Path], tmp_path: Path) -> None:
-    from avcat.checks import model_path
+    from avcat.apps.checks import model_path
 
     with pytest.raises(InputError, match=r"give the model\.pt it was made from"):
         model_path(exported[1])

@@ -12,10 +12,10 @@ from small_training import INPUTS, OPTIMISER, SYNC, TRAIN, make_store
 from avcat.checkpoint import save_model
 from avcat.config import TrainConfig
 from avcat.data.windows import ClipStore
+from avcat.inference.redraw import Redrawer
 from avcat.models.build import build_avcat
 from avcat.models.syncnet import SyncNet
 from avcat.nn.precision import Precision
-from avcat.redraw import Redrawer
 from avcat.seeding import rng_of
 from avcat.training.avcat import AVCATTask
 

@@ -12,8 +12,8 @@ import torch
 from drawn import ALIGN, MEL, face_picture, tone, write_video
 from small_training import AUDIO, OPTIMISER, SIZE, SYNC, TRAIN, talking_clip
 
+from avcat.apps.cli import main
 from avcat.checkpoint import save_model
-from avcat.cli import main
 from avcat.config import InputConfig, MelConfig, PretrainedConfig, to_dict
 from avcat.data.shards import ShardReader, write_shard
 from avcat.data.windows import ClipStore

@@ -12,8 +12,8 @@ from drawn import face_picture, numbered, talking, tone, write_video
 from painter import images_of
 from small_training import INPUTS, METHODS, talking_clip
 
+from avcat.apps.cli import main
 from avcat.checkpoint import save_model
-from avcat.cli import main
 from avcat.config import to_dict
 from avcat.data.schema import MANIFEST
 from avcat.data.shards import ShardClip, write_shard

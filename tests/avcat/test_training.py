@@ -13,10 +13,10 @@ from avcat.checkpoint import VERSION, load_model, read_facts, save_model
 from avcat.config import LossWeights, OptimiserConfig
 from avcat.data.windows import ClipStore
 from avcat.errors import InputError
+from avcat.inference.redraw import Redrawer
 from avcat.losses.sync import SYNC_LOSSES
 from avcat.media.mel import mel_windows, shifted
 from avcat.models.syncnet import SyncNet
-from avcat.redraw import Redrawer
 from avcat.seeding import rng_of
 from avcat.training.augment import to_network
 from avcat.training.avcat import AVCATTask

@@ -12,10 +12,10 @@ from avcat.checkpoint import save_model
 from avcat.data.windows import ClipStore
 from avcat.errors import InputError
 from avcat.face.landmarks import Face
+from avcat.inference.redraw import Redrawer
+from avcat.inference.talk import Talker
 from avcat.media.mel import mel_windows
 from avcat.models.syncnet import SyncNet
-from avcat.redraw import Redrawer
-from avcat.talk import Talker
 from avcat.training.loop import Loggers, run
 from avcat.training.wav2lip import Wav2LipTask
 

@@ -24,9 +24,9 @@ from drawn import ALIGN, MEL, face_picture, tone, write_video
 from painter import Painter, images_of, painted
 from test_cli import TINY
 
-from avcat import web
+from avcat.apps import web
+from avcat.apps.cli import main
 from avcat.checkpoint import save_model
-from avcat.cli import main
 from avcat.config import InputConfig, to_dict
 from avcat.dubbing import Dubber
 from avcat.errors import InputError
@@ -160,7 +160,7 @@ def served(folder: Path, temporary: Path, limits: web.Limits) -> Iterator[tuple[
     asked = {"GRADIO_SHARE": "True", "GRADIO_ALLOWED_PATHS": "/", "GRADIO_ANALYTICS_ENABLED": "True"}
     asked |= {"TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     options = ["--max-seconds", str(limits.seconds), "--max-mb", str(limits.megabytes)]
-    command = [sys.executable, "-m", "avcat.cli", "web", "--model", str(folder / "model.pt"), "--port", str(port)]
+    command = [sys.executable, "-m", "avcat.apps.cli", "web", "--model", str(folder / "model.pt"), "--port", str(port)]
     with subprocess.Popen(
         [*command, *options], cwd=folder, env={**os.environ, **asked}, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -289,7 +289,7 @@ def test_ended_while_a_job_runs(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_port_that_is_taken(server: tuple[str, Path], tmp_path: Path) -> None:
     port, model = server[0].rpartition(":")[2], next(server[1].parent.parent.rglob("served*/model.pt"))
-    command = [sys.executable, "-m", "avcat.cli", "web", "--model", str(model), "--port", port]
+    command = [sys.executable, "-m", "avcat.apps.cli", "web", "--model", str(model), "--port", port]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert f"error: --port {port}: cannot be listened on at 127.0.0.1" in done.stderr

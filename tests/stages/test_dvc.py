@@ -11,11 +11,10 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 # They carry settings (DVC hashes those themselves), errors and work, and change no result.
 CARRIERS = {
-    "avcat.checks",
     "avcat.config",
     "avcat.errors",
     "avcat.files",
-    "avcat.onnx_network",  # stages redraw by torch
+    "avcat.inference.onnx_network",  # stages redraw by torch
     "pipelines.child",
     "pipelines.cluster",
     "pipelines.grouped",

@@ -11,9 +11,9 @@ import pytest
 
 from avcat.checkpoint import save_model
 from avcat.errors import InputError
+from avcat.inference.redraw import Redrawer
 from avcat.models.build import build_avcat
 from avcat.models.syncnet import SyncNet
-from avcat.redraw import Redrawer
 from avcat.seeding import rng_of
 from stages import _mlflow, export
 from stages._mlflow import tracked

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from avcat.checks import ONNX_SUFFIX
 from avcat.config import to_dict
 from avcat.errors import InputError
+from avcat.inference import ONNX_SUFFIX
 from avcat.media.audio import audio_duration
 from avcat.media.video import VideoInfo, audio_stream, open_media, probe, video_streams
 
@@ -41,7 +41,7 @@ def _model(path: Path) -> dict[str, Any]:
 
 
 def _onnx(path: Path) -> dict[str, Any]:
-    from avcat.onnx_network import VERSION, read_onnx_facts  # torch: seconds to import
+    from avcat.inference.onnx_network import VERSION, read_onnx_facts  # torch: seconds to import
 
     file = read_onnx_facts(path)
     settings = {"inputs": to_dict(file.inputs), "model": file.model}

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from avcat.checks import check_device, check_output, model_path
-from avcat.commands.options import Bars, Commands, add_device, add_model, add_quiet, positive
+from avcat.apps.checks import check_device, check_output, model_path
+from avcat.apps.commands.options import Bars, Commands, add_device, add_model, add_quiet, positive
 
 
 def add(commands: Commands) -> None:

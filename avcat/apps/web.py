@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from avcat.credentials import Credentials, signing
+from avcat.apps.credentials import Credentials, signing
 from avcat.dubbing import Dubber, DubSettings
 from avcat.dubbing.portrait import Which
 from avcat.errors import InputError

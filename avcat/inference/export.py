@@ -17,9 +17,7 @@ from avcat.checkpoint import ModelFile, check_kind, load_model, read_facts
 from avcat.config import to_dict
 from avcat.errors import InputError
 from avcat.files import atomic_path
-from avcat.media.mel import WINDOW_COLUMNS
-from avcat.models.generator import Generator, Reference
-from avcat.onnx_network import (
+from avcat.inference.onnx_network import (
     CLASSES,
     FEATURE,
     FORMAT,
@@ -31,6 +29,8 @@ from avcat.onnx_network import (
     load_onnx,
     need_onnx,
 )
+from avcat.media.mel import WINDOW_COLUMNS
+from avcat.models.generator import Generator, Reference
 
 if TYPE_CHECKING:
     import onnx

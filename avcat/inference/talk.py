@@ -10,9 +10,9 @@ from avcat.checkpoint import load_model
 from avcat.config import InputConfig
 from avcat.errors import InputError
 from avcat.face.landmarks import FaceDetector
+from avcat.inference.redraw import to_crops, to_network
 from avcat.models.makeittalk import MakeItTalk, draw_landmarks
 from avcat.nn.precision import autocast
-from avcat.redraw import to_crops, to_network
 
 KIND = "makeittalk"
 SMOOTHED_FRAMES, DEGREE = 5, 3  # of the Savitzky-Golay filter over each landmark's path

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avcat.checks import ONNX_SUFFIX, check_device, check_output, model_path
-from avcat.commands.options import (
+from avcat.apps.checks import check_device, check_output, model_path
+from avcat.apps.commands.options import (
     Bars,
     Commands,
     add_credentials,
@@ -19,6 +19,7 @@ from avcat.commands.options import (
     positive,
 )
 from avcat.errors import InputError
+from avcat.inference import ONNX_SUFFIX
 from avcat.media.timeline import FITS
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.reference == "same" and model.suffix == ONNX_SUFFIX:
         raise InputError(f"--reference same: {model} takes one reference per clip, as ONNX models do")
 
-    from avcat.credentials import signing
+    from avcat.apps.credentials import signing
     from avcat.dubbing import Dubber, DubSettings  # slow to import
     from avcat.nn.precision import resolved
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from avcat.commands.options import Commands
+from avcat.apps.commands.options import Commands
 
 
 def add(commands: Commands) -> None:
@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from avcat.describe import describe
+    from avcat.apps.describe import describe
 
     facts = describe(arguments.file)
     width = max(map(len, facts))

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tqdm import tqdm
 
-from avcat.checks import MODEL_VARIABLE
+from avcat.apps.checks import MODEL_VARIABLE
 from avcat.errors import InputError
 
 if TYPE_CHECKING:
-    from avcat.credentials import Credentials
+    from avcat.apps.credentials import Credentials
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 LOOPBACK = "127.0.0.1"
@@ -64,7 +64,7 @@ def credentials_of(arguments: argparse.Namespace) -> "Credentials | None":
     if arguments.credentials is None or arguments.key is None:
         raise InputError("--credentials and --key belong together: a certificate and its private key")
 
-    from avcat.credentials import load_credentials
+    from avcat.apps.credentials import load_credentials
 
     return load_credentials(arguments.credentials, arguments.key)
 

@@ -4,8 +4,8 @@ import argparse
 import os
 import sys
 
-from avcat.checks import check_device, model_path
-from avcat.commands.options import (
+from avcat.apps.checks import check_device, model_path
+from avcat.apps.commands.options import (
     LOOPBACK,
     Commands,
     add_credentials,
@@ -44,7 +44,7 @@ def _run(arguments: argparse.Namespace) -> None:
     credentials = credentials_of(arguments)
     check_device(arguments.device)
 
-    from avcat.web import Limits, serve  # slow to import
+    from avcat.apps.web import Limits, serve  # slow to import
 
     serve(
         model,

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from avcat.checkpoint import load_model
-from avcat.checks import ONNX_SUFFIX
 from avcat.config import InputConfig
 from avcat.errors import InputError
+from avcat.inference import ONNX_SUFFIX
 from avcat.models.generator import Generator, Reference
 from avcat.nn.precision import Precision, WantedPrecision, autocast, resolved
 
@@ -79,7 +79,7 @@ class Redrawer:
     ) -> "Redrawer":
         if torch.device(device).type != "cpu" or precision not in ("auto", "fp32") or compile:
             raise InputError(f"{path}: an ONNX model runs on the processor, in fp32 and not compiled by torch")
-        from avcat.onnx_network import load_onnx  # needs an extra
+        from avcat.inference.onnx_network import load_onnx  # needs an extra
 
         network, facts = load_onnx(path)
         return cls(network, facts.inputs, device=device, batch_frames=batch_frames or 8)

@@ -5,8 +5,8 @@ import logging
 import re
 from pathlib import Path
 
-from avcat.checks import check_device
-from avcat.commands.options import LOOPBACK, Commands, add_device, add_quiet, port, positive
+from avcat.apps.checks import check_device
+from avcat.apps.commands.options import LOOPBACK, Commands, add_device, add_quiet, port, positive
 from avcat.errors import InputError
 
 _EXAMPLES = """\
@@ -140,7 +140,7 @@ def _build(arguments: argparse.Namespace) -> None:
 
 def _serve(arguments: argparse.Namespace) -> None:
     try:
-        from avcat.study.server import serve
+        from avcat.apps.study_server import serve
     except ImportError as error:
         raise InputError(f"`avcat study serve` needs `pip install 'avcat[study]'` ({error})") from error
 

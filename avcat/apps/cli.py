@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 
-from avcat.commands import dub, export, fit, info, study, verify, web
+from avcat.apps.commands import dub, export, fit, info, study, verify, web
 from avcat.errors import InputError
 
 _MORE_EXAMPLES = """\

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from avcat.commands.options import Bars, Commands, add_quiet
+from avcat.apps.commands.options import Bars, Commands, add_quiet
 
 
 def add(commands: Commands) -> None:

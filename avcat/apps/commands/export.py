@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from avcat.checks import check_output, model_path
-from avcat.commands.options import Commands, add_quiet
+from avcat.apps.checks import check_output, model_path
+from avcat.apps.commands.options import Commands, add_quiet
 
 
 def add(commands: Commands) -> None:
@@ -25,7 +25,7 @@ def _run(arguments: argparse.Namespace) -> None:
     model = model_path(arguments.model)
     check_output(arguments.output, (model,), ".onnx", "an ONNX file")
 
-    from avcat.export import export  # slow to import
+    from avcat.inference.export import export  # slow to import
 
     done = export(model, arguments.output)
     if not arguments.quiet:
