@@ -18,13 +18,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import soundfile
-from avcat.inference.redraw import Redrawer
 
 from avcat.dubbing import Dubber, DubSettings
 from avcat.face.align import AlignConfig
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.mask import redrawn_rows_and_columns
 from avcat.face.opening import mouth_opening
+from avcat.inference.redraw import Redrawer
 from avcat.media.audio import load_audio
 from avcat.media.mel import COLUMNS_PER_SECOND, WINDOW_COLUMNS, MelConfig, mel_spectrogram
 from avcat.media.video import decode, probe

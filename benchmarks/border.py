@@ -13,7 +13,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from avcat.inference.redraw import Redrawer
 
 from avcat.dubbing import Dubber
 from avcat.dubbing.portrait import Portrait, chosen, portrait
@@ -22,6 +21,7 @@ from avcat.dubbing.steady import Following
 from avcat.face.align import invert, scale_of, smooth, warp
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
+from avcat.inference.redraw import Redrawer
 from avcat.media.reader import FrameReader
 from avcat.media.shots import CutFinder
 from avcat.media.video import decode

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from avcat.inference.redraw import Redrawer
 
 from avcat.dubbing import Dubber
 from avcat.dubbing.paste import match_colour, paste
@@ -33,6 +32,7 @@ from avcat.face.align import warp
 from avcat.face.hands import HandFinder
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
+from avcat.inference.redraw import Redrawer
 from avcat.media.audio import load_audio
 from avcat.media.shots import CutFinder
 from avcat.media.video import decode

@@ -18,7 +18,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from avcat.inference.redraw import Redrawer
 
 from avcat.checkpoint import load_model
 from avcat.dubbing.fit import STEPS, divided, fit_network
@@ -26,6 +25,7 @@ from avcat.dubbing.portrait import unusualness
 from avcat.dubbing.stretches import stretches
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
+from avcat.inference.redraw import Redrawer
 from avcat.media.mel import COLUMNS_PER_FRAME, mel_windows
 from avcat.methods.avcat.model import AVCAT
 from avcat.metrics.image import ssim

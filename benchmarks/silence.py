@@ -10,12 +10,12 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
-from avcat.inference.redraw import Redrawer
 
 from avcat.data.schema import FPS
 from avcat.data.windows import ClipStore
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.opening import mouth_opening
+from avcat.inference.redraw import Redrawer
 from avcat.media.mel import COLUMNS_PER_FRAME, mel_windows
 
 SILENT_S = 2.0

@@ -10,7 +10,6 @@ import logging
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 
 from pipelines.settings import RuntimeConfig
@@ -113,13 +113,16 @@ def start_head(num_cpus: int = 0) -> Head:
 
 def stop_head(head: Head) -> None:
     """Ends the instance with all its processes and removes its folder."""
-    family = _descendants(head.process.pid)
+    family = []
+    with contextlib.suppress(psutil.NoSuchProcess):  # it has already ended
+        family = psutil.Process(head.process.pid).children(recursive=True)
     head.process.terminate()  # `ray start --block` passes it on
     with contextlib.suppress(subprocess.TimeoutExpired):
         head.process.wait(STOP_TIMEOUT_S)
-    for pid in [head.process.pid, *family]:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    head.process.kill()
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     head.process.wait()
     shutil.rmtree(head.folder, ignore_errors=True)
 
@@ -147,17 +150,3 @@ def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind((LOOPBACK, 0))
         return int(listener.getsockname()[1])
-
-
-def _descendants(pid: int) -> list[int]:
-    """The process's children and theirs, by `/proc`."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parent = int(entry.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.parent.name))
-    found, waiting = [], [pid]
-    while waiting:
-        waiting += (below := children.get(waiting.pop(), []))
-        found += below
-    return found

@@ -6,11 +6,11 @@ Inputs and outputs are those of `stages._registry.signature_of`.
 from typing import Any
 
 import numpy as np
-from avcat.inference.redraw import Redrawer
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel
 
 from avcat.checkpoint import load_model, read_facts
+from avcat.inference.redraw import Redrawer
 from avcat.methods import module, network_of
 from avcat.methods.generator import Generator
 from avcat.methods.syncnet.model import SyncNet

@@ -48,7 +48,7 @@ class Dubber:
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, device: str = "cpu", **options: Any) -> "Dubber":
-        """With a model file of kind `avcat` and Face Mesh; `options` as for `avcat.inference.redraw.Redrawer.from_checkpoint`.
+        """With a model file and Face Mesh; `options` as for `avcat.inference.redraw.Redrawer.from_checkpoint`.
 
         Raises InputError if the file cannot be used.
         """

@@ -1,1 +1,1 @@
-"""A user study as in the paper's Table 2: clips built, shown to people in a web page, and their ratings averaged."""
+"""A user study as in the paper's Table 2: clips built, and people's ratings averaged."""

@@ -10,17 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
-import avcat.inference.redraw
 import numpy as np
 import pytest
 import soundfile
 import torch
-from avcat.apps.checks import check_output
-from avcat.apps.cli import _parser, main
 from drawn import ALIGN, MEL, face_picture, numbered, tone, write_video
 from painter import Painter
 
+import avcat.inference.redraw
 from avcat import checks
+from avcat.apps.checks import check_output
+from avcat.apps.cli import _parser, main
 from avcat.checkpoint import save_model
 from avcat.data.inputs import InputConfig
 from avcat.errors import InputError
@@ -315,7 +315,8 @@ def test_info_of_what_is_unknown(files: Path, capsys: pytest.CaptureFixture[str]
 
 def test_the_command_itself() -> None:
     """Its help answers at once (nothing heavy is imported for it), names every option, and shows examples."""
-    code = "import sys; from avcat.apps.cli import main\ntry: main(sys.argv[1:])\nfinally: assert 'torch' not in sys.modules"
+    code = "import sys; from avcat.apps.cli import main\n"
+    code += "try: main(sys.argv[1:])\nfinally: assert 'torch' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code, "dub", "--help"], capture_output=True, text=True, check=True)
     options = "model face voice fit reference offset fade-hidden sharpen syncnet device batch precision compile quiet"
     for word in ("VIDEO", "AUDIO", "examples:", *(f"--{name}" for name in options.split())):

@@ -6,11 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import avcat.inference.redraw
 import pytest
 import soundfile
-from avcat.apps.cli import main
-from avcat.apps.credentials import DONE, DRAWN_TYPE, SOURCE_TYPE, Credentials, load_credentials, read_manifest, signing
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -19,6 +16,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from drawn import face_picture, tone, write_video
 from painter import Painter
 
+import avcat.inference.redraw
+from avcat.apps.cli import main
+from avcat.apps.credentials import DONE, DRAWN_TYPE, SOURCE_TYPE, Credentials, load_credentials, read_manifest, signing
 from avcat.errors import InputError
 from avcat.media.video import probe
 

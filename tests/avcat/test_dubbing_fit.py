@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from avcat.apps.cli import main
 from drawn import ALIGN, MEL, talking, tone, write_video
 from test_cli import TINY
 
+from avcat.apps.cli import main
 from avcat.checkpoint import load_model, read_facts, save_model
 from avcat.data.inputs import InputConfig
 from avcat.dubbing.fit import fit

@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from avcat.inference.redraw import Redrawer
 from drawn import ALIGN
 from painter import Keeper, Painter, dub_with, images_of, painted
 
@@ -18,6 +17,7 @@ from avcat.face.align import transform_points, warp
 from avcat.face.hands import HandFinder
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
+from avcat.inference.redraw import Redrawer
 from avcat.media.audio import audio_blocks, audio_duration
 from avcat.media.video import decode, probe
 

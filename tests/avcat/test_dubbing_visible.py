@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 import soundfile
-from avcat.apps.cli import main
 from drawn import face_picture, talking, tone, write_video
 from painter import Painter, images_of, painted
 
+from avcat.apps.cli import main
 from avcat.dubbing import Dubber, DubSettings, visible
 from avcat.dubbing.observed import Observed
 from avcat.dubbing.plan import Plan, Voiced

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import soundfile
-from avcat.apps.cli import main
 from drawn import ALIGN, face_picture, numbered, talking, tone, write_video
 from painter import Painter, dub_with, images_of
 
+from avcat.apps.cli import main
 from avcat.dubbing import watermark
 from avcat.dubbing.paste import paste
 from avcat.dubbing.region import soft_redraw_mask

@@ -5,21 +5,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import avcat.inference.export
 import numpy as np
 import onnx
 import pytest
 import torch
-from avcat.apps.cli import main
-from avcat.inference.export import export
-from avcat.inference.onnx_network import load_onnx
-from avcat.inference.redraw import Redrawer
 from drawn import ALIGN, MEL, face_picture, tone, write_video
 from test_cli import TINY
 
+import avcat.inference.export
+from avcat.apps.cli import main
 from avcat.checkpoint import save_model
 from avcat.data.inputs import InputConfig
 from avcat.errors import InputError
+from avcat.inference.export import export
+from avcat.inference.onnx_network import load_onnx
+from avcat.inference.redraw import Redrawer
 from avcat.media.video import decode
 from avcat.methods import build
 from avcat.methods.avcat.model import ModelConfig

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from avcat.inference.redraw import Redrawer
 from small_training import INPUTS, OPTIMISER, SYNC, TRAIN, make_store
 
 from avcat.checkpoint import save_model
 from avcat.data.windows import ClipStore
+from avcat.inference.redraw import Redrawer
 from avcat.methods.avcat.model import AVCAT
 from avcat.methods.avcat.task import AVCATTask, TrainConfig
 from avcat.methods.syncnet.model import SyncNet

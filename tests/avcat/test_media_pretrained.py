@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from avcat.apps.cli import main
 from drawn import ALIGN, MEL, face_picture, tone, write_video
 from small_training import AUDIO, OPTIMISER, SIZE, SYNC, TRAIN, talking_clip
 
+from avcat.apps.cli import main
 from avcat.checkpoint import save_model
 from avcat.data.inputs import InputConfig
 from avcat.data.shards import ShardReader, write_shard

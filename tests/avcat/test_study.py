@@ -7,9 +7,9 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from avcat.apps.cli import main
 from studies import METHODS, write_study
 
+from avcat.apps.cli import main
 from avcat.errors import InputError
 from avcat.report.table import to_markdown
 from avcat.study.plan import FILE, QUESTIONS, RATINGS, Shown, Study, order_for, read_study

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from avcat.apps.cli import main
 from drawn import face_picture, numbered, talking, tone, write_video
 from painter import images_of
 from small_training import INPUTS, METHODS, talking_clip
 
+from avcat.apps.cli import main
 from avcat.checkpoint import save_model
 from avcat.data.schema import MANIFEST
 from avcat.data.shards import ShardClip, write_shard

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from avcat.apps.cli import main
 from studies import METHODS, rater, serving, write_study
 
+from avcat.apps.cli import main
 from avcat.study.plan import FILE, QUESTIONS, RATINGS, clip_path, order_for, read_study
 
 CLIENTS = 30
@@ -154,9 +154,9 @@ def test_clips_come_whole_and_in_parts(folder: Path, address: str) -> None:
         "/clips//etc/passwd",
         "/clips/%2fetc%2fpasswd.mp4",
         "/clips/study.json",
-        "/page/..%2fserver.py",
-        "/page/../server.py",
-        "/page/%2e%2e%5cserver.py",
+        "/page/..%2fstudy_server.py",
+        "/page/../study_server.py",
+        "/page/%2e%2e%5cstudy_server.py",
         "/page/",
         "/study.json",
         "/ratings.sqlite",

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from avcat.inference.redraw import Redrawer
 from small_training import INPUTS, KINDS, METHODS, OPTIMISER, SIZE, SYNC, TRAIN, make_store, make_task
 
 from avcat.checkpoint import VERSION, load_model, read_facts, save_model
 from avcat.data.windows import ClipStore
 from avcat.errors import InputError
+from avcat.inference.redraw import Redrawer
 from avcat.losses.sync import SYNC_LOSSES
 from avcat.media.mel import mel_windows, shifted
 from avcat.methods.avcat.model import AVCAT

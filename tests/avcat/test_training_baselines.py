@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from avcat.inference.redraw import Redrawer
 from small_training import INPUTS, MAKEITTALK, METHODS, OPTIMISER, SIZE, SYNC, WAV2LIP, make_store, make_task
 
 from avcat.checkpoint import save_model
 from avcat.data.windows import ClipStore
 from avcat.errors import InputError
 from avcat.face.landmarks import Face
+from avcat.inference.redraw import Redrawer
 from avcat.media.mel import mel_windows
 from avcat.methods.makeittalk.run import Talker
 from avcat.methods.syncnet.model import SyncNet

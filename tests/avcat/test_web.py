@@ -20,12 +20,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from avcat.apps.cli import main
 from drawn import ALIGN, MEL, face_picture, tone, write_video
 from painter import Painter, images_of, painted
 from test_cli import TINY
 
-from avcat import web
+from avcat.apps import web
+from avcat.apps.cli import main
 from avcat.checkpoint import save_model
 from avcat.data.inputs import InputConfig
 from avcat.dubbing import Dubber

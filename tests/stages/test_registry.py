@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from avcat.inference.redraw import Redrawer
 
 from avcat.checkpoint import save_model
 from avcat.errors import InputError
+from avcat.inference.redraw import Redrawer
 from avcat.methods.avcat.model import AVCAT
 from avcat.methods.syncnet.model import SyncNet
 from avcat.seeding import rng_of

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avcat.apps.checks import ONNX_SUFFIX, check_device, check_output, model_path
+from avcat.apps.checks import check_device, check_output, model_path
 from avcat.apps.commands.options import (
     Bars,
     Commands,
@@ -19,6 +19,7 @@ from avcat.apps.commands.options import (
     positive,
 )
 from avcat.errors import InputError
+from avcat.inference import ONNX_SUFFIX
 from avcat.media.timeline import FITS
 
 if TYPE_CHECKING:

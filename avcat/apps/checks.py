@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 from avcat.errors import InputError
+from avcat.inference import ONNX_SUFFIX
 
 MODEL_VARIABLE = "AVCAT_MODEL"
-ONNX_SUFFIX = ".onnx"
 _URL = re.compile(r"[a-z][a-z0-9+]+:/")  # as pathlib writes it, which removes one slash
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from avcat.apps.checks import ONNX_SUFFIX
 from avcat.errors import InputError
+from avcat.inference import ONNX_SUFFIX
 from avcat.media.audio import audio_duration
 from avcat.media.video import VideoInfo, audio_stream, open_media, probe, video_streams
 from avcat.settings import to_dict

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avcat.apps.checks import ONNX_SUFFIX
 from avcat.checkpoint import load_model
 from avcat.data.inputs import InputConfig
 from avcat.errors import InputError
+from avcat.inference import ONNX_SUFFIX
 from avcat.methods.generator import Generator, Reference
 from avcat.nn.pictures import crops_to_network, network_to_crops
 from avcat.nn.precision import Precision, WantedPrecision, autocast, resolved
