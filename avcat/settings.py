@@ -35,8 +35,8 @@ def settings(cls: type[T]) -> type[T]:
     return dataclasses.dataclass(frozen=True)(cls)
 
 
-def parse(cls: type[T], values: Mapping[str, Any], source: str = "params") -> T:
-    """Builds a class of settings from a mapping, strictly. `source`: its origin, for messages.
+def parse(cls: type[T], values: Mapping[str, Any], source: str = "params", section: str = "") -> T:
+    """Builds a class of settings from a mapping, strictly. `source`: its file, and `section` its keys, for messages.
 
     Raises InputError for an unknown key (with the nearest known one), a missing key or an invalid value.
     """
@@ -46,7 +46,7 @@ def parse(cls: type[T], values: Mapping[str, Any], source: str = "params") -> T:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
     except TypeError as error:  # a date, for instance
-        raise InputError(f"{source}: {error}") from None
+        raise InputError(f"{source}: {section}: {error}") from None
     place = [str(part) for part in first["loc"]]
     if first["type"] == "unexpected_keyword_argument":
         near = difflib.get_close_matches(place[-1], _names(cls, place[:-1]), n=1)
@@ -56,7 +56,8 @@ def parse(cls: type[T], values: Mapping[str, Any], source: str = "params") -> T:
     else:
         expected = _PLAINLY.get(first["type"]) or first["msg"].removeprefix("Input should be ")
         problem = f"expected {expected}, got {first['input']!r}"
-    raise InputError(": ".join([source, *([".".join(place)] if place else []), problem]))
+    keys = ".".join([*([section] if section else []), *place])
+    raise InputError(": ".join([source, *([keys] if keys else []), problem]))
 
 
 def to_dict(config: Any) -> dict[str, Any]:

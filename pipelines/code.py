@@ -29,8 +29,8 @@ CARRIERS = {
     "pipelines.state",
     "pipelines.workers",
 }
-# What they import does not count. The SyncNet that chooses a speaker was trained before, and is identified by its file.
-LEAVES = {"pipelines.speaker"}
+# What they import does not count: a model file's kind, and the SyncNet that chooses a speaker, trained before.
+LEAVES = {"avcat.checkpoint", "pipelines.speaker"}
 
 
 def code_of(*modules: str) -> dict[str, str]:

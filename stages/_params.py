@@ -109,7 +109,7 @@ class Params:
     def runtime(self) -> "RuntimeConfig":
         from pipelines.settings import RuntimeConfig
 
-        return parse(RuntimeConfig, self.machine, f"{FILE}: runtime")
+        return parse(RuntimeConfig, self.machine, FILE, "runtime")
 
     @property
     def rows(self) -> list[str]:
@@ -123,16 +123,15 @@ class Params:
         if name not in self.rows:
             raise InputError(f"unknown row {name!r}, there are {', '.join(self.rows)}")
         entry = self.sections["rows"][name]
-        where = f"{self._source}: rows.{name}"
-        _check_keys(entry, ("method",), where, optional=("settings",))
+        _check_keys(entry, ("method",), f"{self._source}: rows.{name}", optional=("settings",))
         method = entry["method"]
         kind = module(method, "task").SETTINGS
         own = dict(self.sections["methods"].get(method, {}))
         values = _fitting(self.sections["training"], kind)
         if like := own.pop("like", None):
             values = merge(values, _fitting(self.sections["methods"][like], kind))
-        training = parse(kind, merge(merge(values, own), entry.get("settings", {})), where)
-        self._check_sound(getattr(training.model, "audio", None), where)
+        training = parse(kind, merge(merge(values, own), entry.get("settings", {})), self._source, f"rows.{name}")
+        self._check_sound(getattr(training.model, "audio", None), f"rows.{name}")
         return Row(method, training)
 
     @property
@@ -163,23 +162,27 @@ class Params:
         if unknown := sorted(set(self.sections["methods"]) - {self.row(name).method for name in self.rows}):
             raise InputError(f"{self._source}: methods.{unknown[0]}: no row has this method")
         rows = {name: self.row(name) for name in self.rows}
+        known = {key for row in rows.values() for key in get_type_hints(type(row.training))}
+        if unknown := [key for key in self.sections["training"] if key not in known]:
+            raise InputError(f"{self._source}: training.{unknown[0]}: no method has this setting")
         return plain | {f"rows/{name}": {"method": row.method, **to_dict(row.training)} for name, row in rows.items()}
 
     def _parse(self, kind: type[T], section: str) -> T:
-        return parse(kind, self.sections[section], f"{self._source}: {section}")
+        return parse(kind, self.sections[section], self._source, section)
 
     def _syncnet(self, section: str, values: Mapping[str, Any]) -> "SyncNetTraining":
         from avcat.methods.syncnet.task import SyncNetTraining
 
-        where = f"{self._source}: {section}"
-        training = parse(SyncNetTraining, values, where)
-        self._check_sound(training.model.audio, where)
+        training = parse(SyncNetTraining, values, self._source, section)
+        self._check_sound(training.model.audio, section)
         return training
 
     def _check_sound(self, audio: Any, where: str) -> None:
         """Checks that a network takes the bands that are computed."""
         if audio is not None and audio.bands != self.mel.bands:
-            raise InputError(f"{where}: model.audio.bands: {audio.bands}, but mel.bands is {self.mel.bands}")
+            raise InputError(
+                f"{self._source}: {where}.model.audio.bands: {audio.bands}, but mel.bands is {self.mel.bands}"
+            )
 
 
 def load(profile: str | None = None, path: str | Path | None = None) -> Params:

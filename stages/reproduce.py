@@ -108,7 +108,7 @@ def ended(process: subprocess.Popen[str]) -> Iterator[None]:
 def reproduce(profile: str, rows: str | None) -> None:
     """Brings all outputs of a profile up to date and prints where they are. Raises InputError if a stage failed."""
     signal.signal(signal.SIGTERM, _interrupt)
-    load(profile)  # mistakes in params.yaml are reported before anything starts: first those of this profile
+    load(profile).in_force()  # mistakes are reported before anything starts: first those of this profile
     check()
     set_profile(profile, ROOT / FILE)
     if rows:

@@ -18,7 +18,7 @@ from drawn import ALIGN, MEL, face_picture, numbered, tone, write_video
 from painter import Painter
 
 import avcat.inference.redraw
-from avcat import checks
+from avcat.apps import checks
 from avcat.apps.checks import check_output
 from avcat.apps.cli import _parser, main
 from avcat.checkpoint import save_model

@@ -27,6 +27,7 @@ from avcat.methods.avcat.refinement import RefinementConfig
 from avcat.methods.makeittalk.model import MakeItTalkConfig
 from avcat.methods.pc_avs.model import PCAVSConfig
 from avcat.methods.wav2lip.model import Wav2LipConfig
+from avcat.methods.wav2lip_rn.model import Wav2LipRNConfig
 from avcat.nn.audio import AudioEncoderConfig
 from avcat.settings import to_dict
 
@@ -107,7 +108,7 @@ def test_the_reference_goes_through_its_branch_once(tmp_path: Path) -> None:
     [
         ("avcat", OTHER_WAY),
         ("avcat", RN_ONLY),
-        ("avcat", replace(TINY, backbone=None, wav2lip=Wav2LipConfig(SIZE, 2))),
+        ("wav2lip_rn", Wav2LipRNConfig(SIZE, AUDIO, 2, TINY.refinement)),
         ("wav2lip", Wav2LipConfig(SIZE, 2)),
     ],
     ids=["w/o RN, every option", "RN only", "Wav2Lip-L + RN", "Wav2Lip"],

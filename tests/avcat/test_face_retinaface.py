@@ -13,8 +13,9 @@ from drawn import face_picture
 
 from avcat.errors import InputError
 from avcat.face import retinaface
-from avcat.face.detector import RetinaFaceConfig, RetinaFaceDetector, load_weights
+from avcat.face.detector import RetinaFaceConfig
 from avcat.face.landmarks import MediaPipeDetector
+from avcat.face.retinaface import RetinaFaceDetector, load_weights
 from avcat.media.video import decode
 
 REAL = Path(os.environ.get("AVCAT_REAL", "/nonexistent"))

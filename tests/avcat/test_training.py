@@ -15,12 +15,14 @@ from avcat.errors import InputError
 from avcat.inference.redraw import Redrawer
 from avcat.losses.sync import SYNC_LOSSES
 from avcat.media.mel import mel_windows, shifted
+from avcat.methods import build
 from avcat.methods.avcat.model import AVCAT
 from avcat.methods.avcat.task import AVCATTask, LossWeights
 from avcat.methods.syncnet.model import SyncNet
 from avcat.methods.syncnet.task import SyncNetTask, judge, overfit
 from avcat.nn.pictures import to_network
 from avcat.seeding import rng_of
+from avcat.settings import to_dict
 from avcat.training.generator import gradient_shares
 from avcat.training.loop import SPEED, Loggers, checkpoints, precision_of, run, save, speed
 from avcat.training.optimiser import OptimiserConfig, learning_rate_factor
@@ -492,6 +494,27 @@ def test_model_files_that_cannot_be_used(model_file: Path, change, message: str)
     torch.save(change(torch.load(model_file, weights_only=True)), model_file)
     with pytest.raises(InputError, match=message):
         load_model(model_file, AVCAT)
+
+
+@pytest.mark.parametrize("kind", ["avcat", "wav2lip_rn", "pc_avs"])
+def test_files_of_version_1_are_read(kind: str, tmp_path: Path) -> None:
+    """As they were written until 0.1: other names, and settings that are gone."""
+    config, network = METHODS[kind][0].model, build(kind, to_dict(METHODS[kind][0].model))
+    path = tmp_path / "model.pt"
+    save_model(path, kind, network, config, INPUTS, {})
+    content = torch.load(path, weights_only=True)
+    model, old = content["model"], {"avcat": "avcat", "wav2lip_rn": "avcat", "pc_avs": "pc-avs"}[kind]
+    if kind == "avcat":
+        model |= {"wav2lip": None, "backbone": {**model["backbone"], "mutual_shares_projection": False}}
+    if kind == "wav2lip_rn":
+        width = model.pop("width")
+        model |= {"backbone": None, "wav2lip": {"image_size": model["image_size"], "width": width}}
+    weights = {name.replace(".mma.", ".own_mma."): tensor for name, tensor in content["weights"].items()}
+    torch.save({**content, "version": 1, "kind": old, "model": model, "weights": weights}, path)
+    again, facts = load_model(path, type(network))
+    assert facts.kind == kind
+    for name, tensor in again.state_dict().items():
+        torch.testing.assert_close(tensor, network.state_dict()[name], rtol=0, atol=0)
 
 
 def test_files_that_are_no_model_files(tmp_path: Path) -> None:

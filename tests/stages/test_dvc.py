@@ -1,88 +1,81 @@
-"""A stage is made again when code that it runs has changed: `dvc.yaml` against what the stages import."""
+"""A stage is made again if its settings or its code have changed, and only then."""
 
 from pathlib import Path
 
-import grimp
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+import pipelines.code as code
+from stages._params import load
+from stages.settings import codes
 
-# They carry settings (DVC hashes those themselves), errors and work, and change no result.
-CARRIERS = {
-    "avcat.apps.checks",
-    "avcat.config",
-    "avcat.errors",
-    "avcat.files",
-    "avcat.inference.onnx_network",  # stages redraw by torch
-    "pipelines.child",
-    "pipelines.cluster",
-    "pipelines.grouped",
-    "pipelines.outcome",
-    "pipelines.parallel",
-    "pipelines.resources",
-    "pipelines.state",
-    "pipelines.workers",
-}
-# Imported beside SyncNet, since both come from one file, but not run where only SyncNet is.
-AV_CAT_ALONE = {
-    "avcat.face.mask",
-    "avcat.losses.gan",
-    "avcat.losses.pixel",
-    "avcat.losses.vgg",
-    "avcat.methods.avcat.model",
-    "avcat.methods.avcat.backbone",
-    "avcat.methods",
-    "avcat.nn.discriminator",
-    "avcat.methods.generator",
-    "avcat.methods.makeittalk.model",
-    "avcat.methods.pc_avs.model",
-    "avcat.methods.avcat.refinement",
-    "avcat.methods.wav2lip.model",
-    "avcat.nn.attention",
-    "avcat.nn.blocks",
-    "avcat.methods.avcat.task",
-    "avcat.training.generator",
-    "avcat.training.hearing",
-    "avcat.methods.makeittalk.task",
-    "avcat.methods.pc_avs.task",
-    "avcat.methods.wav2lip.task",
-}
-# What tracks need if a SyncNet chooses the speaker. That one was trained before, and is identified by its file.
-SYNCNET_ALONE = {
-    "avcat.checkpoint",
-    "avcat.metrics.embed",
-    "avcat.metrics.sync",
-    "avcat.nn.audio",
-    "avcat.methods.syncnet.model",
-    "avcat.nn.convs",
-    "avcat.nn.init",
-}
+ROOT = Path(__file__).parents[2]
+DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
 @pytest.fixture(scope="module")
-def imports() -> grimp.ImportGraph:
-    return grimp.build_graph("avcat", "pipelines", "stages")
+def found() -> dict[str, set[str]]:
+    return {name: set(files) for name, files in codes(load("test")).items()}
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_a_stage_depends_on_all_that_it_imports(imports: grimp.ImportGraph, name: str) -> None:
-    module = STAGES[name]["cmd"].split()[2]
-    free = CARRIERS | (AV_CAT_ALONE if name in ("tracks", "syncnet", "evaluator", "offsets") else set())
-    free |= SYNCNET_ALONE if name == "tracks" else set()
-    deps = STAGES[name]["deps"]
-    missing = []
-    for imported in {module, *imports.find_upstream_modules(module)} - free:
-        file = Path(*imported.split(".")).with_suffix(".py")
-        if imported.startswith("stages._") or not (ROOT / file).exists():  # a package's own file holds no code
-            continue
-        if not any(file == Path(dep) or Path(dep) in file.parents for dep in deps):
-            missing.append(str(file))
-    assert sorted(missing) == []
+def files_in(names: dict[str, set[str]], stage: str, folder: str) -> list[str]:
+    return sorted(file for file in names[stage] if file.startswith(folder))
 
 
-def test_every_dependency_exists() -> None:
-    for name, stage in STAGES.items():
-        code = [dep for dep in stage["deps"] if not dep.startswith("out/")]
-        assert [dep for dep in code if not (ROOT / dep).exists()] == [], name
+@pytest.mark.parametrize("name", DVC)
+def test_every_stage_depends_on_its_code_and_settings_that_are_written(name: str, found: dict[str, set[str]]) -> None:
+    if name == "settings":
+        return
+    wanted = {"train": "train/${item.row}", "evaluate": "evaluate/${item.row}", "evaluate-bound": "evaluate"}
+    stage = wanted.get(name, name)
+    folder = "out/${profile}/settings/"
+    assert f"{folder}code/{stage}.json" in DVC[name]["deps"]
+    assert stage.replace("${item.row}", "full") in found
+    written = {f"{folder}{section}.yaml" for section in load("test").in_force()}
+    written |= {f"{folder}rows/${{item.row}}.yaml", "selected"}
+    assert {
+        key for each in DVC[name].get("params", ()) for key in ([each] if isinstance(each, str) else each)
+    } <= written
+
+
+def test_a_stage_depends_on_all_that_it_imports_but_on_no_other_method(found: dict[str, set[str]]) -> None:
+    assert {"avcat/synth/mouth.py", "avcat/media/writer.py", "stages/corpus.py"} < found["corpus"]
+    assert not files_in(found, "corpus", "avcat/nn")
+    assert {"avcat/face/align.py", "pipelines/speaker.py"} < found["tracks"]
+    assert not files_in(found, "tracks", "avcat/methods"), "a SyncNet that chooses is known by its file"
+    assert {"avcat/nn/attention.py", "avcat/losses/vgg.py", "avcat/training/muon.py"} < found["train/full"]
+    assert files_in(found, "syncnet", "avcat/methods/") == [
+        "avcat/methods/__init__.py",
+        "avcat/methods/syncnet/model.py",
+        "avcat/methods/syncnet/task.py",
+    ]
+    assert "avcat/training/task.py" not in found["evaluate/full"]
+    assert "avcat/settings.py" not in found["train/full"], "DVC compares the settings themselves"
+
+
+@pytest.mark.parametrize("method", ["avcat", "pc_avs", "makeittalk", "wav2lip", "wav2lip_rn"])
+def test_a_method_s_folder_makes_its_own_rows_stale_and_no_others(method: str, found: dict[str, set[str]]) -> None:
+    params = load("test")
+    contain = {"avcat": {"wav2lip_rn"}, "wav2lip": {"wav2lip_rn"}}  # Wav2Lip-L + RN is made of both
+    methods = {method} | contain.get(method, set())
+    rows = {row for row in params.rows if params.row(row).method in methods}
+    for work in ("train", "evaluate"):
+        stale = {row for row in params.rows if files_in(found, f"{work}/{row}", f"avcat/methods/{method}/")}
+        assert stale == rows, work
+    others = [stage for stage in found if "/" not in stage and stage != "dub"]
+    assert not any(files_in(found, stage, f"avcat/methods/{method}/") for stage in others)
+
+
+def test_a_changed_byte_changes_the_file_that_a_stage_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = "avcat/methods/pc_avs/task.py"
+    before, params = codes(load("test")), load("test")
+    real = code.file_hash
+    monkeypatch.setattr(code, "file_hash", lambda path: "new" if path == ROOT / file else real(path))
+    after = codes(params)
+    assert {stage for stage in before if before[stage] != after[stage]} == {"train/pc_avs"}
+
+
+def test_every_dependency_exists_or_is_made() -> None:
+    for name, stage in DVC.items():
+        own = [dep for dep in stage["deps"] if not dep.startswith("out/")]
+        assert [dep for dep in own if not (ROOT / dep).exists()] == [], name

@@ -16,7 +16,7 @@ NO_FACE = Outcome("fedcba9876543210", "mine", "b/1.mp4", 0.0, 2.0, "test", "trac
 @pytest.fixture
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     params = manifest.load("test")
-    here = replace(params, runtime=replace(params.runtime, storage=str(tmp_path)))
+    here = replace(params, machine={**params.machine, "storage": str(tmp_path)})
     monkeypatch.setattr(manifest, "load", lambda: here)
     return here.out
 

@@ -28,7 +28,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_training_takes_its_steps(known: None) -> None:
-    params = replace(load("demo"), runtime=replace(load("demo").runtime, device="cpu"))
+    params = replace(load("demo"), machine={**load("demo").machine, "device": "cpu"})
     steps = params.train.optimiser.steps
     said = forecast.forecast(params, ["train@full"], ["full"])
     minutes = (steps + forecast.STAGE_S) / 60
@@ -39,7 +39,7 @@ def test_a_training_takes_its_steps(known: None) -> None:
 
 def test_what_a_checkpoint_has_done_is_not_done_again(tmp_path: Path) -> None:
     params = load("demo")
-    params = replace(params, runtime=replace(params.runtime, storage=str(tmp_path)))
+    params = replace(params, machine={**params.machine, "storage": str(tmp_path)})
     assert left(params.train, params, "full") == params.train.optimiser.steps
     state = params.state / "train" / "full"
     state.mkdir(parents=True)
@@ -51,7 +51,7 @@ def test_what_a_checkpoint_has_done_is_not_done_again(tmp_path: Path) -> None:
 
 def test_other_programs_are_named(known: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("avcat.training.threads.used_by_others", lambda _: 1.04)
-    params = replace(load("demo"), runtime=replace(load("demo").runtime, device="cpu"))
+    params = replace(load("demo"), machine={**load("demo").machine, "device": "cpu"})
     said = forecast.forecast(params, ROW, ["full"])
     assert said.endswith("\nother programs use 1.0 of the 2 cores; without them it would be faster")
 
@@ -67,11 +67,12 @@ def test_seconds_of_video_before_there_is_a_manifest() -> None:
     assert seconds_of_video(replace(params, profile="nowhere")) == pytest.approx(555, rel=0.03)  # as rendered
 
 
-@pytest.mark.parametrize("name", ["syncnet", "train", "makeittalk"])
+@pytest.mark.parametrize("name", ["syncnet", "full", "makeittalk"])
 def test_steps_are_measured(name: str) -> None:
     params: Any = load("test")
-    config = getattr(params, name, None) or getattr(params.baselines, name)
-    assert 0 < step_s(config, params, "cpu") < 60
+    row = None if name == "syncnet" else params.row(name)
+    config = row.training if row else params.syncnet
+    assert 0 < step_s(row.method if row else "syncnet", config, params, "cpu") < 60
     assert frames_per_step(config) == 5 * (params.syncnet.windows_per_clip if name == "syncnet" else 1)
 
 

@@ -29,21 +29,22 @@ def test_only_the_profile_line_changes(tmp_path: Path, capsys: pytest.CaptureFix
     assert capsys.readouterr().out == ""
 
 
-def test_rows_are_av_cat_alone_or_all_that_there_are_settings_for(tmp_path: Path) -> None:
+def test_rows_are_av_cat_or_all_that_there_are(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    rest = "reference: {baselines: {wav2lip: {}, pc_avs: {}}}\nvariants:\n  full: {}\n  rn-only: {}\n"
-    path.write_text(f"rows: {{variants: [full], baselines: []}}  # what\n{rest}")
+    rest = "rows:\n  full: {}\n  rn-only: {}\n"
+    path.write_text(f"selected: [full]  # what\n{rest}")
     set_rows("all", path)
-    assert path.read_text() == f"rows: {{variants: [full, rn-only], baselines: [wav2lip, pc_avs]}}  # what\n{rest}"
+    assert path.read_text() == f"selected: [full, rn-only]  # what\n{rest}"
     set_rows("full", path)
-    assert path.read_text() == f"rows: {{variants: [full], baselines: []}}  # what\n{rest}"
+    assert path.read_text() == f"selected: [full]  # what\n{rest}"
 
 
 def test_a_network_that_cannot_be_built_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     params = load("test")
     check_networks("test")
-    odd = replace(params.train, model=replace(params.train.model, image_size=33))
-    monkeypatch.setattr("stages.train.settings", lambda _: (params, odd))
+    training = {**params.sections["training"], "model": {**params.sections["training"]["model"], "image_size": 33}}
+    odd = replace(params, sections={**params.sections, "training": training})
+    monkeypatch.setattr("stages.reproduce.load", lambda _: odd)
     with pytest.raises(InputError, match=r"params\.yaml: model\..* \(full\)"):
         check_networks("test")
 
@@ -97,4 +98,4 @@ def test_an_unknown_profile_stops_before_anything_starts() -> None:
         [sys.executable, "-m", "stages.reproduce", "--profile", "nosuch"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("error: params.yaml: no 'nosuch' in profiles")
+    assert done.stderr.startswith("error: no profile 'nosuch', there are demo")

@@ -37,20 +37,18 @@ def test_rows_that_nobody_knows(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 def test_rows_without_figures_of_the_own_seed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    nowhere = replace(load(), runtime=replace(load().runtime, storage=str(tmp_path)))
+    nowhere = replace(load(), machine={**load().machine, "storage": str(tmp_path)})
     monkeypatch.setattr(seeds, "load", lambda: nowhere)
     told = called(monkeypatch, capsys, "--seeds", "1")
-    assert "full/synth-words/metrics.json: not there; python -m stages.reproduce --rows all makes it" in told
+    assert "figures/full.json: not there; python -m stages.reproduce --rows all makes it" in told
 
 
 def test_own_figures_that_are_out_of_date_are_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        seeds, "stale", lambda: ["corpus", "train@full", "train@rn-only", "evaluate@full-synth-wild", "tables"]
-    )
-    seeds._tell_stale(["full"], load())
+    monkeypatch.setattr(seeds, "stale", lambda: ["corpus", "train@full", "train@rn-only", "evaluate@full", "tables"])
+    seeds._tell_stale(["full"])
     told = capsys.readouterr().err
-    assert "since train@full, evaluate@full-synth-wild were made for the profile's own seed" in told
-    seeds._tell_stale(["without-rn"], load())
+    assert "since train@full, evaluate@full were made for the profile's own seed" in told
+    seeds._tell_stale(["without-rn"])
     assert capsys.readouterr().err == ""
