@@ -9,10 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import avcat.losses
-import avcat.methods
-import avcat.nn
-import avcat.training
 from avcat.checkpoint import load_model, save_model
 from avcat.data.inputs import InputConfig
 from avcat.data.schema import MEL_BANDS
@@ -27,8 +23,9 @@ from avcat.training.loop import Loggers, fingerprint_of, precision_of, run
 from avcat.training.ranks import joined, ranks
 from avcat.training.task import Training
 from avcat.training.threads import Threads
+from pipelines.code import code_of
 from pipelines.settings import RuntimeConfig
-from pipelines.state import code_hash, file_hash
+from pipelines.state import file_hash
 
 CACHE_BYTES = 4 << 30  # of decoded crops, held by one training
 PRECISION = "precision"  # its name in the log
@@ -49,7 +46,7 @@ def train_syncnet(
     """Trains a SyncNet on `shards/train`, writes `out/model.pt`, and scores it on `shards/test`, people never seen."""
     _check_precision(config, runtime)
     threads = Threads(runtime.threads)
-    size, made_from = config.model.image_size, _fingerprint(config, inputs, shards)
+    size, made_from = config.model.image_size, _fingerprint("syncnet", config, inputs, shards)
     with joined(runtime.device) as us:
         config = _with_precision(config, state, made_from, runtime, loggers)
         train = _store(shards / "train", size, runtime, config.half)
@@ -99,7 +96,7 @@ def train_method(
     threads = Threads(runtime.threads)
     model: Any = config.model  # type: ignore[attr-defined]  # every method has one, of its own class
     expert = load_model(syncnet, SyncNet)[0] if syncnet else None
-    made_from = _fingerprint(config, inputs, shards, *(file_hash(path) for path in (syncnet, offsets) if path))
+    made_from = _fingerprint(method, config, inputs, shards, *(file_hash(path) for path in (syncnet, offsets) if path))
     with joined(runtime.device) as us:
         config = _with_precision(config, state, made_from, runtime, loggers)
         train, held_out = (
@@ -158,12 +155,12 @@ def _check_sound(model: Any, store: ClipStore, shards: Path) -> None:
         raise InputError(f"{shards}: sounds of {store.bands} bands, but the network takes {bands} (docs/features.md)")
 
 
-def _fingerprint(config: Training, inputs: InputConfig, shards: Path, *others: str) -> str:
+def _fingerprint(method: str, config: Training, inputs: InputConfig, shards: Path, *others: str) -> str:
     """Settings, data, hashes of what else went in, and the code: a checkpoint is used only if all are the same."""
     stats = {
         str(p.relative_to(shards)): json.loads(p.read_text())["sha256"] for p in sorted(shards.rglob("*_stats.json"))
     }
-    code = code_hash(avcat.losses, avcat.methods, avcat.nn, avcat.training)
+    code = code_of(f"avcat.methods.{method}.task")
     return fingerprint_of(to_dict(config), to_dict(inputs), stats, others, code)
 
 

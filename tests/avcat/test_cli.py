@@ -278,7 +278,7 @@ def test_a_reader_that_has_seen_enough_hears_no_complaint(files: Path) -> None:
 
 def test_info(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, wanted in [
-        ("model.pt", ["avcat model, format 1", "steps", "12", "model.image_size", "32", "inputs.align.left_eye"]),
+        ("model.pt", ["avcat model, format 2", "steps", "12", "model.image_size", "32", "inputs.align.left_eye"]),
         ("face.mp4", ["video, h264", "320 x 320", "25.000", "10", "0.400 s", "none"]),
         ("sound.wav", ["sound, pcm_s16le", "16000 Hz", "0.600 s"]),
     ]:

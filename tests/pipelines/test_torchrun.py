@@ -57,7 +57,7 @@ def train(kind: str, folder: Path) -> list[int]:
     else:
         config = dataclasses.replace(PARAMS.train, optimiser=OPTIMISER)
         expert = folder / "syncnet" / "model.pt"
-        train_method(config, PARAMS.inputs, syncnet=expert, offsets=None, **where)  # type: ignore[arg-type]
+        train_method("avcat", config, PARAMS.inputs, syncnet=expert, offsets=None, **where)  # type: ignore[arg-type]
     return logged
 
 

@@ -45,7 +45,8 @@ def train(config: Any, shards: Path, folder: Path, loggers: Loggers = SILENT) ->
     if isinstance(config, SyncNetTraining):
         train_syncnet(config, INPUTS, **places, runtime=RUNTIME, loggers=loggers)
     else:
-        train_method(config, INPUTS, syncnet=None, offsets=None, **places, runtime=RUNTIME, loggers=loggers)
+        method = next(name for name, (known, _) in METHODS.items() if type(config) is type(known))
+        train_method(method, config, INPUTS, syncnet=None, offsets=None, **places, runtime=RUNTIME, loggers=loggers)
 
 
 @pytest.mark.parametrize("config", [SYNC, *(config for config, _ in METHODS.values())], ids=["syncnet", *METHODS])
