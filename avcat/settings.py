@@ -24,6 +24,7 @@ Natural = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Seconds = Annotated[float, Field(ge=1e-3, le=1e9)]
 Side = Annotated[int, Field(ge=16, le=4096)]  # of a square picture, px
 
+_UNKNOWN = "unexpected_keyword_argument"
 _PLAINLY = {"dataclass_type": "a section with keys", "dict_type": "a section with keys"}
 
 
@@ -44,11 +45,12 @@ def parse(cls: type[T], values: Mapping[str, Any], source: str = "params", secti
         # In JSON a tuple is a list, as in YAML.
         return _adapter(cls).validate_json(json.dumps(values))  # type: ignore[arg-type, no-any-return]
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        # A misspelt key is also a missing one: the former says more.
+        first = min(error.errors(include_url=False), key=lambda found: found["type"] != _UNKNOWN)
     except TypeError as error:  # a date, for instance
         raise InputError(f"{source}: {section}: {error}") from None
     place = [str(part) for part in first["loc"]]
-    if first["type"] == "unexpected_keyword_argument":
+    if first["type"] == _UNKNOWN:
         near = difflib.get_close_matches(place[-1], _names(cls, place[:-1]), n=1)
         problem = "unknown key" + (f", did you mean {near[0]!r}?" if near else "")
     elif first["type"] == "missing":

@@ -14,7 +14,7 @@ from avcat.errors import InputError
 from avcat.face.mask import keep_mask
 from avcat.inference.redraw import Redrawer
 from avcat.media.mel import mel_windows
-from avcat.methods import module, network_of
+from avcat.methods import module, network_of, parts
 from avcat.methods.generator import Generator
 
 Crops = NDArray[np.uint8]  # [T, S, S, 3] RGB
@@ -95,8 +95,8 @@ class Talking:
 def check_checkpoint(path: Path) -> None:
     """Raises InputError if a file holds no model that could be a method."""
     kind = read_facts(path).kind
-    if not issubclass(network_of(kind), Generator):
-        module(kind, "run")
+    if not issubclass(network_of(kind), Generator) and "run" not in parts(kind):
+        raise InputError(f"{path}: holds a model of kind {kind}, which draws no pictures")
 
 
 def build_drawer(name: str, checkpoint: Path | None, batch_frames: int, device: str) -> Drawer:
