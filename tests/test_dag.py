@@ -51,6 +51,7 @@ def call(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
         name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_", "DVC_"))
     }
     environment["PYTHONWARNINGS"] = "ignore"
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"  # whose python stages take
     done = subprocess.run(
         [sys.executable, "-m", *words], cwd=project, env=environment, capture_output=True, text=True, check=False
     )
