@@ -23,7 +23,7 @@ PEAK = 2.0  # of pictures in -1..1
 def main() -> None:
     """Measures each way in turn, and prints a line for it as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--profile", default="paper", help="of params.yaml (%(default)s)")
+    parser.add_argument("--profile", default="paper", help="a file of profiles/ (%(default)s)")
     parser.add_argument("--model", help="a trained model instead of the profile's, untrained")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--frames", type=int, default=32, help="in a batch (%(default)s)")

@@ -30,7 +30,7 @@ WARM_UP_S = 4.0  # in which threads detect other programs
 def main() -> None:
     """Measures each program in turn, and prints a line for it as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--profile", default="demo", help="of params.yaml (%(default)s)")
+    parser.add_argument("--profile", default="demo", help="a file of profiles/ (%(default)s)")
     parser.add_argument("--seconds", type=float, default=15.0, help="that steps are timed (%(default)s)")
     parser.add_argument("--model", type=Path, help="a model.pt: `avcat dub` is measured, too")
     parser.add_argument("--steps-of", choices=("syncnet", "avcat"), help=argparse.SUPPRESS)

@@ -31,7 +31,7 @@ HELD_OUT_WINDOWS = 64
 def main() -> None:
     """Prints a line for each weight as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--profile", default="tiny", help="of params.yaml (%(default)s)")
+    parser.add_argument("--profile", default="tiny", help="a file of profiles/ (%(default)s)")
     parser.add_argument("--steps", type=int, default=300, help="of each training (%(default)s)")
     parser.add_argument("--weights", type=float, nargs="+", default=[0.0, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")

@@ -24,7 +24,7 @@ WARM_UP = 3  # steps, the first of which compiles
 def main() -> None:
     """Measures each way in turn, and prints a line for it as soon as it is known."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--profile", default="paper", help="of params.yaml (%(default)s)")
+    parser.add_argument("--profile", default="paper", help="a file of profiles/ (%(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--clips", type=int, help="in a batch, of five frames each (default: the profile's)")
     parser.add_argument("--steps", type=int, default=10, help="that are timed (%(default)s)")

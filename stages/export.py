@@ -23,7 +23,7 @@ def work(name: str, version: str | None, out: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True, metavar="NAME", help="avcat-<profile>-<method>, as a training prints")
+    parser.add_argument("--model", required=True, metavar="NAME", help="avcat-<profile>-<row>, as a training prints")
     parser.add_argument("--version", metavar="N", help="1, 2, ... (default: the newest)")
     parser.add_argument("-o", "--output", required=True, metavar="OUT.pt", type=Path, help="the file to write")
     arguments = parser.parse_args()

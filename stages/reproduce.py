@@ -27,7 +27,7 @@ from stages._params import FILE, ROOT, check, load
 from stages.forecast import forecast
 
 PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
-ROWS_LINE = re.compile(r"^selected: *(\[.*?\])", re.MULTILINE | re.DOTALL)  # DVC, which rewrites the file, wraps it
+ROWS_LINES = re.compile(r"^selected:((?:\n *- *[^\n]+)+)", re.MULTILINE)  # DVC rewrites the file, without indents
 GRACE_S = 8  # for a stage to end after each signal
 # Training allocates and frees buffers of megabytes all the time, and huge pages make their first access cheap.
 # `benchmarks.train` with and without them measures the gain on a machine (docs/lab-notes.md).
@@ -42,7 +42,7 @@ def set_profile(profile: str, path: Path) -> None:
 def set_rows(rows: str, path: Path) -> None:
     """Makes params.yaml select `full`, only AV-CAT, or `all` rows."""
     chosen = list(yaml.safe_load(path.read_text())["rows"]) if rows == "all" else ["full"]
-    _set(path, ROWS_LINE, "selected", f"[{', '.join(chosen)}]")
+    _set(path, ROWS_LINES, "selected", "".join(f"\n  - {row}" for row in chosen))
 
 
 def _set(path: Path, pattern: re.Pattern[str], key: str, value: str) -> None:
@@ -50,10 +50,12 @@ def _set(path: Path, pattern: re.Pattern[str], key: str, value: str) -> None:
     line = pattern.search(text)
     if line is None:
         raise InputError(f"{path}: no line `{key}: ...`")
-    if line[1] != value:
+    before, after = line[1].split(), value.split()
+    if before != after:
         with atomic_path(path) as part:
             part.write_text(text[: line.start(1)] + value + text[line.end(1) :])
-        print(f"{path.name}: {key} set to {value} (was {line[1]})", flush=True)
+        said, was = (" ".join(word for word in words if word != "-") for words in (after, before))
+        print(f"{path.name}: {key} set to {said} (was {was})", flush=True)
 
 
 def dvc(*words: str, environment: dict[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
@@ -181,7 +183,7 @@ def show_results(out: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--profile", required=True, help="one of the profiles of params.yaml")
+    parser.add_argument("--profile", required=True, help="a file of profiles/, without .yaml")
     parser.add_argument(
         "--rows", choices=("full", "all"), help="only AV-CAT, or also its ablations and its peers (default: as before)"
     )

@@ -116,7 +116,7 @@ def test_another_profile_invalidates_nothing(project: Path) -> None:
 @pytest.mark.timeout(600)
 def test_rows_are_made_and_changed_alone(project: Path) -> None:
     text = (project / "params.yaml").read_text()
-    (project / "params.yaml").write_text(text.replace("selected: [full]", "selected: [full, without-sync, wav2lip]"))
+    (project / "params.yaml").write_text(text.replace("  - full\n", "  - full\n  - without-sync\n  - wav2lip\n"))
     more = call(project, "stages.reproduce", "--profile", "test")
     assert more.returncode == 0
     new = [f"'{stage}@{row}'" for stage in ("train", "evaluate") for row in ("without-sync", "wav2lip")]

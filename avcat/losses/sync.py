@@ -48,4 +48,4 @@ def sync_bce_loss(expert: SyncNet, frames: Tensor, mels: Tensor) -> Tensor:
     return -(1 - sync_loss_by_window(expert, frames, mels) / 2).clamp_min(1e-6).log().mean()
 
 
-SYNC_LOSSES = {"cosine": sync_loss, "bce": sync_bce_loss}  # equation 9 does not specify which; `train.sync_form`
+SYNC_LOSSES = {"cosine": sync_loss, "bce": sync_bce_loss}  # equation 9 does not specify which; `sync_form`

@@ -47,7 +47,7 @@ class Result:
 
 
 def read_results(folder: Path) -> list[Result]:
-    """All results below `folder` (`<method>/<corpus>/metrics.json`): words first, as in the paper.
+    """All results below `folder` (`<row>/<corpus>/metrics.json`): words first, as in the paper.
 
     Raises InputError if a file is not what `evaluate` wrote.
     """

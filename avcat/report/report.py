@@ -57,7 +57,7 @@ def write_report(
 ) -> list[Result]:
     """Writes all tables and `report.html` into `folder`; returns the results they were made of.
 
-    `evaluations` holds `<method>/<corpus>/metrics.json`, of which methods in `without` are left out; `trainings` maps
+    `evaluations` holds `<row>/<corpus>/metrics.json`, of which rows in `without` are left out; `trainings` maps
     names to folders with `curves.csv` and `metrics.json`, which may be missing; `table2` is the user study's. Files
     depend only on what is read: the same inputs, the same bytes. Raises InputError if there is no evaluation.
     """

@@ -58,7 +58,7 @@ def _beyond_seeds(means: Sequence[float]) -> bool:
 def seeded(folders: Sequence[Path]) -> list[Seeded]:
     """The rows that every folder has, against the full model's.
 
-    Each folder has one seed's results, as `<method>/<corpus>/`. Raises InputError if no row
+    Each folder has one seed's results, as `<row>/<corpus>/`. Raises InputError if no row
     is in all folders together with the full model.
     """
     seeds = [{(result.corpus, result.method): result for result in read_results(folder)} for folder in folders]

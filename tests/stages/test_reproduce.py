@@ -8,10 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
+from dvc.utils.hydra import apply_overrides
 
 from avcat.errors import InputError
 from stages._main import run_stage
-from stages._params import load
+from stages._params import FILE, ROOT, load
 from stages.reproduce import check_networks, ended, set_profile, set_rows
 
 
@@ -31,12 +33,22 @@ def test_only_the_profile_line_changes(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_rows_are_av_cat_or_all_that_there_are(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    rest = "rows:\n  full: {}\n  rn-only: {}\n"
-    path.write_text(f"selected: [full]  # what\n{rest}")
+    rest = "# more\nrows:\n  full: {}\n  rn-only: {}\n"
+    path.write_text(f"selected:\n  - full\n{rest}")
     set_rows("all", path)
-    assert path.read_text() == f"selected: [full, rn-only]  # what\n{rest}"
+    assert path.read_text() == f"selected:\n  - full\n  - rn-only\n{rest}"
     set_rows("full", path)
-    assert path.read_text() == f"selected: [full]  # what\n{rest}"
+    assert path.read_text() == f"selected:\n  - full\n{rest}"
+
+
+def test_rows_are_set_after_dvc_has_rewritten_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / FILE).read_text())
+    apply_overrides(path, ["profile=gpu", "selected=[full,wav2lip]"])
+    set_rows("full", path)
+    set_profile("test", path)
+    before, after = (yaml.safe_load(text) for text in ((ROOT / FILE).read_text(), path.read_text()))
+    assert after == {**before, "selected": ["full"], "profile": "test"}
 
 
 def test_a_network_that_cannot_be_built_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
