@@ -4,8 +4,8 @@
 - `task.py`: its training, with `SETTINGS` and `TASK`, an `avcat.training.loop.Task` (if it is trained here);
 - `run.py`: only if the network does not redraw frame by frame: `RUN`, which draws a clip (see `avcat.metrics.drawers`).
 
-A new folder is a new method: docs/extending.md has an example. Modules are imported when they are needed, so that a
-pipeline stage depends on the code of its own method only.
+A new folder (with an `__init__.py`) is a new method; a row of params.yaml trains it. Modules are imported when they are
+needed, so that a pipeline stage depends on the code of its own method only.
 """
 
 import importlib

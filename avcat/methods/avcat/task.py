@@ -4,20 +4,16 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from avcat.data.windows import Clips
 from avcat.errors import InputError
-from avcat.losses.vgg import VGGLoss
 from avcat.methods.avcat.model import AVCAT, ModelConfig
 from avcat.methods.generator import Redrawn
 from avcat.methods.syncnet.model import SyncNet
-from avcat.nn.discriminator import Discriminator, DiscriminatorConfig
 from avcat.settings import Rate, settings
-from avcat.training.generator import GeneratorTask, GeneratorTraining, Sample
-from avcat.training.hearing import start_audio_branch
-from avcat.training.task import placed
+from avcat.training.generator import Sample
+from avcat.training.perceptual import PerceptualTask, PerceptualTraining
 
 OF_BOTH_STEPS = ("l1", "edges", "vgg")  # losses of the backbone's own picture, too
 
@@ -34,39 +30,25 @@ class LossWeights:
 
 
 @settings
-class TrainConfig(GeneratorTraining):
+class TrainConfig(PerceptualTraining):
     """AV-CAT and its ablations."""
 
     model: ModelConfig
-    discriminator: DiscriminatorConfig
     weights: LossWeights
     intermediate: Rate  # factor of the losses `OF_BOTH_STEPS` on the backbone's own output I^p
     sync_form: Literal["cosine", "bce"]  # 1 - cosine, or -log of a match as in Wav2Lip
-    vgg_weights: str  # imagenet, random, or a path
-    vgg_layer_weights: tuple[float, float, float, float, float]
-    audio_from_syncnet: bool
-    audio_frozen: bool
 
 
-class AVCATTask(GeneratorTask[Any]):
+class AVCATTask(PerceptualTask[Any]):
     """See `avcat.training.loop.Task`."""
 
     config: TrainConfig
-    built: ClassVar[type[Any]] = AVCAT  # the class of the network
+    built: ClassVar[type[Any]] = AVCAT
 
     def __init__(self, config: TrainConfig, train: Clips, held_out: Clips, expert: SyncNet | None, device: str) -> None:
         if config.weights.sync and not config.consecutive:
             raise InputError("consecutive: the sync loss judges consecutive frames; set it, or weights.sync to 0")
-        torch.manual_seed(config.optimiser.seed)
-        network, discriminator = self.built(config.model), Discriminator(config.discriminator)
-        super().__init__(config, network, discriminator, train=train, held_out=held_out, expert=expert, device=device)
-        self.vgg = placed(VGGLoss(config.vgg_weights, config.vgg_layer_weights), device)
-        start_audio_branch(self.network.audio, config, expert, train, device)
-        self.start()
-
-    def compile(self) -> None:
-        super().compile()
-        self.vgg.compile()
+        super().__init__(config, train, held_out, expert, device)
 
     def weights(self) -> dict[str, float]:
         """Equation 10; L1, edges and intermediate are ours."""
@@ -83,7 +65,6 @@ class AVCATTask(GeneratorTask[Any]):
             return self.network.composite(truth, redrawn.intermediate)  # type: ignore[no-any-return]
 
         return super().table(redrawn, composite, sample) | {
-            "vgg": lambda: self.vgg(composite, truth),
             "sync": lambda: self.sync(self.config.sync_form, composite, sample),
             "intermediate_l1": lambda: self.pixels.l1(intermediate(), truth),
             "intermediate_edges": lambda: self.pixels.edges(intermediate(), truth),

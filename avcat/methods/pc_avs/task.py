@@ -7,19 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from avcat.data.windows import Clips
 from avcat.losses.gan import feature_loss
 from avcat.losses.sync import contrastive_loss
-from avcat.losses.vgg import VGGLoss
 from avcat.methods.generator import Redrawn
 from avcat.methods.pc_avs.model import PCAVS, PCAVSConfig
-from avcat.methods.syncnet.model import SyncNet
-from avcat.nn.discriminator import Discriminator, DiscriminatorConfig
 from avcat.settings import Rate, settings
-from avcat.training.generator import GeneratorTask, GeneratorTraining, Sample
-from avcat.training.hearing import start_audio_branch
+from avcat.training.generator import Sample
+from avcat.training.perceptual import PerceptualTask, PerceptualTraining
 from avcat.training.ranks import gather, ranks
-from avcat.training.task import placed
 
 
 @settings
@@ -33,43 +28,23 @@ class PCAVSWeights:
 
 
 @settings
-class PCAVSTraining(GeneratorTraining):
+class PCAVSTraining(PerceptualTraining):
     model: PCAVSConfig
-    discriminator: DiscriminatorConfig
     weights: PCAVSWeights
     temperature: float  # of the contrastive loss
-    vgg_weights: str
-    vgg_layer_weights: tuple[float, float, float, float, float]
-    audio_from_syncnet: bool
-    audio_frozen: bool
 
 
-class PCAVSTask(GeneratorTask[PCAVS]):
+class PCAVSTask(PerceptualTask[PCAVS]):
     """See `avcat.training.loop.Task`. Of `expert` only the audio encoder is used, if configured."""
 
-    discriminator: Discriminator
     config: PCAVSTraining
-
-    def __init__(
-        self, config: PCAVSTraining, train: Clips, held_out: Clips, expert: SyncNet | None, device: str
-    ) -> None:
-        torch.manual_seed(config.optimiser.seed)
-        network, discriminator = PCAVS(config.model), Discriminator(config.discriminator)
-        super().__init__(config, network, discriminator, train=train, held_out=held_out, expert=expert, device=device)
-        self.vgg = placed(VGGLoss(config.vgg_weights, config.vgg_layer_weights), device)
-        start_audio_branch(self.network.audio, config, expert, train, device)
-        self.start()
-
-    def compile(self) -> None:
-        super().compile()
-        self.vgg.compile()
+    built = PCAVS
 
     def weights(self) -> dict[str, float]:
         return asdict(self.config.weights)
 
     def table(self, redrawn: Redrawn, composite: Tensor, sample: Sample) -> dict[str, Callable[[], Tensor]]:
         return super().table(redrawn, composite, sample) | {
-            "vgg": lambda: self.vgg(composite, sample.truth),
             "features": lambda: self._features(composite, sample.truth),
             "contrastive": lambda: self._contrastive(sample),
         }
