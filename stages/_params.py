@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from avcat.media.mel import MelConfig
     from avcat.methods.avcat.task import TrainConfig
     from avcat.methods.syncnet.task import SyncNetTraining
-    from avcat.metrics.clip import EvaluateConfig
+    from avcat.metrics.pair import EvaluateConfig
     from avcat.synth.corpus import CorpusConfig
     from avcat.training.task import Training
     from pipelines.offsets import OffsetsConfig
@@ -101,7 +101,7 @@ class Params:
 
     @cached_property
     def evaluate(self) -> "EvaluateConfig":
-        from avcat.metrics.clip import EvaluateConfig
+        from avcat.metrics.pair import EvaluateConfig
 
         return self._parse(EvaluateConfig, "evaluate")
 
