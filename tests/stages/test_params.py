@@ -24,7 +24,7 @@ def changed(folder: Path, file: str, *keys: str, value: Any) -> Path:
     for key in keys[:-1]:
         section = section.setdefault(key, {})
     section[keys[-1]] = value
-    (folder / file).write_text(yaml.safe_dump(tree))
+    (folder / file).write_text(yaml.safe_dump(tree, sort_keys=False))
     return folder / FILE
 
 
