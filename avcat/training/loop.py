@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -57,6 +57,15 @@ class Task(Protocol):
         ...
 
 
+class Step(NamedTuple):
+    """One step of a training, done."""
+
+    done: int  # how many are, this one included
+    figures: dict[str, float]  # of the step and, after a validation, `val_<name>` of held-out clips
+    measured: dict[str, float]  # `SPEED`
+    images: dict[str, np.ndarray]  # uint8 [H, W, 3], of a validation
+
+
 @dataclass(frozen=True)
 class Loggers:
     """Callbacks for figures, pictures and single notes (a name and a text)."""
@@ -82,10 +91,27 @@ def run(
     If several ranks train together, all call this with the same folder; the first one validates, logs and writes.
     Returns the figures of the last validation; nothing on the other ranks.
     """
-    leads = ranks().leads
     history = History(state_dir / "curves.csv")
     start = resume(task, state_dir, fingerprint)
     history.cut(start)
+    for done, figures, measured, images in each_step(task, config, start, threads):
+        history.add(done, figures)
+        if not ranks().leads:
+            continue
+        loggers.scalars(done, {**figures, **measured})
+        for name, image in images.items():
+            loggers.image(name, done, image)
+        if done % config.checkpoint_every == 0 or done == config.steps:
+            history.flush()
+            save(task, state_dir, done, fingerprint, config)
+    return {name.removeprefix("val_"): value for name, value in history.rows[-1].items() if name.startswith("val_")}
+
+
+def each_step(task: Task, config: OptimiserConfig, start: int, threads: Threads | None) -> Iterator[Step]:
+    """Trains from step `start` to `config.steps`, or until the caller stops; nothing is written.
+
+    `threads` are adapted after each step. Raises FloatingPointError after `MAX_BAD_STEPS`.
+    """
     bad, last = 0, time.perf_counter()
     for number, batch in zip(range(start, config.steps), task.batches(start, config.steps), strict=True):
         waited = time.perf_counter() - last
@@ -99,20 +125,11 @@ def run(
         if threads:
             threads.adapt()
         images: dict[str, np.ndarray] = {}
-        if leads and (done % config.validate_every == 0 or done == config.steps):
+        if ranks().leads and (done % config.validate_every == 0 or done == config.steps):
             held_out, images = task.validate(done)
             figures = {**figures, **{f"val_{name}": value for name, value in held_out.items()}}
             last = time.perf_counter()
-        history.add(done, figures)
-        if not leads:
-            continue
-        loggers.scalars(done, {**figures, **measured})
-        for name, image in images.items():
-            loggers.image(name, done, image)
-        if done % config.checkpoint_every == 0 or done == config.steps:
-            history.flush()
-            save(task, state_dir, done, fingerprint, config)
-    return {name.removeprefix("val_"): value for name, value in history.rows[-1].items() if name.startswith("val_")}
+        yield Step(done, figures, measured, images)
 
 
 def speed(frames: tuple[int, ...], step_s: float, waited_s: float) -> dict[str, float]:
