@@ -17,6 +17,7 @@ from torch.nn import Module
 
 from avcat.checkpoint import load_model, save_model
 from avcat.data.schema import FPS, WINDOW_FRAMES
+from avcat.data.windows import Clips
 from avcat.dubbing.stretches import Progress, stretches
 from avcat.errors import InputError
 from avcat.face.landmarks import FaceDetector
@@ -52,25 +53,14 @@ class Fitted:
     precision: Precision  # computed in
 
 
-class PersonStore:
-    """Stretches of one person in memory: see `avcat.data.windows.Clips`."""
-
-    threads, skip_broken = 1, False
+class PersonStore(Clips):
+    """Stretches of one person in memory."""
 
     def __init__(self, image_size: int, stretches: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
         """`stretches`: frames uint8 [T, S, S, 3] and mels float32 [bands, 4 T]."""
         self.image_size, self._stretches = image_size, stretches
         self.lengths = [len(frames) for frames, _ in stretches]
-
-    def __len__(self) -> int:
-        return len(self._stretches)
-
-    @property
-    def bands(self) -> int:
-        return len(self._stretches[0][1])
-
-    def frames(self, clip: int, at: Sequence[int] | np.ndarray) -> np.ndarray:
-        return self._stretches[clip][0][np.asarray(at)]
+        self.bands = len(stretches[0][1]) if stretches else 0
 
     def read_frames(self, clip: int, at: Sequence[int] | np.ndarray, out: Iterable[np.ndarray]) -> None:
         for frame, place in zip(at, out, strict=True):
