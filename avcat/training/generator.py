@@ -1,6 +1,5 @@
 """What the trainings of all networks that redraw frames have in common: samples, both updates, the usual losses."""
 
-from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Generic, Literal, NamedTuple, TypeVar
 
@@ -124,10 +123,6 @@ class GeneratorTask(RedrawingTask[G], Generic[G]):
         self.discriminator_optimiser = Optimiser(
             self.discriminator, config.discriminator_learning_rate, config.optimiser
         )
-
-    @abstractmethod
-    def weights(self) -> dict[str, float]:
-        """As `LossesTask.weights`. If the weight of `gan` is 0, the discriminator is not trained."""
 
     def table(self, redrawn: Redrawn, composite: Tensor, sample: Sample) -> dict[str, Callable[[], Tensor]]:
         gan = {"gan": lambda: generator_loss(self.discriminator(composite), self.config.gan_form)}

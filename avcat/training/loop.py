@@ -26,9 +26,6 @@ from avcat.training.optimiser import OptimiserConfig
 from avcat.training.ranks import agreed, ranks
 from avcat.training.threads import Threads
 
-LogScalars = Callable[[int, dict[str, float]], None]
-LogImage = Callable[[str, int, np.ndarray], None]
-LogNote = Callable[[str, str], None]
 MAX_BAD_STEPS = 20  # skipped in a row before the run gives up
 SPEED = ("step_s", "images_per_s", "data_wait_share", "gpu_memory_gib")  # figures of the machine, not of what is learnt
 
@@ -70,9 +67,9 @@ class Step(NamedTuple):
 class Loggers:
     """Callbacks for figures, pictures and single notes (a name and a text)."""
 
-    scalars: LogScalars
-    image: LogImage
-    note: LogNote = lambda *_: None
+    scalars: Callable[[int, dict[str, float]], None]
+    image: Callable[[str, int, np.ndarray], None]
+    note: Callable[[str, str], None] = lambda *_: None
 
 
 def run(
