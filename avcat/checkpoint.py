@@ -69,10 +69,11 @@ def load_model(path: str | Path, wanted: type[N], device: str = "cpu") -> tuple[
     return cast(N, network.eval().to(device)), facts
 
 
-def check_kind(path: str | Path, wanted: type[nn.Module]) -> ModelFile:
-    """The facts of a model file. Errors as `load_model`, without building the network."""
+def read_facts(path: str | Path, wanted: type[nn.Module] | None = None) -> ModelFile:
+    """The facts of a model file, without building the network. Errors as `load_model`; any kind without `wanted`."""
     content = _read(Path(path))
-    _check_kind(path, content["kind"], wanted)
+    if wanted:
+        _check_kind(path, content["kind"], wanted)
     return _facts(path, content)
 
 
@@ -80,11 +81,6 @@ def _check_kind(path: str | Path, found: str, wanted: type[nn.Module]) -> None:
     if found not in names() or not issubclass(network_of(found), wanted):
         kinds = [name for name in names() if issubclass(network_of(name), wanted)]
         raise InputError(f"{path}: holds a model of kind {found}, one of kind {' or '.join(kinds)} is needed")
-
-
-def read_facts(path: str | Path) -> ModelFile:
-    """The facts of a model file, without building the network. Errors as `load_model`."""
-    return _facts(path, _read(Path(path)))
 
 
 def _facts(path: str | Path, content: dict[str, Any]) -> ModelFile:

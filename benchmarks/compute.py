@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from avcat.data.schema import WINDOW_FRAMES
-from avcat.data.windows import WINDOW_SHAPE, Batch
+from avcat.data.schema import MEL_BANDS, WINDOW_FRAMES
+from avcat.data.windows import Batch
+from avcat.media.mel import WINDOW_COLUMNS
 
 PRODUCT_SIDES = (1024, 2048, 4096)  # of square matrices; a GPU also tries the next
 REPEATS = 3
@@ -62,7 +63,7 @@ class RandomStore:
         return len(self.lengths)
 
     def mel(self, clip: int) -> np.ndarray:
-        return np.random.default_rng(clip).random((WINDOW_SHAPE[0], 4 * self.lengths[clip]), np.float32)
+        return np.random.default_rng(clip).random((MEL_BANDS, 4 * self.lengths[clip]), np.float32)
 
 
 def random_batch(windows: int, image_size: int) -> Batch:
@@ -71,7 +72,7 @@ def random_batch(windows: int, image_size: int) -> Batch:
     return Batch(
         rng.integers(0, 256, (windows, WINDOW_FRAMES, image_size, image_size, 3), dtype=np.uint8),
         rng.integers(0, 256, (windows, image_size, image_size, 3), dtype=np.uint8),
-        rng.random((windows, WINDOW_FRAMES, *WINDOW_SHAPE), dtype=np.float32),
+        rng.random((windows, WINDOW_FRAMES, MEL_BANDS, WINDOW_COLUMNS), dtype=np.float32),
         np.zeros(windows, np.int64),
         np.zeros((windows, WINDOW_FRAMES + 1), np.int64),
     )

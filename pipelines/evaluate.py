@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 import avcat.face
-from avcat.checkpoint import check_kind, load_model
+from avcat.checkpoint import load_model, read_facts
 from avcat.data.shards import ShardReader, open_shards
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
@@ -217,7 +217,7 @@ def check_models(method: str, checkpoint: Path | None, evaluator: Path | None) -
     if checkpoint:
         check_checkpoint(checkpoint)
     if evaluator:
-        check_kind(evaluator, SyncNet)
+        read_facts(evaluator, SyncNet)
 
 
 def list_clips(shards: Path, corpus: str) -> list[Job]:

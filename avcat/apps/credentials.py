@@ -5,7 +5,6 @@ of an authority, since the program does not access the internet.
 """
 
 import io
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 
 from avcat.errors import InputError
 from avcat.files import atomic_path
+from avcat.media.pictures import png
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -126,17 +125,6 @@ def manifest(title: str) -> dict[str, Any]:
     }
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest store of a file as C2PA's JSON. Raises InputError if there is none, or it cannot be read."""
-    import c2pa
-
-    try:
-        with path.open("rb") as file, c2pa.Reader("video/mp4", file) as reader:
-            return json.loads(reader.json())  # type: ignore[no-any-return]
-    except (c2pa.C2paError, OSError) as error:
-        raise InputError(f"{path}: no content credentials can be read ({_reason(error)})") from error
-
-
 def _text(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -158,7 +146,7 @@ def _algorithm(path: Path, key: "PrivateKeyTypes") -> str:
 
 def _try(credentials: Credentials) -> None:
     """Signs a tiny picture, so that errors are found before a video is made."""
-    picture = io.BytesIO(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    picture = io.BytesIO(png(np.zeros((8, 8, 3), np.uint8)))
     _sign(credentials, {**manifest("trial"), "format": "image/png"}, "image/png", picture, io.BytesIO())
 
 

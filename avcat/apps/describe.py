@@ -15,9 +15,9 @@ from avcat.settings import to_dict
 def describe(path: Path) -> dict[str, Any]:
     """Name -> value, in display order. Raises InputError if the file is none of the three."""
     if path.is_file() and zipfile.is_zipfile(path):  # the format of torch.save
-        return _model(path)
+        return _model(path, onnx=False)
     if path.is_file() and path.suffix == ONNX_SUFFIX:
-        return _onnx(path)
+        return _model(path, onnx=True)
     try:
         with open_media(path) as container:
             has_video, has_audio = bool(video_streams(container)), audio_stream(container) is not None
@@ -32,20 +32,18 @@ def describe(path: Path) -> dict[str, Any]:
     return _sound(path)
 
 
-def _model(path: Path) -> dict[str, Any]:
-    from avcat.checkpoint import VERSION, read_facts  # torch: seconds to import
+def _model(path: Path, *, onnx: bool) -> dict[str, Any]:
+    if onnx:  # torch: seconds to import
+        from avcat.inference.onnx_network import VERSION
+        from avcat.inference.onnx_network import read_onnx_facts as read
+    else:
+        from avcat.checkpoint import VERSION
+        from avcat.checkpoint import read_facts as read
 
-    file = read_facts(path)
+    file = read(path)
     settings = {"inputs": to_dict(file.inputs), "model": file.model}
-    return {"kind": f"{file.kind} model, format {VERSION}", **file.facts, **dict(_flat(settings))}
-
-
-def _onnx(path: Path) -> dict[str, Any]:
-    from avcat.inference.onnx_network import VERSION, read_onnx_facts  # torch: seconds to import
-
-    file = read_onnx_facts(path)
-    settings = {"inputs": to_dict(file.inputs), "model": file.model}
-    return {"kind": f"{file.kind} model in ONNX, format {VERSION}", **file.facts, **dict(_flat(settings))}
+    kind = f"{file.kind} model{' in ONNX' if onnx else ''}, format {VERSION}"
+    return {"kind": kind, **file.facts, **dict(_flat(settings))}
 
 
 def _flat(tree: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

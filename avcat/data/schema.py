@@ -7,6 +7,15 @@ MOUTH_POINTS = 20
 WINDOW_FRAMES = 5  # consecutive frames of a SyncNet window, and of the sound window that a frame is drawn from (3.4, 4)
 MEL_BANDS = 80  # of the networks' input mels (paper, section 4)
 
+_MEDIA = [
+    ("duration_s", pa.float64()),
+    ("fps", pa.float64()),
+    ("width", pa.int32()),
+    ("height", pa.int32()),
+    ("audio_rate", pa.int32()),
+    ("sha256", pa.string()),
+]
+
 MANIFEST = pa.schema(
     [
         ("clip_id", pa.string()),  # 16 hex digits from corpus and relative path: unique, safe as a file name
@@ -17,12 +26,7 @@ MANIFEST = pa.schema(
         ("split", pa.string()),  # train, val, test
         ("start_s", pa.float64()),  # the clip's time range in the file
         ("end_s", pa.float64()),
-        ("duration_s", pa.float64()),
-        ("fps", pa.float64()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("audio_rate", pa.int32()),
-        ("sha256", pa.string()),
+        *_MEDIA,
         ("shard", pa.int32()),  # assigned here, by content, not by the order of completion
     ]
 )
@@ -35,12 +39,7 @@ PROBES = pa.schema(
         ("mtime_ns", pa.int64()),
         ("status", pa.string()),  # ok, rejected, failed
         ("reason", pa.string()),
-        ("duration_s", pa.float64()),
-        ("fps", pa.float64()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("audio_rate", pa.int32()),
-        ("sha256", pa.string()),
+        *_MEDIA,
         ("cuts_s", pa.list_(pa.float64())),  # where shots begin, except the first; searched only in long videos
     ]
 )

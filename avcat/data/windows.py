@@ -4,17 +4,16 @@ A batch is a pure function of the seed and the step, so training resumes exactly
 """
 
 import logging
-from collections import deque
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
 
 import numpy as np
 
-from avcat.data.schema import MEL_BANDS, WINDOW_FRAMES
+from avcat.ahead import side_by_side
+from avcat.data.schema import WINDOW_FRAMES
 from avcat.data.shards import open_shards
 from avcat.errors import InputError
 from avcat.files import read_table
@@ -23,7 +22,6 @@ from avcat.seeding import rng_of
 
 log = logging.getLogger(__name__)
 
-WINDOW_SHAPE = (MEL_BANDS, WINDOW_COLUMNS)  # of mels
 FRAMES_PER_TURN = 50  # per epoch a clip comes up once for each two seconds of its length, at least once
 
 
@@ -38,55 +36,42 @@ class Batch:
     at: np.ndarray  # int64 [W, 6]: which frames of it: the window's five, then its reference
 
 
-class Clips(Protocol):
+class Clips(ABC):
     """Clips of talking faces that windows are taken from. Threads may share it."""
 
-    @property
-    def image_size(self) -> int: ...
-    @property
-    def bands(self) -> int:
-        """Of the mels, or features."""
-        ...
+    image_size: int
+    bands: int  # of the mels, or features
+    lengths: Sequence[int]  # frames per clip
+    threads = 1  # that prepare batches in advance
+    skip_broken = False  # whether to leave out what cannot be read, instead of raising InputError
 
-    @property
-    def lengths(self) -> Sequence[int]:
-        """Frames per clip."""
-        ...
-
-    @property
-    def threads(self) -> int:
-        """Those that prepare batches in advance."""
-        ...
-
-    @property
-    def skip_broken(self) -> bool:
-        """Whether to leave out what cannot be read, instead of raising InputError."""
-        ...
-
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        return len(self.lengths)
 
     def frames(self, clip: int, at: Sequence[int] | np.ndarray) -> np.ndarray:
         """Frames number `at` of a clip, `uint8 [n, S, S, 3]`."""
-        ...
+        out = np.empty((len(at), self.image_size, self.image_size, 3), np.uint8)
+        self.read_frames(clip, at, out)
+        return out
 
+    @abstractmethod
     def read_frames(self, clip: int, at: Sequence[int] | np.ndarray, out: Iterable[np.ndarray]) -> None:
         """Frames number `at` of a clip into the pictures of `out`, `uint8 [S, S, 3]`."""
-        ...
 
+    @abstractmethod
     def mel(self, clip: int) -> np.ndarray:
         """`float32 [bands, 4 T]`."""
-        ...
 
 
-class MarkedClips(Clips, Protocol):
+class MarkedClips(Clips):
     """Clips with landmarks."""
 
+    @abstractmethod
     def landmarks(self, clip: int) -> np.ndarray:
         """`float32 [T, 22, 2]`: the mouth's 20 points and the eyes, as fractions of the crop's side."""
-        ...
 
 
-class ClipStore:
+class ClipStore(MarkedClips):
     """All clips of some shards, as crops of `image_size` and mels, decoded once, up to `cache_bytes`.
 
     Threads may share it.
@@ -138,15 +123,6 @@ class ClipStore:
         self._mels: dict[int, np.ndarray] = {}
         self._crop_size: int | None = None  # of the stored crops; landmarks are in their pixels
         self._lock = Lock()
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def frames(self, clip: int, at: Sequence[int] | np.ndarray) -> np.ndarray:
-        """As `Clips.frames`."""
-        out = np.empty((len(at), self.image_size, self.image_size, 3), np.uint8)
-        self.read_frames(clip, at, out)
-        return out
 
     def read_frames(self, clip: int, at: Sequence[int] | np.ndarray, out: Iterable[np.ndarray]) -> None:
         """As `Clips.read_frames`."""
@@ -234,14 +210,7 @@ class WindowSampler:
 
     def prefetch(self, start: int, stop: int) -> Iterator[Batch]:
         """The batches of steps start .. stop - 1, made in the store's threads while the caller works."""
-        ahead = self.store.threads + 1
-        with ThreadPoolExecutor(self.store.threads, "batches") as pool:
-            waiting = deque(pool.submit(self.batch, step) for step in range(start, min(start + ahead, stop)))
-            for step in range(start, stop):
-                done = waiting.popleft()
-                if step + ahead < stop:
-                    waiting.append(pool.submit(self.batch, step + ahead))
-                yield done.result()
+        return side_by_side(self.batch, range(start, stop), self.store.threads)
 
     def _fill_with_readable(self, batch: Batch, part: slice, number: int, draws: np.ndarray) -> None:
         """The windows of a turn's clip or, if broken ones may be skipped, of the first after it that can be read."""

@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from avcat.data.inputs import InputConfig
 from avcat.dubbing.first_pass import FirstPass, Progress
 from avcat.dubbing.plan import DubSettings
-from avcat.dubbing.second_pass import CropRedrawer, DubbedFrame, SecondPass
+from avcat.dubbing.second_pass import DubbedFrame, SecondPass
 from avcat.face.landmarks import FaceDetector
 from avcat.media.writer import VideoWriter
+
+if TYPE_CHECKING:
+    from avcat.inference.redraw import Redrawer
 
 _CRF, _PRESET = 17, "veryfast"  # a third of the time of x264's default, with larger files of the same quality
 _MAX_FACES = 4
@@ -42,7 +45,7 @@ class DubSummary:
 class Dubber:
     """Redraws mouths in videos with one model and one face detector."""
 
-    def __init__(self, redrawer: CropRedrawer, detector: FaceDetector) -> None:
+    def __init__(self, redrawer: "Redrawer", detector: FaceDetector) -> None:
         self._first = FirstPass(InputConfig(redrawer.crop_size, redrawer.align, redrawer.mel), detector)
         self._second = SecondPass(redrawer)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from avcat.ahead import ahead
 from avcat.data.inputs import InputConfig
-from avcat.dubbing.ahead import ahead
 from avcat.dubbing.plan import DubSettings, Plan, Voiced
 from avcat.dubbing.portrait import Cast, Portrait, Which, called, chosen, portrait
 from avcat.dubbing.speech import Speech

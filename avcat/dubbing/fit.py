@@ -7,6 +7,7 @@ average over about the last hundred steps; it begins with the weights given and 
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from torch.nn import Module
 
 from avcat.checkpoint import load_model, save_model
 from avcat.data.schema import FPS, WINDOW_FRAMES
+from avcat.data.windows import Clips
 from avcat.dubbing.stretches import Progress, stretches
 from avcat.errors import InputError
 from avcat.face.landmarks import FaceDetector
@@ -24,10 +26,9 @@ from avcat.media.mel import COLUMNS_PER_FRAME
 from avcat.media.pictures import png
 from avcat.methods.avcat.model import AVCAT
 from avcat.methods.avcat.person import PersonTask
-from avcat.methods.avcat.task import LossWeights, TrainConfig
-from avcat.nn.discriminator import DiscriminatorConfig
 from avcat.nn.precision import Precision, quickest
 from avcat.training.generator import strip
+from avcat.training.loop import each_step
 from avcat.training.optimiser import OptimiserConfig
 from avcat.training.threads import Threads
 
@@ -36,7 +37,6 @@ PASSES = 40  # over the frames, at most: a small set is soon overfitted
 SHORTEST_S = 6 * WINDOW_FRAMES / FPS  # of a stretch: four windows to train on, two to hold out
 HELD_OUT = 0.2  # of every stretch of a clip, its end
 _BATCH_CLIPS, _LEARNING_RATE, _WARMUP = 3, 3e-3, 20
-_L1_MOUTH, _EDGES = 8.0, 3.0  # as in the small profiles
 _CACHED_FRAMES = 15_000  # ten minutes
 
 
@@ -53,25 +53,14 @@ class Fitted:
     precision: Precision  # computed in
 
 
-class PersonStore:
-    """Stretches of one person in memory: see `avcat.data.windows.Clips`."""
-
-    threads, skip_broken = 1, False
+class PersonStore(Clips):
+    """Stretches of one person in memory."""
 
     def __init__(self, image_size: int, stretches: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
         """`stretches`: frames uint8 [T, S, S, 3] and mels float32 [bands, 4 T]."""
         self.image_size, self._stretches = image_size, stretches
         self.lengths = [len(frames) for frames, _ in stretches]
-
-    def __len__(self) -> int:
-        return len(self._stretches)
-
-    @property
-    def bands(self) -> int:
-        return len(self._stretches[0][1])
-
-    def frames(self, clip: int, at: Sequence[int] | np.ndarray) -> np.ndarray:
-        return self._stretches[clip][0][np.asarray(at)]
+        self.bands = len(stretches[0][1]) if stretches else 0
 
     def read_frames(self, clip: int, at: Sequence[int] | np.ndarray, out: Iterable[np.ndarray]) -> None:
         for frame, place in zip(at, out, strict=True):
@@ -150,24 +139,22 @@ def fit_network(
 ) -> Fitted:
     """Trains `network` on `train` for at most `steps`, and gives it the weights that draw `held_out` best."""
     steps = min(steps, max(VALIDATE_EVERY, PASSES * sum(train.lengths) // (_BATCH_CLIPS * WINDOW_FRAMES)))
-    task = PersonTask(_settings(network, steps, seed), network, train, held_out, device)
+    config = _settings(steps, seed)
+    task = PersonTask(config, network, train, held_out, device)
     before = task.validate(0)[0]["l1"]
     task.hear(train, held_out)
     # Validated from here on: mouths that move more may raise L1, but are the purpose of `hear`.
     tried, best = [(task.validate(0)[0]["l1"], 0)], _copy(task.averaged)
     done = 0
-    for number, batch in enumerate(task.batches(0, steps)):
-        task.step(number, batch)
-        if threads:
-            threads.adapt()
-        done = number + 1
-        progress("fit", done, steps)
-        if done % VALIDATE_EVERY == 0 or done == steps:
-            tried.append((task.validate(done)[0]["l1"], done))
-            if tried[-1] == min(tried):
-                best = _copy(task.averaged)
-            if len(tried) - 1 - tried.index(min(tried)) >= PATIENCE:
-                break
+    with suppress(FloatingPointError):  # what was best until then is kept
+        for done, figures, _, _ in each_step(task, config, 0, threads):
+            progress("fit", done, steps)
+            if "val_l1" in figures:
+                tried.append((figures["val_l1"], done))
+                if tried[-1] == min(tried):
+                    best = _copy(task.averaged)
+                if len(tried) - 1 - tried.index(min(tried)) >= PATIENCE:
+                    break
     network.load_state_dict(best)
     after, best_step = min(tried)
     return Fitted(before, after, done, best_step, sum(train.lengths), sum(held_out.lengths), quickest(device))
@@ -188,9 +175,8 @@ def divided(stretches: Sequence[tuple[np.ndarray, np.ndarray]], image_size: int)
     return PersonStore(image_size, train), PersonStore(image_size, held_out)
 
 
-def _settings(network: AVCAT, steps: int, seed: int) -> TrainConfig:
-    """Only picture losses: no sync network knows this person better than the model does."""
-    optimiser = OptimiserConfig(
+def _settings(steps: int, seed: int) -> OptimiserConfig:
+    return OptimiserConfig(
         muon=True,
         steps=steps,
         batch_clips=_BATCH_CLIPS,
@@ -205,25 +191,6 @@ def _settings(network: AVCAT, steps: int, seed: int) -> TrainConfig:
         validate_every=VALIDATE_EVERY,
         checkpoint_every=steps,
         keep_checkpoints=1,
-    )
-    return TrainConfig(
-        model=network.config,
-        discriminator=DiscriminatorConfig(width=8, layers=1, scales=1),
-        optimiser=optimiser,
-        accumulate=1,
-        discriminator_learning_rate=0.0,
-        weights=LossWeights(l1=1.0, edges=_EDGES),
-        l1_mouth=_L1_MOUTH,
-        intermediate=0.0,
-        sync_form="cosine",
-        gan_form="hinge",
-        vgg_weights="random",
-        vgg_layer_weights=(0.0, 0.0, 0.0, 0.0, 0.0),
-        audio_from_syncnet=False,
-        audio_frozen=True,  # the sound of speech is not specific to this person
-        min_reference_gap=WINDOW_FRAMES,
-        consecutive=False,  # frames from all over, so that a window's mouths differ
-        augment=True,
     )
 
 

@@ -6,50 +6,29 @@ The steps run in parallel, on batches of frames; memory does not grow with the l
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from itertools import groupby
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from avcat.ahead import ahead, side_by_side
 from avcat.data.schema import FPS
-from avcat.dubbing.ahead import ahead, side_by_side
 from avcat.dubbing.detail import Detail
 from avcat.dubbing.paste import match_colour, paste
 from avcat.dubbing.plan import Plan
 from avcat.dubbing.portrait import Portrait
 from avcat.dubbing.region import face_mask, soft_redraw_mask
 from avcat.dubbing.watermark import mark
-from avcat.face.align import AlignConfig, warp
-from avcat.media.mel import MelConfig
+from avcat.face.align import warp
 from avcat.media.reader import FrameReader
 from avcat.media.timeline import Shown
+
+if TYPE_CHECKING:
+    from avcat.inference.redraw import Redrawer  # torch: another redrawer may do without
 
 _REFERENCES = 8  # kept at once
 _AHEAD = 1  # batches that each step may be ahead of the next
 _BATCH_BYTES = 64 * 2**20  # of frames: limits the batches of large pictures
 _HEARD_S = 0.5 / FPS  # the grid frame whose sound is used begins this long before the frame's middle
-
-
-class CropRedrawer(Protocol):
-    """What dubbing needs from a model (implemented by `avcat.inference.redraw.Redrawer`)."""
-
-    crop_size: int
-    image_size: int  # of the network's own pictures of a crop
-    align: AlignConfig
-    mel: MelConfig
-    batch_frames: int
-    workers: int  # threads that may redraw at once
-
-    def start_worker(self) -> None:
-        """Called first by each worker."""
-
-    def encode_reference(self, crop: np.ndarray) -> Any:
-        """uint8 [S, S, 3] -> what all frames with this reference share."""
-
-    def redraw(self, crops: np.ndarray, mel_windows: np.ndarray, reference: Any) -> np.ndarray:
-        """uint8 [N, S, S, 3] and float32 [N, 80, 20] -> uint8 [N, S, S, 3], new in the redrawn region.
-
-        Without a reference (None) each crop is its own reference.
-        """
 
 
 class DubbedFrame(NamedTuple):
@@ -91,7 +70,7 @@ class _Batch(NamedTuple):
 class SecondPass:
     """Carries out plans with one model."""
 
-    def __init__(self, redrawer: CropRedrawer) -> None:
+    def __init__(self, redrawer: "Redrawer") -> None:
         self._redrawer = redrawer
         self._region = soft_redraw_mask(redrawer.crop_size)
 

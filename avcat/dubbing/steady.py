@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from avcat.dubbing.ahead import side_by_side
+from avcat.ahead import side_by_side
 from avcat.dubbing.observed import Observed
 from avcat.face.align import warp
 from avcat.face.landmarks import Face, FaceDetector, with_pictures

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import median_filter, minimum_filter1d
 
-from avcat.dubbing.ahead import side_by_side
+from avcat.ahead import side_by_side
 from avcat.dubbing.observed import Observed
 from avcat.face.align import smooth, warp
 from avcat.face.hands import HandFinder

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 from scipy.special import ndtr
 
-from avcat.dubbing.ahead import ahead
+from avcat.ahead import ahead
 from avcat.errors import InputError
 from avcat.face.align import AlignConfig, alignment, warp
 from avcat.face.landmarks import FaceDetector

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -78,47 +78,62 @@ def with_pictures(detector: FaceDetector, images: Iterable[np.ndarray]) -> Itera
     return ((taken.popleft(), faces) for faces in detector.follow(kept()))
 
 
-class MediaPipeDetector:
-    """Face Mesh of `mediapipe`, with the models in its wheel; CPU. Tracks a face while it stays in sight.
+class Solution:
+    """A solution of `mediapipe`, with the models in its wheel; CPU. Tracks what it found through a clip."""
 
-    It gives no score beyond its own threshold, so the score of its faces is 1.
-    """
-
-    def __init__(self, max_faces: int = 1, min_score: float = 0.5) -> None:
+    def __init__(self, build: Callable[[], Any], found: str, max_side: int) -> None:
+        """`build` makes it; `found`: where its results have the landmarks; larger pictures are shrunk to `max_side`."""
+        self._found, self._max_side = found, max_side
         with without_chatter():
-            from mediapipe.python.solutions.face_mesh import FaceMesh  # slow to import, and not needed for training
-
-            self._mesh: Any = FaceMesh(
-                max_num_faces=max_faces,
-                min_detection_confidence=min_score,
-                min_tracking_confidence=min_score,
-            )
+            self._solution = build()
             self._start()
 
-    def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
-        """The faces in each picture of a clip. Resets the tracker, so faces of the last clip do not leak in."""
-        with without_chatter():
-            self._mesh.reset()
-            self._start()
-        return map(self._faces, images)
+    def _start(self) -> None:
+        self._solution.process(np.zeros((64, 64, 3), np.uint8))  # starts its threads, which print log lines
+        self._settled = False  # they print again after the first find
 
-    def _faces(self, image: np.ndarray) -> list[Face]:
+    def forget(self) -> None:
+        """To be called before another clip: else what the last one showed would be tracked into it."""
+        with without_chatter():
+            self._solution.reset()
+            self._start()
+
+    def __call__(self, image: np.ndarray) -> list[np.ndarray]:
+        """The landmarks of each find, float32 [N, 2] in pixels, in uint8 [height, width, 3] RGB."""
         height, width = image.shape[:2]
-        shrink = _MAX_SIDE / max(height, width)
+        shrink = self._max_side / max(height, width)
         if shrink < 1:
             small = (max(1, round(width * shrink)), max(1, round(height * shrink)))
             image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
         with nullcontext() if self._settled else without_chatter():
-            meshes = self._mesh.process(np.ascontiguousarray(image)).multi_face_landmarks or []
-        self._settled |= bool(meshes)
+            finds = getattr(self._solution.process(np.ascontiguousarray(image)), self._found) or []
+        self._settled |= bool(finds)
         size = np.array([width, height])
-        # Face Mesh's origin is the corner of the picture; ours is the centre of its first pixel.
-        faces = [_face(np.array([(p.x, p.y) for p in mesh.landmark]) * size - 0.5) for mesh in meshes]
-        return sorted(faces, key=lambda face: -box_area(face.box))
+        # MediaPipe's origin is the corner of the picture; ours is the centre of its first pixel.
+        points = [np.array([(p.x, p.y) for p in find.landmark]) * size - 0.5 for find in finds]
+        return [each.astype(np.float32) for each in points]
 
-    def _start(self) -> None:
-        self._mesh.process(np.zeros((64, 64, 3), np.uint8))  # starts its threads, which print log lines
-        self._settled = False  # they print again after the first face
+
+class MediaPipeDetector:
+    """Face Mesh. It gives no score beyond its own threshold, so the score of its faces is 1."""
+
+    def __init__(self, max_faces: int = 1, min_score: float = 0.5) -> None:
+        def build() -> Any:
+            from mediapipe.python.solutions.face_mesh import FaceMesh  # slow to import, and not needed for training
+
+            return FaceMesh(
+                max_num_faces=max_faces, min_detection_confidence=min_score, min_tracking_confidence=min_score
+            )
+
+        self._find = Solution(build, "multi_face_landmarks", _MAX_SIDE)
+
+    def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
+        """The faces in each picture of a clip. Resets the tracker, so faces of the last clip do not leak in."""
+        self._find.forget()
+        return map(self._faces, images)
+
+    def _faces(self, image: np.ndarray) -> list[Face]:
+        return sorted(map(_face, self._find(image)), key=lambda face: -box_area(face.box))
 
 
 def box_area(box: np.ndarray) -> float:
@@ -127,8 +142,7 @@ def box_area(box: np.ndarray) -> float:
 
 
 def _face(points: np.ndarray) -> Face:
-    """A Face from the mesh's [468, 2]."""
-    points = points.astype(np.float32)
+    """A Face from the mesh's float32 [468, 2]."""
     oval = points[list(OVAL)]
     return Face(
         box=np.concatenate([oval.min(axis=0), oval.max(axis=0)]),

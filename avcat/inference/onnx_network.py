@@ -6,14 +6,14 @@ the graph is split there, so that the reference branch runs once per clip, as in
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from avcat.checkpoint import ModelFile
 from avcat.data.inputs import InputConfig
 from avcat.errors import InputError
 from avcat.methods import network_of
@@ -28,16 +28,6 @@ FORMAT, VERSION = "avcat-onnx", 1
 FRAMES, REFERENCE, MELS, PREDICTION = "frames", "reference", "mels", "prediction"
 FEATURE = "feature"  # feature_0, feature_1 ...: tensors that depend only on the reference
 _QUIET = 3  # ONNX Runtime's level "error"
-
-
-@dataclass(frozen=True)
-class OnnxFacts:
-    """The metadata of an exported file."""
-
-    kind: str  # of the model file it was made from
-    model: dict[str, Any]  # the settings that built it
-    inputs: InputConfig  # required inputs
-    facts: dict[str, Any]  # as in the model file, and measurements of the export
 
 
 class OnnxNetwork(Generator):
@@ -74,8 +64,8 @@ class OnnxNetwork(Generator):
         return Redrawn(torch.from_numpy(prediction), None)
 
 
-def load_onnx(path: str | Path) -> tuple[OnnxNetwork, OnnxFacts]:
-    """The network of a file written by `avcat export`, and its metadata.
+def load_onnx(path: str | Path) -> tuple[OnnxNetwork, ModelFile]:
+    """The network of a file written by `avcat export`, and the model file's facts with what the export measured.
 
     Raises InputError if the file cannot be used, or the extra `onnx` is not installed.
     """
@@ -86,7 +76,7 @@ def load_onnx(path: str | Path) -> tuple[OnnxNetwork, OnnxFacts]:
         raise InputError(f"{path}: cannot be run ({str(error).splitlines()[0]})") from error
 
 
-def read_onnx_facts(path: str | Path) -> OnnxFacts:
+def read_onnx_facts(path: str | Path) -> ModelFile:
     """The metadata of an exported file. Errors as `load_onnx`."""
     return _read(Path(path))[0]
 
@@ -101,7 +91,7 @@ def need_onnx(what: str) -> None:
         raise InputError(f"{what} needs packages that are not installed ({error}): pip install 'avcat[onnx]'") from None
 
 
-def _read(path: Path) -> "tuple[OnnxFacts, onnx.ModelProto]":
+def _read(path: Path) -> "tuple[ModelFile, onnx.ModelProto]":
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     need_onnx(f"{path}: an ONNX model")
@@ -124,7 +114,7 @@ def _read(path: Path) -> "tuple[OnnxFacts, onnx.ModelProto]":
         _class_of(kind)
     except (KeyError, ValueError) as error:  # InputError is one
         raise InputError(f"{path}: of another version of this program ({error})") from None
-    return OnnxFacts(kind, settings, inputs, facts), model
+    return ModelFile(kind, settings, inputs, facts), model
 
 
 def _class_of(kind: str) -> type[Generator]:

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from avcat.data.schema import FPS, WINDOW_FRAMES
 from avcat.errors import InputError
-from avcat.media.pretrained import feature_chunks
+from avcat.media.pretrained import Samples, feature_chunks
 from avcat.settings import Count, settings
 
 COLUMNS_PER_FRAME = 4
@@ -95,18 +95,12 @@ def mel_chunks(blocks: Iterator[np.ndarray], by: float, columns: int, config: Me
         yield from feature_chunks(blocks, by, columns, config)
         return
     hop, size = config.hop_size, config.fft_size
-    held = np.zeros(size // 2 - column_centre(0, config), np.float32)  # so that column c starts at sample hop * c
+    early = size // 2 - column_centre(0, config)
+    samples = Samples(blocks, by, early)
     for start in range(0, columns, _CHUNK_COLUMNS):
         count = min(_CHUNK_COLUMNS, columns - start)
-        needed = hop * (count - 1) + size
-        parts, have = [held], held.size
-        while have < needed:
-            block = next(blocks, None)
-            parts.append(np.zeros(needed - have, np.float32) if block is None else (block * by).astype(np.float32))
-            have += parts[-1].size
-        held = np.concatenate(parts) if len(parts) > 1 else held
-        yield _columns(held[:needed], config)
-        held = held[hop * count :]
+        first = hop * start - early
+        yield _columns(samples.between(first, first + hop * (count - 1) + size), config)
 
 
 def _columns(samples: np.ndarray, config: MelConfig) -> np.ndarray:

@@ -41,7 +41,7 @@ def feature_chunks(blocks: Iterator[np.ndarray], by: float, columns: int, config
     """
     assert config.pretrained is not None
     listener, total = listening(config), columns // COLUMNS_EACH
-    samples = _Samples(blocks, by)
+    samples = Samples(blocks, by, _EARLY)
     for start in range(0, total, _BLOCK):
         stop = min(start + _BLOCK, total)
         first, last = max(0, start - _CONTEXT), min(total, stop + _CONTEXT)
@@ -50,12 +50,12 @@ def feature_chunks(blocks: Iterator[np.ndarray], by: float, columns: int, config
         yield np.repeat(heard[start - first : stop - first].T, COLUMNS_EACH, axis=1)
 
 
-class _Samples:
-    """A stream of blocks, read in stretches that only move forwards."""
+class Samples:
+    """A stream of blocks, read in stretches that only move forwards, multiplied `by`; `early` is before its start."""
 
-    def __init__(self, blocks: Iterator[np.ndarray], by: float) -> None:
+    def __init__(self, blocks: Iterator[np.ndarray], by: float, early: int) -> None:
         self._blocks, self._by = blocks, by
-        self._held, self._first = np.zeros(_EARLY, np.float32), -_EARLY
+        self._held, self._first = np.zeros(early, np.float32), -early
 
     def between(self, first: int, stop: int) -> np.ndarray:
         """float32 [stop - first]; silence before the first sample and after the last."""
@@ -67,7 +67,7 @@ class _Samples:
                 np.zeros(stop - first - have, np.float32) if block is None else (block * self._by).astype(np.float32)
             )
             have += parts[-1].size
-        self._held, self._first = np.concatenate(parts), first
+        self._held, self._first = np.concatenate(parts) if len(parts) > 1 else parts[0], first
         return self._held[: stop - first]
 
 

@@ -6,6 +6,7 @@ Time 0 of the sound's own container becomes time 0 of the written file, priming 
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -111,11 +112,7 @@ def _encoded(out: OutputContainer, blocks: Iterator[tuple[int, np.ndarray]]) -> 
     stream = out.add_stream("aac", rate=_aac_rate(rate), layout=layout)
     stream.bit_rate = min(_BITS_PER_CHANNEL, _BITS_PER_SAMPLE * stream.rate) * stream.layout.nb_channels
 
-    def all_blocks() -> Iterator[tuple[int, np.ndarray]]:
-        yield rate, first
-        yield from blocks
-
-    return _encode(stream, resampled(all_blocks(), stream.rate))
+    return _encode(stream, resampled(chain([(rate, first)], blocks), stream.rate))
 
 
 def _encode(stream: AudioStream, blocks: Iterator[np.ndarray]) -> Packets:

@@ -6,11 +6,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from avcat.errors import InputError
 from avcat.nn.init import RELU, conv, linear
 
 # Spread of the styles around 1 at the start. Much of a picture must not depend on the sound: if the sound changes
 # every channel of every layer at first, that takes long to learn.
 STYLE_GAIN = 0.1
+
+
+def halvings(method: str, image_size: int, ends: tuple[int, ...]) -> int:
+    """How often the side is halved to reach one of `ends`. InputError, naming the method, if none is reached."""
+    count, side = 0, image_size
+    while side not in ends:
+        if side % 2 or side < min(ends):
+            *most, last = map(str, ends)
+            raise InputError(
+                f"{method}: a picture of {image_size} px cannot be halved down to {', '.join(most)} or {last} px"
+            )
+        count, side = count + 1, side // 2
+    return count
 
 
 class ConvAct(nn.Sequential):

@@ -1,6 +1,5 @@
 """What the trainings of all networks that redraw frames have in common: samples, both updates, the usual losses."""
 
-from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Generic, Literal, NamedTuple, TypeVar
 
@@ -48,8 +47,53 @@ class Sample(NamedTuple):
     mels: Tensor  # [W, 5, 80, 20]
 
 
-class GeneratorTask(LossesTask[G, Sample], Generic[G]):
+class RedrawingTask(LossesTask[G, Sample], Generic[G]):
     """See `avcat.training.loop.Task`. A subclass defines its losses (`weights`, `table`)."""
+
+    def __init__(
+        self, config: DrawingTraining, network: G, train: Clips, held_out: Clips, device: str, *, consecutive: bool
+    ) -> None:
+        """`consecutive`: as in `GeneratorTraining`."""
+        sampling = {"min_gap": config.min_reference_gap, "consecutive": consecutive}
+        super().__init__(config, network, train, held_out, device, **sampling)
+        self.pixels = PixelLoss(1 - self.network.mask, config.l1_mouth)
+
+    def table(self, redrawn: Redrawn, composite: Tensor, sample: Sample) -> dict[str, Callable[[], Tensor]]:
+        """How each loss is computed. `composite`: kept and redrawn pixels put together."""
+        return {
+            "l1": lambda: self.pixels.l1(composite, sample.truth),
+            "edges": lambda: self.pixels.edges(composite, sample.truth),
+        }
+
+    def draw(self, network: Generator, sample: Sample) -> Redrawn:
+        """The network's output for a sample."""
+        redrawn: Redrawn = network(sample.truth, network.encode_reference(sample.references), sample.mels.flatten(0, 1))
+        return redrawn
+
+    def losses(self, names: list[str], network: G, sample: Sample) -> dict[str, Tensor]:
+        redrawn = self.draw(network, sample)
+        table = self.table(redrawn, network.composite(sample.truth, redrawn.prediction), sample)
+        return {name: table[name]() for name in names}
+
+    def sample(self, clips: Clips, batch: Batch, draws: Tensor | None) -> Sample:
+        images = to_network(np.concatenate((batch.frames, batch.references[:, None]), 1))
+        if draws is not None:
+            images = self.augmented(images, draws)
+        images = images.to(self.device)
+        frames = images[:, :WINDOW_FRAMES].flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        references = images[:, WINDOW_FRAMES].contiguous(memory_format=torch.channels_last)
+        return Sample(frames, references, torch.from_numpy(batch.mels).to(self.device))
+
+    def augmented(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Windows and their references `[W, 6, 3, S, S]` in -1..1, augmented by `draws`."""
+        return mirror_and_light(images, draws[:, :LIGHT_DRAWS])
+
+    def strip(self, network: G) -> np.ndarray:
+        return strip(network, self.held_out, self.device)
+
+
+class GeneratorTask(RedrawingTask[G], Generic[G]):
+    """Redrawing with an adversary and an expert."""
 
     config: GeneratorTraining
     parts = ("network", "discriminator", "ema", "optimiser", "discriminator_optimiser")
@@ -66,11 +110,9 @@ class GeneratorTask(LossesTask[G, Sample], Generic[G]):
         device: str,
     ) -> None:
         """`expert` is the SyncNet of the loss, if it is used."""
-        sampling = {"min_gap": config.min_reference_gap, "consecutive": config.consecutive}
-        super().__init__(config, network, train, held_out, device, **sampling)
+        super().__init__(config, network, train, held_out, device, consecutive=config.consecutive)
         self.discriminator = placed(discriminator, device)
         self.expert = expert.requires_grad_(False).eval().to(device) if expert is not None else None
-        self.pixels = PixelLoss(1 - self.network.mask, config.l1_mouth)
         clips = len(self.sampler.share)
         if clips % config.accumulate:
             raise InputError(f"accumulate: {clips} clips of a process cannot be cut into {config.accumulate} parts")
@@ -82,17 +124,9 @@ class GeneratorTask(LossesTask[G, Sample], Generic[G]):
             self.discriminator, config.discriminator_learning_rate, config.optimiser
         )
 
-    @abstractmethod
-    def weights(self) -> dict[str, float]:
-        """As `LossesTask.weights`. If the weight of `gan` is 0, the discriminator is not trained."""
-
     def table(self, redrawn: Redrawn, composite: Tensor, sample: Sample) -> dict[str, Callable[[], Tensor]]:
-        """How each loss is computed. `composite`: kept and redrawn pixels put together."""
-        return {
-            "l1": lambda: self.pixels.l1(composite, sample.truth),
-            "edges": lambda: self.pixels.edges(composite, sample.truth),
-            "gan": lambda: generator_loss(self.discriminator(composite), self.config.gan_form),
-        }
+        gan = {"gan": lambda: generator_loss(self.discriminator(composite), self.config.gan_form)}
+        return super().table(redrawn, composite, sample) | gan
 
     def sync(self, form: str, composite: Tensor, sample: Sample) -> Tensor:
         """The expert's loss (equation 9), in one of the forms of `SYNC_LOSSES`."""
@@ -146,40 +180,16 @@ class GeneratorTask(LossesTask[G, Sample], Generic[G]):
         norm = self.discriminator_optimiser.step(rate, config.optimiser.gradient_clip)
         return {"discriminator": sum(losses) / len(losses), "discriminator_gradient_norm": norm}
 
-    def draw(self, network: Generator, sample: Sample) -> Redrawn:
-        """The network's output for a sample."""
-        redrawn: Redrawn = network(sample.truth, network.encode_reference(sample.references), sample.mels.flatten(0, 1))
-        return redrawn
-
-    def sample(self, clips: Clips, batch: Batch, draws: Tensor | None) -> Sample:
-        images = to_network(np.concatenate((batch.frames, batch.references[:, None]), 1))
-        if draws is not None:
-            images = self.augmented(images, draws)
-        images = images.to(self.device)
-        frames = images[:, :WINDOW_FRAMES].flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        references = images[:, WINDOW_FRAMES].contiguous(memory_format=torch.channels_last)
-        return Sample(frames, references, torch.from_numpy(batch.mels).to(self.device))
-
-    def augmented(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Windows and their references `[W, 6, 3, S, S]` in -1..1, augmented by `draws`."""
-        return mirror_and_light(images, draws[:, :LIGHT_DRAWS])
-
-    @torch.no_grad()
     def losses(self, names: list[str], network: G, sample: Sample) -> dict[str, Tensor]:
-        """As `LossesTask.losses`, without gradients: for held-out clips."""
+        """For held-out clips."""
         self.discriminator.eval()  # else these pictures would update its spectral norms
-        redrawn = self.draw(network, sample)
-        table = self.table(redrawn, network.composite(sample.truth, redrawn.prediction), sample)
-        losses = {name: table[name]() for name in names}
+        losses = super().losses(names, network, sample)
         self.discriminator.train()
         return losses
 
     def known(self) -> list[str]:
         """The losses that can be computed: sync needs an expert."""
         return [name for name in self.weights() if name != "sync" or self.expert is not None]
-
-    def strip(self, network: G) -> np.ndarray:
-        return strip(network, self.held_out, self.device)
 
 
 def gradient_shares(losses: Mapping[str, Tensor], picture: Tensor) -> dict[str, float]:

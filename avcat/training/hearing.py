@@ -1,7 +1,5 @@
 """How a network's E_a starts: from SyncNet's, fixed or not, and calibrated on its own sounds."""
 
-from typing import Protocol
-
 import numpy as np
 import torch
 
@@ -10,23 +8,25 @@ from avcat.media.mel import mel_windows
 from avcat.methods.syncnet.model import SyncNet
 from avcat.nn.audio import AudioBranch
 from avcat.seeding import rng_of
-from avcat.training.optimiser import OptimiserConfig
+from avcat.settings import settings
+from avcat.training.task import DrawingTraining
 
 CALIBRATION_WINDOWS = 512
 
 
-class Hearing(Protocol):
-    """The settings of a training that has an E_a."""
+@settings
+class HearingTraining(DrawingTraining):
+    """Common settings of the trainings whose networks have an E_a and learn by the VGG loss."""
 
-    @property
-    def optimiser(self) -> OptimiserConfig: ...
-    @property
-    def audio_from_syncnet(self) -> bool: ...
-    @property
-    def audio_frozen(self) -> bool: ...
+    vgg_weights: str  # imagenet, random, or a path
+    vgg_layer_weights: tuple[float, float, float, float, float]
+    audio_from_syncnet: bool  # E_a starts as SyncNet's
+    audio_frozen: bool
 
 
-def start_audio_branch(audio: AudioBranch, config: Hearing, expert: SyncNet | None, train: Clips, device: str) -> None:
+def start_audio_branch(
+    audio: AudioBranch, config: HearingTraining, expert: SyncNet | None, train: Clips, device: str
+) -> None:
     """Sets E_a to SyncNet's and freezes it, if configured, and measures its output's mean and spread on some data."""
     if config.audio_from_syncnet:
         assert expert is not None, "audio_from_syncnet needs the expert"

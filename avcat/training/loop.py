@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -26,9 +26,6 @@ from avcat.training.optimiser import OptimiserConfig
 from avcat.training.ranks import agreed, ranks
 from avcat.training.threads import Threads
 
-LogScalars = Callable[[int, dict[str, float]], None]
-LogImage = Callable[[str, int, np.ndarray], None]
-LogNote = Callable[[str, str], None]
 MAX_BAD_STEPS = 20  # skipped in a row before the run gives up
 SPEED = ("step_s", "images_per_s", "data_wait_share", "gpu_memory_gib")  # figures of the machine, not of what is learnt
 
@@ -57,13 +54,22 @@ class Task(Protocol):
         ...
 
 
+class Step(NamedTuple):
+    """One step of a training, done."""
+
+    done: int  # how many are, this one included
+    figures: dict[str, float]  # of the step and, after a validation, `val_<name>` of held-out clips
+    measured: dict[str, float]  # `SPEED`
+    images: dict[str, np.ndarray]  # uint8 [H, W, 3], of a validation
+
+
 @dataclass(frozen=True)
 class Loggers:
     """Callbacks for figures, pictures and single notes (a name and a text)."""
 
-    scalars: LogScalars
-    image: LogImage
-    note: LogNote = lambda *_: None
+    scalars: Callable[[int, dict[str, float]], None]
+    image: Callable[[str, int, np.ndarray], None]
+    note: Callable[[str, str], None] = lambda *_: None
 
 
 def run(
@@ -82,10 +88,27 @@ def run(
     If several ranks train together, all call this with the same folder; the first one validates, logs and writes.
     Returns the figures of the last validation; nothing on the other ranks.
     """
-    leads = ranks().leads
     history = History(state_dir / "curves.csv")
     start = resume(task, state_dir, fingerprint)
     history.cut(start)
+    for done, figures, measured, images in each_step(task, config, start, threads):
+        history.add(done, figures)
+        if not ranks().leads:
+            continue
+        loggers.scalars(done, {**figures, **measured})
+        for name, image in images.items():
+            loggers.image(name, done, image)
+        if done % config.checkpoint_every == 0 or done == config.steps:
+            history.flush()
+            save(task, state_dir, done, fingerprint, config)
+    return {name.removeprefix("val_"): value for name, value in history.rows[-1].items() if name.startswith("val_")}
+
+
+def each_step(task: Task, config: OptimiserConfig, start: int, threads: Threads | None) -> Iterator[Step]:
+    """Trains from step `start` to `config.steps`, or until the caller stops; nothing is written.
+
+    `threads` are adapted after each step. Raises FloatingPointError after `MAX_BAD_STEPS`.
+    """
     bad, last = 0, time.perf_counter()
     for number, batch in zip(range(start, config.steps), task.batches(start, config.steps), strict=True):
         waited = time.perf_counter() - last
@@ -99,20 +122,11 @@ def run(
         if threads:
             threads.adapt()
         images: dict[str, np.ndarray] = {}
-        if leads and (done % config.validate_every == 0 or done == config.steps):
+        if ranks().leads and (done % config.validate_every == 0 or done == config.steps):
             held_out, images = task.validate(done)
             figures = {**figures, **{f"val_{name}": value for name, value in held_out.items()}}
             last = time.perf_counter()
-        history.add(done, figures)
-        if not leads:
-            continue
-        loggers.scalars(done, {**figures, **measured})
-        for name, image in images.items():
-            loggers.image(name, done, image)
-        if done % config.checkpoint_every == 0 or done == config.steps:
-            history.flush()
-            save(task, state_dir, done, fingerprint, config)
-    return {name.removeprefix("val_"): value for name, value in history.rows[-1].items() if name.startswith("val_")}
+        yield Step(done, figures, measured, images)
 
 
 def speed(frames: tuple[int, ...], step_s: float, waited_s: float) -> dict[str, float]:

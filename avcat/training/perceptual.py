@@ -13,19 +13,15 @@ from avcat.methods.syncnet.model import SyncNet
 from avcat.nn.discriminator import Discriminator, DiscriminatorConfig
 from avcat.settings import settings
 from avcat.training.generator import G, GeneratorTask, GeneratorTraining, Sample
-from avcat.training.hearing import start_audio_branch
+from avcat.training.hearing import HearingTraining, start_audio_branch
 from avcat.training.task import placed
 
 
 @settings
-class PerceptualTraining(GeneratorTraining):
+class PerceptualTraining(GeneratorTraining, HearingTraining):
     """Common settings of these trainings. A subclass adds `model`."""
 
     discriminator: DiscriminatorConfig
-    vgg_weights: str  # imagenet, random, or a path
-    vgg_layer_weights: tuple[float, float, float, float, float]
-    audio_from_syncnet: bool  # E_a starts as SyncNet's
-    audio_frozen: bool
 
 
 class PerceptualTask(GeneratorTask[G], Generic[G]):

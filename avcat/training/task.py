@@ -3,6 +3,7 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
@@ -114,9 +115,12 @@ class LossesTask(NetworkTask[N], Generic[N, S]):
 
     config: DrawingTraining
 
-    @abstractmethod
     def weights(self) -> dict[str, float]:
-        """The factor of each loss in the total. One of weight 0 is computed only for held-out clips."""
+        """The factor of each loss in the total: `config.weights`, unless a subclass says otherwise.
+
+        A loss of weight 0 is computed only for held-out clips; if it is `gan`, the discriminator is not trained.
+        """
+        return asdict(self.config.weights)  # type: ignore[attr-defined]
 
     @abstractmethod
     def sample(self, clips: Clips, batch: Batch, draws: Tensor | None) -> S:

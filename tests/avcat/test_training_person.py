@@ -1,7 +1,5 @@
 """Training on one person: what is kept of the sound, what of the light, and which sounds are used."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
@@ -11,17 +9,6 @@ from avcat.data.windows import ClipStore
 from avcat.media.mel import mel_windows
 from avcat.methods.avcat.model import AVCAT
 from avcat.methods.avcat.person import PersonTask, voice
-from avcat.methods.avcat.task import LossWeights
-
-WEIGHTS = LossWeights(l1=1.0, edges=1.0, gan=0.0, vgg=0.0, sync=0.0)
-CONFIG = dataclasses.replace(
-    TRAIN,
-    weights=WEIGHTS,
-    intermediate=0.0,
-    consecutive=False,
-    audio_from_syncnet=False,
-    discriminator_learning_rate=0.0,
-)
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +19,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ClipStore:
 @pytest.fixture
 def network() -> AVCAT:
     torch.manual_seed(1)
-    return AVCAT(CONFIG.model)
+    return AVCAT(TRAIN.model)
 
 
 @pytest.fixture
 def task(network: AVCAT, store: ClipStore) -> PersonTask:
-    return PersonTask(CONFIG, network, store, store, "cpu")
+    return PersonTask(OPTIMISER, network, store, store, "cpu")
 
 
 def motion(task: PersonTask, change: torch.Tensor | float, times: float = 1.0) -> float:

@@ -162,13 +162,18 @@ def _add_arithmetic(dub: argparse.ArgumentParser) -> None:
 def _reference(text: str) -> "ReferenceFrame":
     if text in ("usual", "first", "same"):
         return text  # type: ignore[return-value]
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
+    seconds = _number(text)
     if not 0 <= seconds < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is none of usual, first, same, or a time in seconds")
     return seconds
+
+
+def _number(text: str) -> float:
+    """NaN if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _face(text: str) -> "Which":
@@ -189,10 +194,7 @@ def _voice(text: str) -> "tuple[Which, Path]":
 
 
 def _offset(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
+    seconds = _number(text)
     if not -_MAX_OFFSET_S <= seconds <= _MAX_OFFSET_S:  # also true for NaN
         raise argparse.ArgumentTypeError(f"{text!r} is not a time of {_MAX_OFFSET_S} seconds at most")
     return seconds

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 LOOPBACK = "127.0.0.1"
-_UNITS = {"fit": "step", "look at faces": "face"}
+_UNITS = {"fit": "step", "look at faces": "face", "render": "clip"}
 
 
 def positive(text: str) -> int:

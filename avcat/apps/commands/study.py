@@ -3,10 +3,11 @@
 import argparse
 import logging
 import re
+from functools import partial
 from pathlib import Path
 
 from avcat.apps.checks import check_device
-from avcat.apps.commands.options import LOOPBACK, Commands, add_device, add_quiet, port, positive
+from avcat.apps.commands.options import LOOPBACK, Bars, Commands, add_device, add_quiet, port, positive
 from avcat.errors import InputError
 
 _EXAMPLES = """\
@@ -108,17 +109,10 @@ def _build(arguments: argparse.Namespace) -> None:
         raise InputError(f"--method {GROUND_TRUTH}: the name is reserved for the ground truth")
     check_device(arguments.device)
 
-    from tqdm import tqdm
-
     from avcat.study.build import build_study  # slow to import
 
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    with tqdm(desc="render", unit="clip", disable=arguments.quiet, smoothing=0.1) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    with Bars(quiet=arguments.quiet) as bars:
         build_study(
             arguments.root,
             arguments.output,
@@ -127,7 +121,7 @@ def _build(arguments: argparse.Namespace) -> None:
             seed=arguments.seed,
             truth=not arguments.no_truth,
             device=arguments.device,
-            progress=progress,
+            progress=partial(bars.update, "render"),
         )
     if not arguments.quiet:
         study = read_study(arguments.output)

@@ -1,7 +1,6 @@
 """Training AV-CAT: generator against discriminator, with VGG, sync and, in small profiles, L1 losses (equation 10)."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
@@ -52,7 +51,7 @@ class AVCATTask(PerceptualTask[Any]):
 
     def weights(self) -> dict[str, float]:
         """Equation 10; L1, edges and intermediate are ours."""
-        weights = asdict(self.config.weights)
+        weights = super().weights()
         if self.network.has_two_steps:
             weights |= {f"intermediate_{name}": weights[name] * self.config.intermediate for name in OF_BOTH_STEPS}
         return weights

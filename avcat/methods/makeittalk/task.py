@@ -1,6 +1,5 @@
 """Training MakeItTalk: landmarks from sounds, and, separately, pictures from true landmarks."""
 
-from dataclasses import asdict
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -17,8 +16,8 @@ from avcat.methods.syncnet.model import SyncNet
 from avcat.nn.pictures import to_network
 from avcat.settings import Rate, settings
 from avcat.training.augment import LIGHT_DRAWS, mirror_and_light
-from avcat.training.hearing import start_audio_branch
-from avcat.training.task import DrawingTraining, LossesTask, placed, strip_of
+from avcat.training.hearing import HearingTraining, start_audio_branch
+from avcat.training.task import LossesTask, placed, strip_of
 
 EYES = 20  # the first of the eyes among the points
 UNMIRRORED = 1.0  # the draw that leaves a picture as it is
@@ -37,16 +36,12 @@ class MakeItTalkWeights:
 
 
 @settings
-class MakeItTalkTraining(DrawingTraining):
+class MakeItTalkTraining(HearingTraining):
     """`augment` changes colours, but mirrors nothing: landmarks have sides."""
 
     model: MakeItTalkConfig
     weights: MakeItTalkWeights
     sequence_frames: int  # per training sequence of the landmark predictor; published: 18
-    vgg_weights: str
-    vgg_layer_weights: tuple[float, float, float, float, float]
-    audio_from_syncnet: bool
-    audio_frozen: bool
 
 
 class Talk(NamedTuple):
@@ -80,9 +75,6 @@ class MakeItTalkTask(LossesTask[MakeItTalk, Talk]):
         self.network.landmarks.compile()
         self.network.portrait.compile()
         self.vgg.compile()
-
-    def weights(self) -> dict[str, float]:
-        return asdict(self.config.weights)
 
     def losses(self, names: list[str], network: MakeItTalk, sample: Talk) -> dict[str, Tensor]:
         marks = network.landmarks(sample.mels, sample.rest).float()

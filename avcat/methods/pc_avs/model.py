@@ -11,10 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avcat.errors import InputError
 from avcat.methods.generator import Redrawn, Reference, WholePicture
 from avcat.nn.audio import AudioBranch, AudioEncoderConfig
-from avcat.nn.convs import ConvNormAct, ModulatedConv2d, ResidualConv
+from avcat.nn.convs import ConvNormAct, ModulatedConv2d, ResidualConv, halvings
 from avcat.nn.init import RELU, linear
 from avcat.settings import Side, settings
 
@@ -36,22 +35,12 @@ class PCAVSConfig:
     pose_dim: int  # published: 12
 
 
-def halvings(image_size: int) -> int:
-    """How often the side is halved to reach a start side. InputError if none is reached."""
-    count, side = 0, image_size
-    while side not in START_SIDES:
-        if side % 2 or side < min(START_SIDES):
-            raise InputError(f"pc_avs: a picture of {image_size} px cannot be halved down to 3, 4 or 7 px")
-        count, side = count + 1, side // 2
-    return count
-
-
 class PictureEncoder(nn.Module):
     """Crops `[B, 3, S, S]` -> maps `[B, C, s, s]`, halving by halving."""
 
     def __init__(self, *, image_size: int, width: int, max_width: int) -> None:
         super().__init__()
-        levels = halvings(image_size)
+        levels = halvings("pc_avs", image_size, START_SIDES)
         widths = [min(width * 2**i, max_width) for i in range(levels + 1)]
         layers: list[nn.Module] = [ConvNormAct(3, width, kernel=5, groups=1)]
         for narrow, wide in pairwise(widths):
@@ -78,7 +67,7 @@ class PCAVS(WholePicture):
         self.audio = AudioBranch(config.audio)
         self.sound_code = linear(config.audio.dim, config.mouth_dim)
         style = config.identity_dim + config.mouth_dim + config.pose_dim
-        levels = halvings(config.image_size)
+        levels = halvings("pc_avs", config.image_size, START_SIDES)
         widths = [min(config.width * 2**i, config.max_width) for i in range(levels + 1)][::-1]
         self.blocks = nn.ModuleList(
             StyledBlock(inputs, outputs, style_dim=style)

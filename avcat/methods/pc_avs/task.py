@@ -1,7 +1,6 @@
 """Training PC-AVS: pictures by GAN, VGG and feature matching, and one embedding space for mouths and sounds."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 
 import torch
 import torch.nn.functional as F
@@ -39,9 +38,6 @@ class PCAVSTask(PerceptualTask[PCAVS]):
 
     config: PCAVSTraining
     built = PCAVS
-
-    def weights(self) -> dict[str, float]:
-        return asdict(self.config.weights)
 
     def table(self, redrawn: Redrawn, composite: Tensor, sample: Sample) -> dict[str, Callable[[], Tensor]]:
         return super().table(redrawn, composite, sample) | {

@@ -3,9 +3,7 @@
 It is the training that most often fails to learn; for remedies see docs/training.md.
 """
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -24,7 +22,7 @@ from avcat.nn.precision import autocast
 from avcat.seeding import rng_of
 from avcat.settings import settings
 from avcat.training.augment import LIGHT_DRAWS, mirror_and_light, misalign
-from avcat.training.loop import Loggers, run
+from avcat.training.loop import Loggers, each_step
 from avcat.training.ranks import gather, ranks
 from avcat.training.task import NetworkTask, Training
 from avcat.training.threads import Threads
@@ -107,11 +105,10 @@ def overfit(
         warmup_steps=min(config.optimiser.warmup_steps, steps // 10),
         ema_decay=min(config.optimiser.ema_decay, OVERFIT_EMA),
         validate_every=max(1, steps // 4),
-        checkpoint_every=steps,
     )
     task = SyncNetTask(replace(config, optimiser=optimiser, augment=False, chance_steps=0), store, store, None, device)
-    with tempfile.TemporaryDirectory(prefix="avcat-overfit-") as state:
-        run(task, optimiser, Path(state), loggers, fingerprint="overfit", threads=threads)
+    for done, figures, measured, _ in each_step(task, optimiser, 0, threads):
+        loggers.scalars(done, {**figures, **measured})
     return judge(task.averaged, store, planted=True)
 
 

@@ -11,12 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from avcat.errors import InputError
 from avcat.methods.generator import Redrawn, Reference, WholePicture
-from avcat.nn.convs import ConvNormAct, ResidualConv
+from avcat.nn.convs import ConvNormAct, ResidualConv, halvings
 from avcat.settings import Side, settings
 
-SMALLEST = 4  # a map of this side or less becomes one vector
+SMALLEST = (3, 4)  # sides of the map that becomes one vector
 RESIDUALS = (2, 3, 2, 2)  # after each halving; 1 after the others
 WIDER = (2, 3)  # the decoder's channels over the encoder's, from its smallest map on; 4 in the others
 
@@ -27,16 +26,6 @@ class Wav2LipConfig:
 
     image_size: Side  # published: 96
     width: int  # channels at full resolution; published: 16
-
-
-def halvings(image_size: int) -> int:
-    """How often the side is halved until it is 3 or 4. InputError if neither is reached."""
-    count, side = 0, image_size
-    while side > SMALLEST and side % 2 == 0:
-        count, side = count + 1, side // 2
-    if side not in (3, 4):
-        raise InputError(f"wav2lip: a picture of {image_size} px cannot be halved down to 3 or 4 px")
-    return count
 
 
 class MelEncoder(nn.Sequential):
@@ -67,7 +56,7 @@ class Wav2Lip(WholePicture):
     def __init__(self, config: Wav2LipConfig) -> None:
         super().__init__(config.image_size)
         self.config = config
-        levels, vector = halvings(config.image_size), 32 * config.width
+        levels, vector = halvings("wav2lip", config.image_size, SMALLEST), 32 * config.width
         side = config.image_size // 2**levels
         widths = [min(config.width * 2**i, vector) for i in range(levels + 1)]
         self.audio = MelEncoder(config.width)
@@ -113,7 +102,7 @@ class QualityDiscriminator(nn.Module):
 
     def __init__(self, *, image_size: int, width: int) -> None:
         super().__init__()
-        levels, channels = halvings(image_size), width
+        levels, channels = halvings("wav2lip", image_size, SMALLEST), width
         layers: list[nn.Module] = [_plain(3, width, kernel=7)]
         for i in range(levels):
             wider = min(2 * channels, 16 * width)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from avcat.dubbing.ahead import ahead, side_by_side
+from avcat.ahead import ahead, side_by_side
 
 
 def alive() -> int:
@@ -63,7 +63,7 @@ def test_closing_closes_what_it_reads_from() -> None:
     chain = ahead(ahead(items(), 2), 2)
     assert next(chain) == 0
     chain.close()
-    assert closed == ["ahead"]
+    assert closed == ["ahead_0"]
     assert alive() == 0
 
 
