@@ -1,10 +1,12 @@
 """What every stage's `main` has in common."""
 
+import argparse
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -37,6 +39,12 @@ def run_stage(work: Callable[[], None]) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
+
+
+def main(work: Callable[[], None], description: str | None) -> NoReturn:
+    """The command line of a stage without arguments: runs `work`, and exits with its code."""
+    argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    sys.exit(run_stage(work))
 
 
 @contextmanager

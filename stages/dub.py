@@ -1,7 +1,5 @@
 """`python -m stages.dub`: dubs an unseen person with another unseen person's speech: a clip and a picture strip."""
 
-import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from avcat.media.pictures import png
 from avcat.media.video import decode_at
 from pipelines.clips import read_manifest
 from pipelines.resources import with_device
-from stages._main import bar, run_stage
+from stages._main import bar, main
 from stages._mlflow import tracked
 from stages._params import load
 
@@ -86,10 +84,5 @@ def work() -> None:
         run.summarise({"frames": result.frames, "redrawn": result.redrawn, "duration_s": result.duration_s})
 
 
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    return run_stage(work)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main(work, __doc__)

@@ -4,8 +4,6 @@ Trainings are measured: a few steps of each network that is to be trained, on no
 its time on a known machine and how much longer a rendered clip takes here than there.
 """
 
-import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -17,7 +15,7 @@ import numpy as np
 
 from avcat.data.schema import FPS
 from avcat.errors import InputError
-from stages._main import run_stage
+from stages._main import main
 from stages._params import Params, load
 
 # Of two cores of an AMD EPYC (Zen 4), 30 November 2026; all except STAGE_S in seconds of one core.
@@ -209,19 +207,15 @@ def rounded(seconds: float) -> str:
     return f"{max(1, seconds / 60):.0f} minute{'s' if seconds >= 90 else ''}"
 
 
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+def work() -> None:
+    """Prints the forecast of what is left to do."""
+    from stages.reproduce import stale
 
-    def work() -> None:
-        from stages.reproduce import stale
-
-        params, waiting = load(), stale()
-        if not waiting:
-            raise InputError(f"{params.profile}: everything is up to date")
-        print(forecast(params, waiting, params.selected))
-
-    return run_stage(work)
+    params, waiting = load(), stale()
+    if not waiting:
+        raise InputError(f"{params.profile}: everything is up to date")
+    print(forecast(params, waiting, params.selected))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(work, __doc__)

@@ -3,17 +3,15 @@
 Every other stage depends on its own files only, so a change of a setting or of code makes stale what it concerns.
 """
 
-import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import yaml
 
 from avcat.files import atomic_path
 from pipelines.code import code_of
-from stages._main import run_stage
+from stages._main import main
 from stages._params import Params, check, load
 
 STAGES = ("corpus", "manifest", "tracks", "mels", "shards", "syncnet", "evaluator", "offsets", "evaluate", "tables")
@@ -53,10 +51,5 @@ def _write(path: Path, text: str) -> None:
         part.write_text(text)
 
 
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    return run_stage(work)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main(work, __doc__)

@@ -1,12 +1,9 @@
 """`python -m stages.tables`: all tables, picture grids and `report.html`, only from files."""
 
-import argparse
-import sys
-
 from avcat.report.report import write_report
 from avcat.report.tables import METHODS
 from avcat.study.table import table2
-from stages._main import run_stage
+from stages._main import main
 from stages._mlflow import tracked
 from stages._params import load
 
@@ -27,10 +24,5 @@ def work() -> None:
         run.summarise({name: value for name, value in of_ceiling.items() if value == value})  # NaN: not measured
 
 
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    return run_stage(work)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main(work, __doc__)
