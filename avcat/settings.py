@@ -2,7 +2,7 @@
 
 Reading is strict: an unknown or a missing key is an error that names it, and nothing is converted except whole numbers
 to fractions. Values are in `params.yaml` and `profiles/`, so each number is written once; a class has a default only
-for a loss that a profile does not use, and for what older model files lack. Units are part of the names.
+for a loss or a table that is not used, and for what older model files lack. Units are part of the names.
 """
 
 import dataclasses

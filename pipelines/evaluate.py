@@ -23,12 +23,13 @@ from avcat.face.landmarks import MediaPipeDetector
 from avcat.files import absolute, atomic_path
 from avcat.media.audio import load_audio
 from avcat.methods.syncnet.model import SyncNet
-from avcat.metrics.clip import ClipScorer, EvaluateConfig, Judges
+from avcat.metrics.clip import ClipScorer
 from avcat.metrics.drawers import COPY_REFERENCE, GROUND_TRUTH, Crops, build_drawer, check_checkpoint
 from avcat.metrics.figures import FIGURES
 from avcat.metrics.lse import load_official
 from avcat.metrics.marks import Marker
 from avcat.metrics.mfcc import SAMPLE_RATE
+from avcat.metrics.pair import EvaluateConfig, Judges
 from avcat.metrics.perceptual import Perceptual
 from avcat.metrics.results import decode_strip, encode_strip, to_json
 from avcat.metrics.summary import summarise

@@ -14,14 +14,14 @@ class SourceConfig:
 
     kind: Literal["folder", "lrw", "voxceleb"]  # its layout: `pipelines/corpora.py`
     root: str  # its folder; `{out}` stands for the profile's output folder
-    table: str | None  # a CSV with path, speaker and split, if the layout does not define them
+    table: str | None = None  # a CSV with path, speaker and split, if the layout does not define them
 
 
 @settings
 class DataConfig:
     """From raw videos to shards."""
 
-    corpora: dict[str, SourceConfig]  # by name
+    corpora: dict[str, SourceConfig]  # by name; in a profile, null takes one away
     mix: dict[str, Fraction]  # by name: the share of a corpus's training files that is used, 1 by default
     val_fraction: Fraction  # of the speakers, if the corpus has no split of its own
     test_fraction: Fraction

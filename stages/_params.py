@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from avcat.media.mel import MelConfig
     from avcat.methods.avcat.task import TrainConfig
     from avcat.methods.syncnet.task import SyncNetTraining
-    from avcat.metrics.clip import EvaluateConfig
+    from avcat.metrics.pair import EvaluateConfig
     from avcat.synth.corpus import CorpusConfig
     from avcat.training.task import Training
     from pipelines.offsets import OffsetsConfig
@@ -58,15 +58,20 @@ class Params:
 
     @cached_property
     def corpus(self) -> "CorpusConfig":
-        from avcat.synth.corpus import CorpusConfig
+        """Only people of corpora that `data.corpora` names are rendered."""
+        from avcat.synth.corpus import WILD, WORDS, CorpusConfig, SpeakersConfig
 
-        return self._parse(CorpusConfig, "corpus")
+        corpus, nobody = self._parse(CorpusConfig, "corpus"), SpeakersConfig(0, 0, 0, 0)
+        words = corpus.words if WORDS in self.data.corpora else nobody
+        return replace(corpus, words=words, wild=corpus.wild if WILD in self.data.corpora else nobody)
 
     @cached_property
     def data(self) -> "DataConfig":
         from pipelines.settings import DataConfig
 
-        data = self._parse(DataConfig, "data")
+        section = self.sections["data"]
+        taken = {name: source for name, source in section["corpora"].items() if source is not None}
+        data = parse(DataConfig, {**section, "corpora": taken}, self._source, "data")
         for name, source in data.corpora.items():
             data.corpora[name] = replace(source, root=source.root.replace("{out}", str(self.out)))
         return data
@@ -101,7 +106,7 @@ class Params:
 
     @cached_property
     def evaluate(self) -> "EvaluateConfig":
-        from avcat.metrics.clip import EvaluateConfig
+        from avcat.metrics.pair import EvaluateConfig
 
         return self._parse(EvaluateConfig, "evaluate")
 

@@ -10,6 +10,7 @@ from stages._params import load
 def work() -> None:
     """Writes `out/<profile>/corpus/<corpus>/<split>/<speaker>/<name>.mp4`."""
     params = load()
+    (params.out / "corpus").mkdir(parents=True, exist_ok=True)  # DVC wants it, even if nothing is rendered
     with tracked("corpus", {"corpus": params.corpus}) as run:
         with connect(params.runtime), bar("render", "frame") as progress:
             counts = render_corpus(

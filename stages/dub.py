@@ -1,7 +1,9 @@
 """`python -m stages.dub`: dubs an unseen person with another unseen person's speech: a clip and a picture strip."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import cv2
@@ -22,20 +24,26 @@ from stages._main import bar, main
 from stages._mlflow import tracked
 from stages._params import load
 
-CORPUS = "synth-wild"
 RATE = 16_000  # Hz, at which loudness is measured
 COLUMNS, COLUMN_WIDTH = 6, 224
 CLOSENESS = 1.5  # the side of a picture over the height of the face
 
 
 def choose_pair(rows: Sequence[dict[str, Any]]) -> tuple[Path, Path]:
-    """(video, sound) of two test speakers of the same corpus, by clip id. Raises InputError if there is only one."""
-    clips = [row for row in rows if row["corpus"] == CORPUS and row["split"] == "test"]
-    others = [row for row in clips if row["speaker"] != clips[0]["speaker"]]
-    if not others:
-        raise InputError(f"{CORPUS}: two test speakers are needed, raise corpus.wild.test")
-    video, sound = (Path(row["root"], row["path"]) for row in (clips[0], others[0]))
-    return video, sound
+    """(video, sound) of two test speakers, by clip id: of the corpus with the longest clips, as words are too short.
+
+    Only files that are a clip as they are. Raises InputError if no corpus has two such speakers.
+    """
+    parts = Counter((row["root"], row["path"]) for row in rows)
+    clips = [row for row in rows if row["split"] == "test" and parts[row["root"], row["path"]] == 1]
+    seconds: dict[str, list[float]] = {}
+    for row in clips:
+        seconds.setdefault(row["corpus"], []).append(row["end_s"] - row["start_s"])
+    for corpus in sorted(seconds, key=lambda name: -mean(seconds[name])):
+        first, *others = (row for row in clips if row["corpus"] == corpus)
+        if other := next((row for row in others if row["speaker"] != first["speaker"]), None):
+            return Path(first["root"], first["path"]), Path(other["root"], other["path"])
+    raise InputError("no corpus has two test speakers with a file each to dub")
 
 
 def strip(source: Path, dubbed: Path) -> np.ndarray:

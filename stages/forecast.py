@@ -4,6 +4,7 @@ Trainings are measured: a few steps of each network that is to be trained, on no
 its time on a known machine and how much longer a rendered clip takes here than there.
 """
 
+import math
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -138,10 +139,9 @@ def seconds_of_video(params: Params) -> float:
 
 def scored_frames(params: Params) -> float:
     """Frames per evaluation, of both rendered corpora."""
-    seconds = {params.corpus.words: WORD_S, params.corpus.wild: sum(params.corpus.wild_seconds) / 2}
-    clips = {corpus: corpus.test * corpus.clips_per_speaker for corpus in seconds}
-    most = params.evaluate.clips_per_corpus or max(clips.values())
-    return sum(FPS * seconds[corpus] * min(clips[corpus], most) for corpus in seconds)
+    corpus, most = params.corpus, params.evaluate.clips_per_corpus or math.inf
+    lasts = ((corpus.words, WORD_S), (corpus.wild, sum(corpus.wild_seconds) / 2))
+    return sum(FPS * seconds * min(part.test * part.clips_per_speaker, most) for part, seconds in lasts)
 
 
 def frames_per_step(config: Any) -> int:

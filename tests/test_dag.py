@@ -1,40 +1,24 @@
 """Everything, from rendering to the tables and a dubbed clip, at the size of the profile `test`; then nothing again."""
 
 import json
-import os
 import re
 import shutil
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from copies import ROOT, call, copy_of_project
 
 from stages.reproduce import set_rows
 
-ROOT = Path(__file__).parents[1]
-FILES = (
-    "avcat",
-    "pipelines",
-    "profiles",
-    "stages",
-    "pyproject.toml",
-    "dvc.yaml",
-    "params.yaml",
-    ".dvcignore",
-    ".gitignore",
-)
 STAGES = 17
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh checkout of what the stages need."""
-    folder = tmp_path_factory.mktemp("project")
-    for name in FILES:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, folder / name)
+    folder = copy_of_project(tmp_path_factory.mktemp("project"))
     set_rows("full", folder / "params.yaml")  # the last results made here
     (folder / ".dvc").mkdir()
     for name in ("config", ".gitignore"):
@@ -43,20 +27,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for words in (["init", "--quiet"], ["add", "--all"], [*author, "commit", "--quiet", "--message", "start"]):
         subprocess.run(["git", *words], cwd=folder, check=True)
     return folder
-
-
-def call(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """A Python module run in the project; its output is shown if the test fails."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_", "DVC_"))
-    }
-    environment["PYTHONWARNINGS"] = "ignore"
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"  # whose python stages take
-    done = subprocess.run(
-        [sys.executable, "-m", *words], cwd=project, env=environment, capture_output=True, text=True, check=False
-    )
-    print(done.stdout[-6000:], done.stderr[-6000:])
-    return done
 
 
 @pytest.mark.slow

@@ -1,11 +1,16 @@
-"""All figures of an evaluation: names, how they are printed, which network measures them, which tables show them.
+"""All figures of an evaluation: names, how they are printed, what measures them, which tables show them.
 
-To add one, name it here and compute it in `avcat.metrics.clip`.
+To add one, write a function that measures it on a `Pair`, and name both here (docs/extending.md).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from avcat.metrics import measures
+from avcat.metrics.pair import Pair
+
+Measure = Callable[[Pair], dict[str, Any]]  # some figures by name
 
 Judge = Literal["", "evaluator", "official", "lpips"]
 
@@ -19,6 +24,7 @@ NOT_SAID = "the paper does not say"
 class Figure:
     """One figure of a clip. That of a corpus is the mean over clips (`avcat.metrics.summary`)."""
 
+    measure: Measure
     title: str
     decimals: int
     better: Literal["", "↑", "↓"] = ""  # higher or lower; empty if neither is
@@ -34,29 +40,35 @@ class Figure:
 
 # In the order of `metrics.json` and `clips.parquet`.
 FIGURES = {
-    "ssim": Figure("SSIM", 3, "↑", paper="ssim"),
-    "psnr": Figure("PSNR", 2, "↑", paper_empty=NOT_PRINTED),
-    "psnr_uint8_legacy": Figure("PSNR uint8", 2, "↑", paper="psnr"),
-    "lpips": Figure("LPIPS", 3, "↓", judge="lpips", paper_empty=NOT_USED),
-    "lmd": Figure("LMD", 2, "↓", paper="lmd"),
-    "lmd_centred": Figure("LMD centred", 2, "↓"),
-    "lmd_atvg": Figure("LMD sum", 1, "↓"),
-    "opening_correlation": Figure("Opening r", 2, "↑"),
-    "opening_ceiling": Figure("Ceiling of r", 2),
-    "opening_amplitude_ratio": Figure("Amplitude", 2),
+    "ssim": Figure(measures.pictures, "SSIM", 3, "↑", paper="ssim"),
+    "psnr": Figure(measures.pictures, "PSNR", 2, "↑", paper_empty=NOT_PRINTED),
+    "psnr_uint8_legacy": Figure(measures.pictures, "PSNR uint8", 2, "↑", paper="psnr"),
+    "lpips": Figure(measures.perceptual, "LPIPS", 3, "↓", judge="lpips", paper_empty=NOT_USED),
+    "lmd": Figure(measures.mouths, "LMD", 2, "↓", paper="lmd"),
+    "lmd_centred": Figure(measures.mouths, "LMD centred", 2, "↓"),
+    "lmd_atvg": Figure(measures.mouths, "LMD sum", 1, "↓"),
+    "opening_correlation": Figure(measures.mouths, "Opening r", 2, "↑"),
+    "opening_ceiling": Figure(measures.mouths, "Ceiling of r", 2),
+    "opening_amplitude_ratio": Figure(measures.mouths, "Amplitude", 2),
     "sync_confidence": Figure(
-        "Sync_conf, evaluator", 2, "↑", judge="evaluator", paper="sync_confidence", paper_empty=OFFICIAL
+        measures.evaluator,
+        "Sync_conf, evaluator",
+        2,
+        "↑",
+        judge="evaluator",
+        paper="sync_confidence",
+        paper_empty=OFFICIAL,
     ),
-    "sync_distance": Figure("LSE-D, evaluator", 2, "↓", judge="evaluator"),
-    "sync_offset": Figure("Offset, evaluator", 1, judge="evaluator"),
-    "sync_offset_within_1": Figure("Offset ±1, evaluator", 2, "↑", judge="evaluator"),
-    "sync_windows": Figure("Windows, evaluator", 0, judge="evaluator"),
-    "lse_c": Figure("Sync_conf, official", 2, "↑", judge="official", paper="sync_confidence"),
-    "lse_d": Figure("LSE-D, official", 2, "↓", judge="official"),
-    "lse_offset": Figure("Offset, official", 1, judge="official"),
-    "lse_windows": Figure("Windows, official", 0, judge="official"),
-    "found": Figure("Coverage", 3, paper_empty=NOT_SAID),
-    "equal_frames": Figure("Equal frames", 0),
+    "sync_distance": Figure(measures.evaluator, "LSE-D, evaluator", 2, "↓", judge="evaluator"),
+    "sync_offset": Figure(measures.evaluator, "Offset, evaluator", 1, judge="evaluator"),
+    "sync_offset_within_1": Figure(measures.evaluator, "Offset ±1, evaluator", 2, "↑", judge="evaluator"),
+    "sync_windows": Figure(measures.evaluator, "Windows, evaluator", 0, judge="evaluator"),
+    "lse_c": Figure(measures.official, "Sync_conf, official", 2, "↑", judge="official", paper="sync_confidence"),
+    "lse_d": Figure(measures.official, "LSE-D, official", 2, "↓", judge="official"),
+    "lse_offset": Figure(measures.official, "Offset, official", 1, judge="official"),
+    "lse_windows": Figure(measures.official, "Windows, official", 0, judge="official"),
+    "found": Figure(measures.mouths, "Coverage", 3, paper_empty=NOT_SAID),
+    "equal_frames": Figure(measures.pictures, "Equal frames", 0),
 }
 
 # Which figures a table shows, in its order.
@@ -96,8 +108,3 @@ DISTRIBUTIONS = ("ssim", "lmd", "opening_correlation")  # of which the report dr
 def headings(names: Iterable[str]) -> list[str]:
     """Of the columns of some figures."""
     return [FIGURES[name].heading for name in names]
-
-
-def unmeasured_by(judge: Judge) -> dict[str, float]:
-    """The figures of a missing network: NaN."""
-    return {name: float("nan") for name, figure in FIGURES.items() if figure.judge == judge}

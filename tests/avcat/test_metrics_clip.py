@@ -11,10 +11,11 @@ from painter import Painter
 from avcat.data.schema import MOUTH_POINTS
 from avcat.face.landmarks import Face
 from avcat.media.mel import mel_windows
-from avcat.metrics.clip import ClipScorer, EvaluateConfig, Judges, strip_frames
+from avcat.metrics.clip import ClipScorer, strip_frames
 from avcat.metrics.drawers import CopyReference, Drawer, GroundTruth, Trained, build_drawer
 from avcat.metrics.figures import FIGURES
 from avcat.metrics.marks import Marker
+from avcat.metrics.pair import EvaluateConfig, Judges
 
 SIZE, FRAMES = 64, 14
 CONFIG = EvaluateConfig(

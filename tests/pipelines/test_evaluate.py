@@ -18,9 +18,9 @@ from avcat.face.align import AlignConfig
 from avcat.media.mel import MelConfig
 from avcat.media.pictures import jpeg
 from avcat.methods.syncnet.model import SyncNet, SyncNetConfig
-from avcat.metrics.clip import EvaluateConfig
 from avcat.metrics.figures import FIGURES
 from avcat.metrics.image import psnr
+from avcat.metrics.pair import EvaluateConfig
 from avcat.metrics.results import read_results
 from avcat.nn.audio import AudioEncoderConfig
 from pipelines.evaluate import (

@@ -12,7 +12,7 @@ from avcat.data.shards import Landmarks, ShardClip, write_shard
 from avcat.errors import InputError
 from avcat.face.align import AlignConfig, alignment, warp
 from avcat.media.pictures import jpeg
-from avcat.metrics.clip import EvaluateConfig
+from avcat.metrics.pair import EvaluateConfig
 from pipelines.evaluate import Job, Scorer
 from pipelines.outcome import Failed, Rejected, failed
 from pipelines.predictions import (

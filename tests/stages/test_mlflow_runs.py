@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avcat.metrics.clip import EvaluateConfig
+from avcat.metrics.pair import EvaluateConfig
 from stages import _mlflow
 from stages._mlflow import flatten, input_hashes, tracked
 

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from avcat.errors import InputError
+from avcat.synth.corpus import plan
 from stages._params import FILE, PROFILES, ROOT, check, load, merge, profiles
 
 ROWS = load("test").rows
@@ -23,7 +24,7 @@ def changed(folder: Path, file: str, *keys: str, value: Any) -> Path:
     for key in keys[:-1]:
         section = section.setdefault(key, {})
     section[keys[-1]] = value
-    (folder / file).write_text(yaml.safe_dump(tree))
+    (folder / file).write_text(yaml.safe_dump(tree, sort_keys=False))
     return folder / FILE
 
 
@@ -39,11 +40,22 @@ def test_every_profile_parses(profile: str) -> None:
     params = load(profile)
     assert {f"rows/{row}" for row in ROWS} < params.in_force().keys()
     assert params.out == Path("out", profile)
-    assert params.data.corpora["synth-words"].root == f"out/{profile}/corpus/synth-words"
+    assert all(not source.root.startswith("{out}") for source in params.data.corpora.values())
 
 
 def test_the_profiles() -> None:
-    assert profiles() == ["demo", "gpu", "paper", "tables", "test", "tiny"]
+    assert {"demo", "gpu", "paper", "tables", "test", "tiny"} <= set(profiles())
+    assert load("demo").data.corpora["synth-words"].root == "out/demo/corpus/synth-words"
+
+
+def test_a_corpus_that_is_taken_away_is_not_rendered(tmp_path: Path) -> None:
+    corpora = {"synth-wild": None, "mine": {"kind": "folder", "root": "videos"}}
+    path = changed(tmp_path, "profiles/demo.yaml", "data", value={"corpora": corpora})
+    params = load("demo", path)
+    assert list(params.data.corpora) == ["synth-words", "mine"]
+    counts = {name: part["train"] for name, part in params.in_force()["corpus"].items() if name in ("words", "wild")}
+    assert counts == {"words": 64, "wild": 0}
+    assert {spec.corpus for spec in plan(params.corpus)} == {"synth-words"}
 
 
 def test_the_paper_is_the_reference() -> None:
