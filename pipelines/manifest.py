@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from avcat.data import schema
-from avcat.files import atomic_path
+from avcat.files import write
 from pipelines.clips import SPLITS
 from pipelines.corpora import Source, find_sources
 from pipelines.outcome import Failed, Outcome, check_failures, outcome_of, summary, write_outcomes
@@ -47,8 +46,7 @@ def build_manifest(
         probes = probe_files(sources, config, state, runtime=runtime, usage=usage, progress=progress)
     table, ends = plan(sources, probes, config)
     check_failures(ends, config.max_failed_fraction)
-    with atomic_path(path) as part:
-        pq.write_table(table, part)
+    write(path, table)
     write_outcomes(outcomes, ends)
     counts = summary(ends)
     video_s = float(np.sum(table["end_s"].to_numpy() - table["start_s"].to_numpy()))

@@ -14,7 +14,7 @@ from avcat.data.inputs import InputConfig
 from avcat.data.schema import MEL_BANDS
 from avcat.data.windows import ClipStore
 from avcat.errors import InputError
-from avcat.files import atomic_path
+from avcat.files import write
 from avcat.methods import module
 from avcat.methods.syncnet.model import SyncNet
 from avcat.methods.syncnet.task import SyncNetTask, SyncNetTraining, judge, overfit
@@ -166,8 +166,7 @@ def _fingerprint(method: str, config: Training, inputs: InputConfig, shards: Pat
 
 def _finish(out: Path, state: Path, metrics: dict[str, float]) -> None:
     """Puts figures and curves beside the model; removes the state for resuming."""
-    with atomic_path(out / "metrics.json") as part:
-        part.write_text(json.dumps({name: round(value, 6) for name, value in metrics.items()}, indent=1) + "\n")
-    with atomic_path(out / "curves.csv") as part:
-        shutil.copyfile(state / "curves.csv", part)
+    rounded = {name: round(value, 6) for name, value in metrics.items()}
+    write(out / "metrics.json", json.dumps(rounded, indent=1) + "\n")
+    write(out / "curves.csv", (state / "curves.csv").read_bytes())
     shutil.rmtree(state)

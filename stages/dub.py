@@ -14,7 +14,7 @@ from avcat.dubbing import Dubber
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
-from avcat.files import atomic_path
+from avcat.files import write
 from avcat.media.audio import load_audio
 from avcat.media.pictures import png
 from avcat.media.video import decode_at
@@ -86,8 +86,7 @@ def work() -> None:
             out = folder / "dubbed.mp4"
             result = dubber.dub(video, sound, out, threads=1, progress=lambda _, done, total: progress(done, total))
         picture = strip(video, folder / "dubbed.mp4")
-        with atomic_path(folder / "strip.png") as part:
-            part.write_bytes(png(picture))
+        write(folder / "strip.png", png(picture))
         run.log_image("strip", 0, picture)
         run.summarise({"frames": result.frames, "redrawn": result.redrawn, "duration_s": result.duration_s})
 

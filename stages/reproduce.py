@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from avcat.errors import InputError
-from avcat.files import atomic_path
+from avcat.files import write
 from stages._main import run_stage
 from stages._params import FILE, ROOT, check, load
 from stages.forecast import forecast
@@ -52,8 +52,7 @@ def _set(path: Path, pattern: re.Pattern[str], key: str, value: str) -> None:
         raise InputError(f"{path}: no line `{key}: ...`")
     before, after = line[1].split(), value.split()
     if before != after:
-        with atomic_path(path) as part:
-            part.write_text(text[: line.start(1)] + value + text[line.end(1) :])
+        write(path, text[: line.start(1)] + value + text[line.end(1) :])
         said, was = (" ".join(word for word in words if word != "-") for words in (after, before))
         print(f"{path.name}: {key} set to {said} (was {was})", flush=True)
 

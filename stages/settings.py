@@ -5,11 +5,10 @@ Every other stage depends on its own files only, so a change of a setting or of 
 
 import json
 import shutil
-from pathlib import Path
 
 import yaml
 
-from avcat.files import atomic_path
+from avcat.files import write
 from pipelines.code import code_of
 from stages._main import main
 from stages._params import Params, check, load
@@ -25,9 +24,9 @@ def work() -> None:
     folder = params.out / "settings"
     shutil.rmtree(folder, ignore_errors=True)  # of rows that are gone
     for name, content in params.in_force().items():
-        _write(folder / f"{name}.yaml", yaml.safe_dump(content, sort_keys=False))
+        write(folder / f"{name}.yaml", yaml.safe_dump(content, sort_keys=False))
     for name, code in codes(params).items():
-        _write(folder / "code" / f"{name}.json", json.dumps(code, indent=1))
+        write(folder / "code" / f"{name}.json", json.dumps(code, indent=1))
 
 
 def codes(params: Params) -> dict[str, dict[str, str]]:
@@ -43,12 +42,6 @@ def codes(params: Params) -> dict[str, dict[str, str]]:
         found[f"evaluate/{name}"] = code_of("stages.evaluate", *drawing)
     dubbed = f"avcat.methods.{params.row('full').method}.model"
     return found | {"dub": code_of("stages.dub", dubbed)}
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as part:
-        part.write_text(text)
 
 
 if __name__ == "__main__":

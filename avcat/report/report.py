@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from avcat.data.schema import FPS
 from avcat.errors import InputError
-from avcat.files import atomic_path
+from avcat.files import write
 from avcat.media.pictures import jpeg
 from avcat.metrics.figures import DISTRIBUTIONS, FIGURES
 from avcat.metrics.results import Result, read_results
@@ -71,26 +71,25 @@ def write_report(
         tables["table2"] = table2
     if any(result.method in ABLATIONS for result in results):
         tables["table3"] = table3(results, told)
-        _write(folder / "table3.csv", table3_csv(results))
+        write(folder / "table3.csv", table3_csv(results))
     if differences := compared(results):
         tables["paired"] = paired_table(differences)
         if (agreement := agreement_table(differences)).groups:
             tables["agreement"] = agreement
-        _write(folder / "paired.csv", paired_csv(differences))
+        write(folder / "paired.csv", paired_csv(differences))
     for name, table in tables.items():
-        _write(folder / f"{name}.md", to_markdown(table))
-        _write(folder / f"{name}.tex", to_latex(table))
-    _write(folder / "table1.csv", table1_csv(results))
-    _write(folder / "glance.md", to_markdown(glance_table(results)))
-    _write(folder / "report.html", _report(results, list(tables.values()), trainings, folder))
+        write(folder / f"{name}.md", to_markdown(table))
+        write(folder / f"{name}.tex", to_latex(table))
+    write(folder / "table1.csv", table1_csv(results))
+    write(folder / "glance.md", to_markdown(glance_table(results)))
+    write(folder / "report.html", _report(results, list(tables.values()), trainings, folder))
     return results
 
 
 def _report(results: Sequence[Result], tables: Sequence[Table], trainings: Mapping[str, Path], folder: Path) -> str:
     grids = _grids(results)
     for name, (_, picture) in grids.items():
-        with atomic_path(folder / f"{name}.jpg") as part:
-            part.write_bytes(picture)
+        write(folder / f"{name}.jpg", picture)
     sections = [(table.caption, to_html(table)) for table in tables]
     sections.append(
         (
@@ -246,8 +245,3 @@ def _ordered(results: Sequence[Result], corpus: str) -> list[Result]:
 
 def _label(result: Result) -> str:
     return METHODS.get(result.method, result.method)
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as part:
-        part.write_text(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avcat.files import atomic_path
+from avcat.files import write
 from avcat.metrics.figures import NOT_SAID
 from avcat.metrics.summary import Summary, summarise
 from avcat.report.paper import TABLE2
@@ -207,10 +207,8 @@ def write_tables(folder: Path) -> list[Table]:
     tables = {"table2": table2(folder), "agreement": agreement_table(found)}
     for name, table in tables.items():
         for suffix, text in ((".md", to_markdown(table)), (".tex", to_latex(table))):
-            with atomic_path(folder / f"{name}{suffix}") as part:
-                part.write_text(text)
-    with atomic_path(folder / "table2.csv") as part:
-        part.write_text(to_csv(found))
+            write(folder / f"{name}{suffix}", text)
+    write(folder / "table2.csv", to_csv(found))
     return list(tables.values())
 
 
