@@ -110,13 +110,12 @@ def with_dependents(stale: Iterable[str]) -> list[str]:
 
 def rendering_took() -> float:
     """Seconds of this process that a short rendered clip takes, the faster of two."""
-    from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, render
+    from avcat.synth.corpus import render, wild_people
 
-    one, none = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (1, 0))
     took = []
     with tempfile.TemporaryDirectory(prefix="avcat-") as folder:
         for seed in range(2):
-            (spec,) = plan(CorpusConfig(0, 256, none, one, (RENDERED_S, RENDERED_S)))
+            (spec,) = wild_people(1, (RENDERED_S, RENDERED_S))
             start = time.process_time()
             render(replace(spec, width=256, height=256), Path(folder, str(seed)))
             took.append(time.process_time() - start)
@@ -155,14 +154,7 @@ def step_s(method: str, config: Any, params: Params, device: str) -> float:
     """Seconds of a training step of a network, the fastest of TIMED_STEPS; the first one only if it is slow."""
     import torch
 
-    from avcat.methods import module
-    from avcat.methods.syncnet.model import SyncNet
-
-    store: Any = Noise(config.model.image_size, params.mel.bands)
-    if hasattr(config, "vgg_weights"):
-        config = replace(config, vgg_weights="random")  # which take as long
-    expert = None if method == "syncnet" else SyncNet(params.syncnet.model)
-    task = module(method, "task").TASK(config, store, store, expert, device)
+    task = task_on_noise(method, config, params, device)
     batch, took = task.sampler.batch(1), []
     for number in range(1, TIMED_STEPS + 2):  # not 0, in which the shares of the losses are measured
         start = time.perf_counter()
@@ -173,6 +165,18 @@ def step_s(method: str, config: Any, params: Params, device: str) -> float:
         if took[0] > SLOW_STEP_S:
             break
     return min(took[1:] or took)
+
+
+def task_on_noise(method: str, config: Any, params: Params, device: str) -> Any:
+    """A method's training on clips of noise, with random weights in VGG and SyncNet, which take as long."""
+    from avcat.methods import module
+    from avcat.methods.syncnet.model import SyncNet
+
+    store = Noise(config.model.image_size, params.mel.bands)
+    if hasattr(config, "vgg_weights"):
+        config = replace(config, vgg_weights="random")
+    expert = None if method == "syncnet" else SyncNet(params.syncnet.model)
+    return module(method, "task").TASK(config, store, store, expert, device)
 
 
 class Noise:
