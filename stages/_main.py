@@ -27,15 +27,12 @@ def run_stage(work: Callable[[], None]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except OSError as error:  # a full disk, a lost network share
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in NETWORK:
-            raise
+        if not isinstance(error, OSError) and type(error).__module__.split(".")[0] not in NETWORK:
+            raise  # else a full disk, a lost network share
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0

@@ -46,37 +46,32 @@ def forecast(params: Params, stale: Iterable[str], rows: Sequence[str]) -> str:
     cores, others = runtime.num_cpus or cpu_count(), used_by_others(LOOK_S)
     Threads(runtime.threads).give_way(others)  # as the trainings will
     waiting = with_dependents(stale)
+    concerned = [(kind, row or kind) for kind, _, row in (stage.partition("@") for stage in waiting)]
     trainings: dict[str, Any] = {"syncnet": params.syncnet, "evaluator": params.evaluator}
     trainings |= {row: params.row(row).training for row in rows}
     methods = {row: params.row(row).method for row in rows}
     steps = {
         name: step_s(methods.get(name, "syncnet"), config, params, runtime.device)
         for name, config in trainings.items()
-        if any(_is_training(stage, name) or _scored(stage) == name for stage in waiting)
+        if any(name == row for _, row in concerned)
     }
     seconds = STAGE_S * len(waiting) + preparing_s(params, waiting, cores)
-    for stage in waiting:
-        seconds += sum(
-            s * left(trainings[name], params, name) for name, s in steps.items() if _is_training(stage, name)
-        )
-        if stage.startswith("evaluate"):
-            drawn = steps.get(row := _scored(stage), 0.0) / frames_per_step(trainings.get(row, params.train))
+    for kind, row in concerned:
+        if kind in ("evaluate", "evaluate-bound"):
+            drawn = steps.get(row, 0.0) / frames_per_step(trainings.get(row, params.train))
             seconds += scored_frames(params) * (PER_SCORED_FRAME / cores + DRAWN_STEPS * drawn)
+        elif row in steps:
+            seconds += steps[row] * left(trainings[row], params, row)
     number = f"{len(waiting)} stage{'s' if len(waiting) != 1 else ''}"
     where = f"{cores} cores" if runtime.device == "cpu" else f"a GPU and {cores} cores"
     used = sorted({resolved(trainings[name].optimiser.precision, runtime.device) for name in steps})
-    why = (
-        "" if runtime.device != "cpu" or quickest("cpu") == "bf16" else "; this processor has no instructions for bf16"
-    )
+    slow = runtime.device == "cpu" and quickest("cpu") != "bf16"
+    why = "; this processor has no instructions for bf16" if slow else ""
     how = f", in {' and '.join(used)}{why}" if used else ""
     said = f"{number} on {where}{how}: about {rounded(seconds)}"
     if others > TOLERATED:
         said += f"\nother programs use {others:.1f} of the {cores} cores; without them it would be faster"
     return said
-
-
-def _is_training(stage: str, name: str) -> bool:
-    return stage == name or (stage.startswith("train") and stage.endswith(f"@{name}"))
 
 
 def left(config: Any, params: Params, name: str) -> int:
@@ -86,11 +81,6 @@ def left(config: Any, params: Params, name: str) -> int:
     state = params.state / (name if name in ("syncnet", "evaluator") else f"train/{name}")
     done = max((int(path.stem.removeprefix("step-")) for path in checkpoints(state)), default=0)
     return max(0, int(config.optimiser.steps) - done)
-
-
-def _scored(stage: str) -> str:
-    """The row that a stage evaluates, or nothing."""
-    return stage.partition("@")[2] if stage.startswith("evaluate") else ""
 
 
 def preparing_s(params: Params, waiting: Iterable[str], cores: int) -> float:

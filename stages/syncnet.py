@@ -7,7 +7,7 @@ from avcat.errors import InputError
 from avcat.methods.syncnet.task import SyncNetTraining
 from avcat.training.loop import Loggers
 from pipelines.resources import with_device
-from pipelines.train import overfit_syncnet, train_syncnet
+from pipelines.train import overfit_syncnet, train_method
 from pipelines.workers import train_on_workers
 from stages._main import bar, run_stage
 from stages._mlflow import tracked
@@ -23,10 +23,13 @@ def train(name: str, config: SyncNetTraining, params: Params) -> None:
     with tracked(name, {name: config}, [shards]) as run:
         with loggers(run, name, config.optimiser.steps) as where:
             metrics = train_on_workers(
-                train_syncnet,
+                train_method,
+                "syncnet",
                 config,
                 params.inputs,
+                syncnet=None,
                 shards=shards,
+                offsets=None,
                 out=params.out / name,
                 state=params.state / name,
                 runtime=with_device(params.runtime),
