@@ -79,14 +79,10 @@ def plan(sources: Sequence[Source], probes: pa.Table, config: DataConfig) -> tup
     clips = [end for end in ends if end.status == "ok"]
     table = probes.select(FACTS).take(pa.array(rows, pa.int64()))
     for name in ("clip_id", "corpus", "split", "start_s", "end_s"):
-        table = table.append_column(name, pa.array([getattr(clip, name) for clip in clips], type_of(name)))
+        values = pa.array([getattr(clip, name) for clip in clips], schema.MANIFEST.field(name).type)
+        table = table.append_column(name, values)
     table = table.append_column("speaker", pa.array([sources[row].speaker for row in rows], pa.string()))
     return with_shards(table, config.clips_per_shard), ends
-
-
-def type_of(column: str) -> pa.DataType:
-    """The type of a column of the manifest."""
-    return schema.MANIFEST.field(column).type
 
 
 def time_ranges(duration_s: float, cuts_s: Iterable[float], max_clip_s: float) -> Iterator[tuple[float, float]]:

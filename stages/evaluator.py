@@ -1,14 +1,14 @@
 """`python -m stages.evaluator`: trains a second SyncNet, of another seed, that only measures."""
 
 from stages._main import main
-from stages._params import load
-from stages.syncnet import train
+from stages._params import Row, load
+from stages.train import train
 
 
 def work() -> None:
     """Writes `out/<profile>/evaluator/`."""
     params = load()
-    train("evaluator", params.evaluator, params)
+    train(Row("syncnet", params.evaluator), params, "evaluator", "evaluator")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import yaml
@@ -108,7 +107,7 @@ def ended(process: subprocess.Popen[str]) -> Iterator[None]:
 
 def reproduce(profile: str, rows: str | None) -> None:
     """Brings all outputs of a profile up to date and prints where they are. Raises InputError if a stage failed."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     load(profile).in_force()  # mistakes are reported before anything starts: first those of this profile
     check()
     set_profile(profile, ROOT / FILE)
@@ -156,10 +155,6 @@ def _run_stages(profile: str) -> None:
         stop_head(head)
     if code:
         raise InputError(f"a stage of {profile} failed, see above; call this again to resume from there")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def show_results(out: Path) -> None:
