@@ -4,6 +4,7 @@ A `Path` from `located` is used like any other; the few operations that differ a
 are complete.
 """
 
+import hashlib
 import os
 import secrets
 import shutil
@@ -67,6 +68,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write(path: str | Path, content: str | bytes | pa.Table) -> None:
+    """Writes a file by `atomic_path`: text as UTF-8, bytes as they are, a table as parquet."""
+    with atomic_path(path) as part:
+        if isinstance(content, pa.Table):
+            pq.write_table(content, part)
+        else:
+            part.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's bytes, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from avcat.media.mel import COLUMNS_PER_SECOND, WINDOW_COLUMNS, MelConfig, mel_s
 from avcat.media.video import decode, probe
 from avcat.media.writer import VideoWriter
 from avcat.metrics.sync import vertex
-from avcat.synth.corpus import WILD, CorpusConfig, SpeakersConfig, plan, take_of
+from avcat.synth.corpus import take_of, wild_people
 from avcat.synth.visemes import CLOSURE, OPENING, MouthTrack
 
 SECONDS = 9.0
@@ -111,9 +111,7 @@ def main() -> None:
 
 def rendered(folder: Path) -> tuple[list[np.ndarray], Path, Curve]:
     """A person of `synth-wild`: pictures at 25 fps, a file with their speech, and how their mouth opens with it."""
-    one, nobody = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (1, 0))
-    (spec,) = plan(CorpusConfig(0, 256, nobody, one, (SECONDS, SECONDS)))
-    assert spec.corpus == WILD
+    (spec,) = wild_people(1, (SECONDS, SECONDS))
     take = take_of(replace(spec, width=256, height=256))
     sound = folder / "speech.wav"
     soundfile.write(sound, take.speech.samples, MEL.sample_rate)

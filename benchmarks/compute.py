@@ -1,18 +1,13 @@
 """What the benchmarks of networks share: the machine's ceiling, operations counted, times taken.
 
-Needs only torch and this project's `avcat`, so that a GPU machine without Ray, DVC or MLflow can run them.
+Needs only torch, so that a GPU machine without Ray, DVC or MLflow can run them.
 """
 
 import time
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-
-from avcat.data.schema import MEL_BANDS, WINDOW_FRAMES
-from avcat.data.windows import Batch
-from avcat.media.mel import WINDOW_COLUMNS
 
 PRODUCT_SIDES = (1024, 2048, 4096)  # of square matrices; a GPU also tries the next
 REPEATS = 3
@@ -51,31 +46,6 @@ def operations(work: Callable[[], object]) -> int:
     with FlopCounterMode(display=False) as counter:
         work()
     return counter.get_total_flops()
-
-
-class RandomStore:
-    """Looks like `avcat.data.windows.ClipStore`; its pictures and sounds are noise."""
-
-    def __init__(self, image_size: int) -> None:
-        self.image_size, self.lengths, self.threads, self.skip_broken = image_size, [100] * 8, 1, False
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def mel(self, clip: int) -> np.ndarray:
-        return np.random.default_rng(clip).random((MEL_BANDS, 4 * self.lengths[clip]), np.float32)
-
-
-def random_batch(windows: int, image_size: int) -> Batch:
-    """Noise in the shape of a batch."""
-    rng = np.random.default_rng(0)
-    return Batch(
-        rng.integers(0, 256, (windows, WINDOW_FRAMES, image_size, image_size, 3), dtype=np.uint8),
-        rng.integers(0, 256, (windows, image_size, image_size, 3), dtype=np.uint8),
-        rng.random((windows, WINDOW_FRAMES, MEL_BANDS, WINDOW_COLUMNS), dtype=np.float32),
-        np.zeros(windows, np.int64),
-        np.zeros((windows, WINDOW_FRAMES + 1), np.int64),
-    )
 
 
 def describe(device: str) -> str:

@@ -38,7 +38,7 @@ from avcat.media.shots import CutFinder
 from avcat.media.video import decode
 from avcat.media.writer import VideoWriter
 from avcat.nn.precision import Precision, quickest
-from avcat.synth.corpus import WILD, CorpusConfig, SpeakersConfig, plan, render
+from avcat.synth.corpus import render, wild_people
 
 FPS = 25
 SIZE = (640, 480)
@@ -71,9 +71,7 @@ def main() -> None:
 
 def rendered(folder: Path) -> Path:
     """A person of `synth-wild` that says something."""
-    one, nobody = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (1, 0))
-    (spec,) = plan(CorpusConfig(0, 256, nobody, one, (RENDERED_S, RENDERED_S)))
-    assert spec.corpus == WILD
+    (spec,) = wild_people(1, (RENDERED_S, RENDERED_S))
     return render(replace(spec, width=SIZE[0], height=SIZE[1]), folder)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from avcat.data.shards import Landmarks, ShardClip, decode_jpeg, open_shards, write_shard
 from avcat.data.windows import ClipStore, WindowSampler
 from avcat.media.pictures import jpeg
-from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, take_of
+from avcat.synth.corpus import take_of, wild_people
 from pipelines.cluster import cpu_count
 
 SIZE, QUALITY, CLIPS, BATCH = 256, 95, 16, 8
@@ -56,10 +56,8 @@ def main() -> None:
 
 def write_clips(folder: Path) -> None:
     """One shard of rendered clips, uncropped: a JPEG is a JPEG."""
-    people = SpeakersConfig(train=CLIPS, val=0, test=0, clips_per_speaker=1)
-    nobody = SpeakersConfig(train=0, val=0, test=0, clips_per_speaker=1)
     clips = []
-    for spec in plan(CorpusConfig(0, SIZE, nobody, people, (3.0, 4.0))):
+    for spec in wild_people(CLIPS, (3.0, 4.0), size=SIZE):
         pictures = [cv2.resize(picture, (SIZE, SIZE)) for picture in take_of(spec).pictures()]
         n = len(pictures)
         marks = Landmarks(

@@ -1,8 +1,7 @@
 """Memory of a process and all its descendants together, sampled while something runs."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -11,15 +10,7 @@ SAMPLE_S = 1.0
 
 
 def peak_memory(call: Callable[[], Any]) -> float:
-    """Peak bytes of this process and all its descendants together, shared pages counted once."""
-    with sampled() as samples:
-        call()
-    return max(samples)
-
-
-@contextmanager
-def sampled() -> Iterator[list[float]]:
-    """Samples the memory of all of them every second."""
+    """Peak bytes of this process and all its descendants together, every second, shared pages counted once."""
     samples, done = [0.0], threading.Event()
 
     def sample() -> None:
@@ -35,7 +26,8 @@ def sampled() -> Iterator[list[float]]:
     thread = threading.Thread(target=sample)
     thread.start()
     try:
-        yield samples
+        call()
     finally:
         done.set()
         thread.join()
+    return max(samples)

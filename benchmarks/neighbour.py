@@ -17,11 +17,8 @@ from pathlib import Path
 
 import torch
 
-from avcat.methods.avcat.task import AVCATTask
-from avcat.methods.syncnet.model import SyncNet
-from avcat.methods.syncnet.task import SyncNetTask
 from avcat.training.threads import Threads
-from benchmarks.compute import RandomStore, describe, random_batch
+from benchmarks.compute import describe
 
 BUSY = [sys.executable, "-c", "while True: pass"]
 WARM_UP_S = 4.0  # in which threads detect other programs
@@ -74,18 +71,12 @@ def told(what: str, alone: float, busy: float, like: float) -> None:
 def step_s(network: str, profile: str, seconds: float) -> float:
     """The median time of a step on noise, with the profile's settings and losses."""
     from stages._params import load
+    from stages.forecast import task_on_noise
 
     params, threads = load(profile), Threads()
     torch.manual_seed(0)
-    if network == "syncnet":
-        store = RandomStore(params.syncnet.model.image_size)
-        task: SyncNetTask | AVCATTask = SyncNetTask(params.syncnet, store, store, None, "cpu")  # type: ignore[arg-type]
-        windows = params.syncnet.optimiser.batch_clips * params.syncnet.windows_per_clip
-    else:
-        store, expert = RandomStore(params.train.model.image_size), SyncNet(params.syncnet.model)
-        task = AVCATTask(params.train, store, store, expert, "cpu")  # type: ignore[arg-type]
-        windows = params.train.optimiser.batch_clips
-    batch, times = random_batch(windows, store.image_size), []
+    task = task_on_noise(network, params.syncnet if network == "syncnet" else params.train, params, "cpu")
+    batch, times = task.sampler.batch(0), []
     begin = time.perf_counter()
     while (now := time.perf_counter()) < begin + WARM_UP_S + seconds:
         task.step(len(times) + 1, batch)

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from avcat.data import schema
 from avcat.data.inputs import InputConfig
-from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, render
+from avcat.synth.corpus import render, wild_people
 from benchmarks.memory import peak_memory
 from pipelines.cluster import connect, cpu_count
 from pipelines.corpora import Source
@@ -33,6 +33,7 @@ from pipelines.tracks import track_clips
 from stages._params import Params, load
 
 RENDERED = 40
+CLIP_S = 3.5  # of a rendered clip, on average
 PLANNED = 500_000
 
 
@@ -50,12 +51,12 @@ def main() -> None:
             few = corpus_of(rendered, folder / "few", 2 * cores)
             print("start-up: everything on two clips per worker")
             startup = preprocess(params, few, folder / "warm", cores)
-            many = corpus_of(rendered, folder / "many", clips_for(rendered, options.seconds))
+            many = corpus_of(rendered, folder / "many", round(options.seconds / CLIP_S))
             runs = {workers: preprocess(params, many, folder / f"run{workers}", workers) for workers in (cores, 1)}
             for stage in runs[cores]:
                 report(stage, runs[cores][stage], runs[1][stage], startup[stage], cores)
             report("all", total(runs[cores]), total(runs[1]), total(startup), cores)
-            quarter = corpus_of(rendered, folder / "quarter", clips_for(rendered, options.seconds / 4))
+            quarter = corpus_of(rendered, folder / "quarter", round(options.seconds / CLIP_S / 4))
             part = peak_memory(lambda: preprocess(params, quarter, folder / "part", cores))
             whole = peak_memory(lambda: preprocess(params, many, folder / "whole", cores))
             print(
@@ -67,16 +68,9 @@ def main() -> None:
 
 def render_clips(folder: Path) -> list[Path]:
     """Clips like those of `synth-wild`, each of another person."""
-    people = SpeakersConfig(train=RENDERED, val=0, test=0, clips_per_speaker=1)
-    nobody = SpeakersConfig(train=0, val=0, test=0, clips_per_speaker=1)
-    for spec in plan(CorpusConfig(0, 256, nobody, people, (3.0, 4.0))):
+    for spec in wild_people(RENDERED, (3.0, 4.0)):
         render(spec, folder)
     return sorted(folder.rglob("*.mp4"))
-
-
-def clips_for(rendered: list[Path], seconds: float) -> int:
-    """How many clips add up to that duration."""
-    return round(seconds / 3.5)
 
 
 def corpus_of(rendered: list[Path], root: Path, count: int) -> Path:

@@ -18,7 +18,7 @@ from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
 from avcat.media.video import decode_at
 from avcat.media.writer import VideoWriter
-from avcat.synth.corpus import CorpusConfig, SpeakersConfig, Take, plan, take_of
+from avcat.synth.corpus import Take, take_of, wild_people
 from avcat.synth.speech import SAMPLE_RATE
 from pipelines.speaker import Agreement
 
@@ -52,9 +52,7 @@ def main() -> None:
 
 def pairs(count: int) -> Iterator[tuple[Take, Take]]:
     """People of the wild corpus, in pairs."""
-    people = SpeakersConfig(train=2 * count, val=0, test=0, clips_per_speaker=1)
-    nobody = SpeakersConfig(train=0, val=0, test=0, clips_per_speaker=1)
-    specs = plan(CorpusConfig(SEED, SIDE, nobody, people, SECONDS))
+    specs = wild_people(2 * count, SECONDS, SEED, SIDE)
     for left, right in zip(specs[::2], specs[1::2], strict=True):
         yield take_of(left), take_of(right)
 

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import torch
 
-from avcat.methods.avcat.task import AVCATTask, LossWeights, TrainConfig
-from avcat.methods.syncnet.model import SyncNet
+from avcat.methods.avcat.task import LossWeights, TrainConfig
 from avcat.training.threads import Threads
-from benchmarks.compute import RandomStore, ceiling, describe, operations, random_batch, synchronise
-from stages._params import load
+from benchmarks.compute import ceiling, describe, operations, synchronise
+from stages._params import Params, load
+from stages.forecast import task_on_noise
 
 ALL_LOSSES = LossWeights(l1=1.0, edges=3.0, gan=0.02, vgg=0.1, sync=0.1)
 WARM_UP = 3  # steps, the first of which compiles
@@ -35,7 +35,7 @@ def main() -> None:
     options = parser.parse_args()
     Threads()
     params = load(options.profile)
-    config = replace(params.train, vgg_weights="random")
+    config = params.train
     if not options.own_losses:
         config = replace(config, weights=ALL_LOSSES)
     if options.clips:
@@ -51,7 +51,7 @@ def main() -> None:
     ):
         if compiled and not options.compile:
             continue
-        seconds, flops, loss = measure(config, precision, compiled, params.syncnet.model, options)
+        seconds, flops, loss = measure(config, precision, compiled, params, options)
         top = ceiling(options.device, torch.bfloat16 if precision == "bf16" else torch.float32)
         plain = plain or seconds
         print(
@@ -63,15 +63,13 @@ def main() -> None:
 
 
 def measure(
-    config: TrainConfig, precision: str, compiled: bool, syncnet: object, options: argparse.Namespace
+    config: TrainConfig, precision: str, compiled: bool, params: Params, options: argparse.Namespace
 ) -> tuple[float, int, float]:
     """Seconds and operations of a step, and the first step's loss."""
     optimiser = replace(config.optimiser, precision=precision)
-    store = RandomStore(config.model.image_size)
     torch.manual_seed(0)
-    expert = SyncNet(syncnet)  # type: ignore[arg-type]
-    task = AVCATTask(replace(config, optimiser=optimiser), store, store, expert, options.device)  # type: ignore[arg-type]
-    batch = random_batch(optimiser.batch_clips, config.model.image_size)
+    task = task_on_noise("avcat", replace(config, optimiser=optimiser), params, options.device)
+    batch = task.sampler.batch(0)
     first: list[float] = []
     flops = operations(lambda: first.append(task.step(0, batch)["total"]))
     if compiled:

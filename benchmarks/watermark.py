@@ -27,7 +27,7 @@ from avcat.face.mask import keep_mask
 from avcat.face.track import Person, find_people
 from avcat.media.video import decode
 from avcat.media.writer import VideoWriter
-from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, take_of
+from avcat.synth.corpus import take_of, wild_people
 
 SECONDS, FPS, CROP, REGION = 3.0, 25, 256, 96
 CUT = 0.05  # of each side: a tenth of the width and height
@@ -123,8 +123,7 @@ def false_alarms(people: int) -> None:
 
 def rendered(people: int, seed: int = 77) -> Iterator[Clip]:
     """Speakers of `synth-wild`."""
-    counts, nobody = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (people, 0))
-    for spec in plan(CorpusConfig(seed, 256, nobody, counts, (SECONDS, SECONDS))):
+    for spec in wild_people(people, (SECONDS, SECONDS), seed):
         take = take_of(replace(spec, width=400, height=400, frames=round(SECONDS * FPS)))
         images = list(take.pictures())
         yield Clip(images, take.truth()["eyes"])

@@ -25,14 +25,13 @@ from avcat.seeding import seed_of
 from pipelines.clips import SPLITS
 from pipelines.settings import DataConfig, SourceConfig
 
-SOUND_SUFFIXES = frozenset(
-    [".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"]
-)  # not clips, but might be taken for some
+# Not clips, but might be taken for some.
+SOUND_SUFFIXES = frozenset((".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"))
 VIDEO_SUFFIXES = frozenset(
-    [
+    (
         *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"),
         *(".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
-    ]
+    )
 )
 VOXCELEB1_TEST = re.compile(r"E|id10(2[7-9]\d|30\d)$")
 

@@ -1,7 +1,7 @@
 """Rendering the two corpora on Ray: one item per clip, finished clips kept (but DVC empties the folder first)."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ def render_corpus(
     """
     specs = plan(config)
     missing = [spec for spec in specs if not is_rendered(spec, folder)]
-    failed = _render(missing, folder.resolve(), workers, progress)
+    frames, settings = [spec.frames for spec in missing], {"folder": folder.resolve()}
+    results = parallel(missing, _renderer, settings, workers=workers, sizes=frames, progress=progress)
+    failed = [f"{missing[i].path}: {result.reason}" for i, result in results if isinstance(result, Failed)]
     if failed:
         raise InputError(f"{len(failed)} of {len(specs)} clips could not be rendered; {failed[0]}")
     return {
@@ -28,13 +30,6 @@ def render_corpus(
         "frames": sum(spec.frames for spec in specs),
         "kept": len(specs) - len(missing),
     }
-
-
-def _render(specs: Sequence[ClipSpec], folder: Path, workers: int, progress: Progress | None) -> list[str]:
-    """Why clips failed, one line each."""
-    frames = [spec.frames for spec in specs]
-    results = parallel(specs, _renderer, {"folder": folder}, workers=workers, sizes=frames, progress=progress)
-    return [f"{specs[i].path}: {result.reason}" for i, result in results if isinstance(result, Failed)]
 
 
 def _renderer(folder: Path) -> Callable[[ClipSpec], None]:

@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from avcat.data import schema
-from avcat.files import atomic_path
+from avcat.files import write
 from pipelines.clips import SPLITS
 from pipelines.corpora import Source, find_sources
 from pipelines.outcome import Failed, Outcome, check_failures, outcome_of, summary, write_outcomes
@@ -47,8 +46,7 @@ def build_manifest(
         probes = probe_files(sources, config, state, runtime=runtime, usage=usage, progress=progress)
     table, ends = plan(sources, probes, config)
     check_failures(ends, config.max_failed_fraction)
-    with atomic_path(path) as part:
-        pq.write_table(table, part)
+    write(path, table)
     write_outcomes(outcomes, ends)
     counts = summary(ends)
     video_s = float(np.sum(table["end_s"].to_numpy() - table["start_s"].to_numpy()))
@@ -81,14 +79,10 @@ def plan(sources: Sequence[Source], probes: pa.Table, config: DataConfig) -> tup
     clips = [end for end in ends if end.status == "ok"]
     table = probes.select(FACTS).take(pa.array(rows, pa.int64()))
     for name in ("clip_id", "corpus", "split", "start_s", "end_s"):
-        table = table.append_column(name, pa.array([getattr(clip, name) for clip in clips], type_of(name)))
+        values = pa.array([getattr(clip, name) for clip in clips], schema.MANIFEST.field(name).type)
+        table = table.append_column(name, values)
     table = table.append_column("speaker", pa.array([sources[row].speaker for row in rows], pa.string()))
     return with_shards(table, config.clips_per_shard), ends
-
-
-def type_of(column: str) -> pa.DataType:
-    """The type of a column of the manifest."""
-    return schema.MANIFEST.field(column).type
 
 
 def time_ranges(duration_s: float, cuts_s: Iterable[float], max_clip_s: float) -> Iterator[tuple[float, float]]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import avcat.media
-from avcat.files import atomic_path
+from avcat.files import write
 from avcat.media.audio import load_audio, loudness_db
 from avcat.media.mel import COLUMNS_PER_FRAME, MelConfig, mel_spectrogram
 from pipelines.clips import read_manifest, reading
@@ -77,7 +77,6 @@ def _write_group(path: Path, rows: Sequence[Mapping[str, Any]], results: Sequenc
     mels = {row["clip_id"]: mel for row, mel in zip(rows, results, strict=True) if isinstance(mel, np.ndarray)}
     packed = io.BytesIO()  # a zip that cannot be finished, on a full disk, would complain once more
     np.savez(packed, **mels)
-    with atomic_path(path) as part:
-        part.write_bytes(packed.getvalue())
+    write(path, packed.getvalue())
     frames = [mel.shape[1] // COLUMNS_PER_FRAME if isinstance(mel, np.ndarray) else 0 for mel in results]
     return [outcome_of(STAGE, *each) for each in zip(rows, results, frames, frames, strict=True)]

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from avcat.checkpoint import load_model
 from avcat.data import schema
 from avcat.data.shards import ShardReader, open_shards
 from avcat.errors import InputError
-from avcat.files import absolute, atomic_path
+from avcat.files import absolute, write
 from avcat.methods.syncnet.model import SyncNet
 from avcat.metrics.embed import embed_clip
 from avcat.metrics.sync import SyncScore, sync_scores
@@ -62,8 +61,7 @@ def find_offsets(
                 raise InputError(f"{tars[position]}: {result.reason}")
             rows[position] = result
     ordered = [row for _, part in sorted(rows.items()) for row in part]
-    with atomic_path(out) as part:
-        pq.write_table(pa.Table.from_pylist(ordered, schema=schema.OFFSETS), part)
+    write(out, pa.Table.from_pylist(ordered, schema=schema.OFFSETS))
     return {
         "clips": len(ordered),
         "moved": sum(row["move"] != 0 for row in ordered),

@@ -4,7 +4,6 @@ Known files are kept in the state folder, in parts that are written during probi
 its results. Failed files are tried again.
 """
 
-import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,11 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 import avcat.media
 from avcat.data import schema
-from avcat.files import atomic_path, located, read_table
+from avcat.files import located, read_table, sha256_of, write
 from avcat.media.shots import find_cuts
 from avcat.media.video import probe
 from pipelines.clips import reading
@@ -100,8 +98,7 @@ def _known(folder: Path) -> pa.Table:
 
 def _keep(folder: Path, table: pa.Table) -> None:
     name = fingerprint(table["root"].to_pylist(), table["path"].to_pylist(), table["mtime_ns"].to_pylist())
-    with atomic_path(folder / f"{name}.parquet") as part:
-        pq.write_table(table, part)
+    write(folder / f"{name}.parquet", table)
 
 
 def _row(file: File, result: Any) -> dict[str, Any]:
@@ -130,14 +127,12 @@ class Prober:
         if not info.has_audio:
             raise Rejected("no sound")
         long = info.duration_s > self._config.max_clip_s
-        with path.open("rb") as stream:
-            sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         return {
             "duration_s": info.duration_s,
             "fps": float(info.fps),
             "width": info.width,
             "height": info.height,
             "audio_rate": info.audio_rate,
-            "sha256": sha256,
+            "sha256": sha256_of(path),
             "cuts_s": find_cuts(path, self._config.cut_threshold) if long else [],
         }

@@ -67,27 +67,6 @@ class ShardJob:
         return folder / self.split / f"shard-{self.name.split('-')[1]}.tar"
 
 
-class _Jobs(Sequence[ShardJob]):
-    """The jobs of a manifest, each made when it is asked for."""
-
-    def __init__(self, clips: Rows, tracks: Path, mels: Path, state: Path) -> None:
-        self._groups = list(by_shard(clips).items())
-        self._tracks, self._mels, self._state = absolute(tracks), absolute(mels), absolute(state)
-
-    def __len__(self) -> int:
-        return len(self._groups)
-
-    def __getitem__(self, number: int) -> ShardJob:  # type: ignore[override]
-        name, rows = self._groups[number]
-        return ShardJob(
-            name,
-            rows,
-            self._tracks / f"{name}.parquet",
-            self._mels / f"{name}.npz",
-            self._state / f"{name}.tar",
-        )
-
-
 def build_shards(
     inputs: InputConfig,
     jpeg_quality: int,
@@ -105,7 +84,10 @@ def build_shards(
 
     Raises InputError if too many clips fail or a split ends up empty.
     """
-    jobs = _Jobs(read_manifest(manifest), tracks, mels, state)
+    jobs = [
+        ShardJob(name, rows, *map(absolute, (tracks / f"{name}.parquet", mels / f"{name}.npz", state / f"{name}.tar")))
+        for name, rows in by_shard(read_manifest(manifest)).items()
+    ]
     settings = {
         "inputs": inputs,
         "jpeg_quality": jpeg_quality,
@@ -115,8 +97,9 @@ def build_shards(
     with alone(state):
         outcomes, usage = _earlier(tracks, mels), Usage()
         sizes = [sum(video_seconds(job.rows)) for job in jobs]
-        options: dict[str, Any] = {"workers": runtime.workers, "progress": progress, "usage": usage}
-        results = parallel(jobs, ShardWorker, settings, sizes=sizes, **options)
+        results = parallel(
+            jobs, ShardWorker, settings, workers=runtime.workers, sizes=sizes, progress=progress, usage=usage
+        )
         with closing(results):
             for position, result in results:
                 if isinstance(result, Failed):  # not one clip but the shard: the disk, or a bug

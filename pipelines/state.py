@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from avcat.errors import InputError
-from avcat.files import atomic_path, is_remote
+from avcat.files import is_remote, sha256_of, write
 
 
 def fingerprint(*inputs: Any) -> str:
@@ -31,10 +31,7 @@ def code_hash(*packages: ModuleType) -> str:
 
 def file_hash(path: Path) -> str:
     """sha256 of a file's bytes; empty if there is none."""
-    if not path.exists():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    return sha256_of(path) if path.exists() else ""
 
 
 @contextlib.contextmanager
@@ -65,5 +62,4 @@ def is_done(mark: Path, inputs: str, *files: Path) -> bool:
 
 def mark_done(mark: Path, inputs: str) -> None:
     """To be called after the work itself lies under its final name."""
-    with atomic_path(mark) as part:
-        part.write_text(inputs)
+    write(mark, inputs)

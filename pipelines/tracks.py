@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import avcat.face
 import avcat.media
@@ -19,7 +18,7 @@ from avcat.data import schema
 from avcat.errors import InputError
 from avcat.face.detector import build_detector
 from avcat.face.track import Person, Sightings, Track, fill_gaps, find_people, longest_gap, speaker, track_of
-from avcat.files import atomic_path
+from avcat.files import write
 from avcat.media.shots import CutFinder
 from avcat.media.video import decode_at
 from pipelines.clips import read_manifest, reading
@@ -150,9 +149,7 @@ def _write_group(path: Path, rows: Sequence[Mapping[str, Any]], results: Sequenc
         for row, result in zip(rows, results, strict=True)
         if isinstance(result, Tracked) and not result.reason
     ]
-    table = pa.concat_tables(tables) if tables else schema.TRACKS.empty_table()
-    with atomic_path(path) as part:
-        pq.write_table(table, part)
+    write(path, pa.concat_tables(tables) if tables else schema.TRACKS.empty_table())
     return [_outcome(row, result) for row, result in zip(rows, results, strict=True)]
 
 

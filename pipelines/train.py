@@ -14,7 +14,7 @@ from avcat.data.inputs import InputConfig
 from avcat.data.schema import MEL_BANDS
 from avcat.data.windows import ClipStore
 from avcat.errors import InputError
-from avcat.files import atomic_path
+from avcat.files import write
 from avcat.methods import module
 from avcat.methods.syncnet.model import SyncNet
 from avcat.methods.syncnet.task import SyncNetTask, SyncNetTraining, judge, overfit
@@ -31,37 +31,6 @@ CACHE_BYTES = 4 << 30  # of decoded crops, held by one training
 PRECISION = "precision"  # its name in the log
 
 T = TypeVar("T", bound=Training)
-
-
-def train_syncnet(
-    config: SyncNetTraining,
-    inputs: InputConfig,
-    *,
-    shards: Path,
-    out: Path,
-    state: Path,
-    runtime: RuntimeConfig,
-    loggers: Loggers,
-) -> dict[str, float]:
-    """Trains a SyncNet on `shards/train`, writes `out/model.pt`, and scores it on `shards/test`, people never seen."""
-    _check_precision(config, runtime)
-    threads = Threads(runtime.threads)
-    size, made_from = config.model.image_size, _fingerprint("syncnet", config, inputs, shards)
-    with joined(runtime.device) as us:
-        config = _with_precision(config, state, made_from, runtime, loggers)
-        train = _store(shards / "train", size, runtime, config.half)
-        _check_sound(config.model, train, shards)
-        task = SyncNetTask(config, train, _store(shards / "val", size, runtime), None, runtime.device)
-        if runtime.compile:
-            task.compile()
-        run(task, config.optimiser, state, loggers, fingerprint=made_from, threads=threads)
-        if not us.leads:
-            return {}
-        metrics = judge(task.averaged, _store(shards / "test", size, runtime), planted=True)
-        facts = {**metrics, "steps": config.optimiser.steps, PRECISION: config.optimiser.precision}
-        save_model(out / "model.pt", "syncnet", task.averaged, config.model, inputs, facts)
-        _finish(out, state, metrics)
-    return metrics
 
 
 def overfit_syncnet(
@@ -90,7 +59,7 @@ def train_method(
     """Trains a method on `shards/train`, and writes `out/model.pt`, the averaged weights.
 
     `method` is a folder of `avcat.methods`; `syncnet` the expert of the loss; `offsets` (`schema.OFFSETS`) are the
-    clips to leave out, and the sounds to move.
+    clips to leave out, and the sounds to move. A SyncNet is scored on `shards/test`, people never seen.
     """
     _check_precision(config, runtime)
     threads = Threads(runtime.threads)
@@ -99,9 +68,9 @@ def train_method(
     made_from = _fingerprint(method, config, inputs, shards, *(file_hash(path) for path in (syncnet, offsets) if path))
     with joined(runtime.device) as us:
         config = _with_precision(config, state, made_from, runtime, loggers)
-        train, held_out = (
-            _store(shards / split, model.image_size, runtime, offsets=offsets) for split in ("train", "val")
-        )
+        half = config.half if isinstance(config, SyncNetTraining) else "all"
+        train = _store(shards / "train", model.image_size, runtime, half, offsets)
+        held_out = _store(shards / "val", model.image_size, runtime, offsets=offsets)
         _check_sound(model, train, shards)
         task = module(method, "task").TASK(config, train, held_out, expert, runtime.device)
         if runtime.compile:
@@ -109,6 +78,8 @@ def train_method(
         metrics = run(task, config.optimiser, state, loggers, fingerprint=made_from, threads=threads)
         if not us.leads:
             return {}
+        if isinstance(task, SyncNetTask):
+            metrics = judge(task.averaged, _store(shards / "test", model.image_size, runtime), planted=True)
         facts = {"steps": config.optimiser.steps, PRECISION: config.optimiser.precision, **metrics}
         save_model(out / "model.pt", method, task.averaged, model, inputs, facts)
         _finish(out, state, metrics)
@@ -166,8 +137,7 @@ def _fingerprint(method: str, config: Training, inputs: InputConfig, shards: Pat
 
 def _finish(out: Path, state: Path, metrics: dict[str, float]) -> None:
     """Puts figures and curves beside the model; removes the state for resuming."""
-    with atomic_path(out / "metrics.json") as part:
-        part.write_text(json.dumps({name: round(value, 6) for name, value in metrics.items()}, indent=1) + "\n")
-    with atomic_path(out / "curves.csv") as part:
-        shutil.copyfile(state / "curves.csv", part)
+    rounded = {name: round(value, 6) for name, value in metrics.items()}
+    write(out / "metrics.json", json.dumps(rounded, indent=1) + "\n")
+    write(out / "curves.csv", (state / "curves.csv").read_bytes())
     shutil.rmtree(state)

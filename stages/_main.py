@@ -1,10 +1,12 @@
 """What every stage's `main` has in common."""
 
+import argparse
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -25,18 +27,21 @@ def run_stage(work: Callable[[], None]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except OSError as error:  # a full disk, a lost network share
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except Exception as error:
-        if type(error).__module__.split(".")[0] not in NETWORK:
-            raise
+        if not isinstance(error, OSError) and type(error).__module__.split(".")[0] not in NETWORK:
+            raise  # else a full disk, a lost network share
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
+
+
+def main(work: Callable[[], None], description: str | None) -> NoReturn:
+    """The command line of a stage without arguments: runs `work`, and exits with its code."""
+    argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    sys.exit(run_stage(work))
 
 
 @contextmanager

@@ -93,9 +93,6 @@ class Untracked(Run):
     def note(self, name: str, text: str) -> None:
         pass
 
-    def log_bars(self, name: str, title: str, bars: Mapping[str, float]) -> None:
-        pass
-
     def summarise(self, values: Mapping[str, Any]) -> None:
         pass
 

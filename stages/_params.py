@@ -1,6 +1,7 @@
 """The settings in force: params.yaml's reference, then the profile's differences, then the row's.
 
-Each section is parsed when it is first asked for, so that a stage imports only what it needs; `check` parses all.
+Each section is parsed when it is first asked for, so that a stage imports no networks that it does not need; `check`
+parses all.
 """
 
 import dataclasses
@@ -12,21 +13,21 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import yaml
 
+from avcat.data.inputs import InputConfig
 from avcat.errors import InputError
+from avcat.face.align import AlignConfig
 from avcat.files import located
+from avcat.media.mel import MelConfig
 from avcat.settings import parse, to_dict
+from avcat.synth.corpus import WILD, WORDS, CorpusConfig, SpeakersConfig
+from pipelines.settings import DataConfig, RuntimeConfig
 
 if TYPE_CHECKING:
-    from avcat.data.inputs import InputConfig
-    from avcat.face.align import AlignConfig
-    from avcat.media.mel import MelConfig
     from avcat.methods.avcat.task import TrainConfig
     from avcat.methods.syncnet.task import SyncNetTraining
     from avcat.metrics.pair import EvaluateConfig
-    from avcat.synth.corpus import CorpusConfig
     from avcat.training.task import Training
     from pipelines.offsets import OffsetsConfig
-    from pipelines.settings import DataConfig, RuntimeConfig
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,18 +58,14 @@ class Params:
         return f"{FILE} with {PROFILES}/{self.profile}.yaml"
 
     @cached_property
-    def corpus(self) -> "CorpusConfig":
+    def corpus(self) -> CorpusConfig:
         """Only people of corpora that `data.corpora` names are rendered."""
-        from avcat.synth.corpus import WILD, WORDS, CorpusConfig, SpeakersConfig
-
         corpus, nobody = self._parse(CorpusConfig, "corpus"), SpeakersConfig(0, 0, 0, 0)
         words = corpus.words if WORDS in self.data.corpora else nobody
         return replace(corpus, words=words, wild=corpus.wild if WILD in self.data.corpora else nobody)
 
     @cached_property
-    def data(self) -> "DataConfig":
-        from pipelines.settings import DataConfig
-
+    def data(self) -> DataConfig:
         section = self.sections["data"]
         taken = {name: source for name, source in section["corpora"].items() if source is not None}
         data = parse(DataConfig, {**section, "corpora": taken}, self._source, "data")
@@ -77,15 +74,11 @@ class Params:
         return data
 
     @cached_property
-    def mel(self) -> "MelConfig":
-        from avcat.media.mel import MelConfig
-
+    def mel(self) -> MelConfig:
         return self._parse(MelConfig, "mel")
 
     @cached_property
-    def align(self) -> "AlignConfig":
-        from avcat.face.align import AlignConfig
-
+    def align(self) -> AlignConfig:
         return self._parse(AlignConfig, "align")
 
     @cached_property
@@ -111,9 +104,7 @@ class Params:
         return self._parse(EvaluateConfig, "evaluate")
 
     @cached_property
-    def runtime(self) -> "RuntimeConfig":
-        from pipelines.settings import RuntimeConfig
-
+    def runtime(self) -> RuntimeConfig:
         return parse(RuntimeConfig, self.machine, FILE, "runtime")
 
     @property
@@ -145,10 +136,8 @@ class Params:
         return self.row("full").training  # type: ignore[return-value]
 
     @property
-    def inputs(self) -> "InputConfig":
+    def inputs(self) -> InputConfig:
         """The format of crops and sounds; stored in every model file."""
-        from avcat.data.inputs import InputConfig
-
         return InputConfig(self.data.crop_size, self.align, self.mel)
 
     @property
@@ -234,8 +223,7 @@ def _profile(folder: Path, name: str) -> dict[str, Any]:
     """A profile's differences from the reference, those that it extends included."""
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in folder.glob("[!_]*.yaml")))
-        raise InputError(f"no profile {name!r}, there are {there}")
+        raise InputError(f"no profile {name!r}, there are {', '.join(profiles(folder.parent / FILE))}")
     where, own = f"{PROFILES}/{path.name}", _read(path)
     _check_keys(own, (), where, optional=("extends", "rows", *SECTIONS))
     own = dict(own)
@@ -252,32 +240,26 @@ def _fitting(values: Mapping[str, Any], kind: type) -> dict[str, Any]:
     return found
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML silently takes the second of two equal keys; this refuses it."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for number, (key, _) in enumerate(node.value):
+            if key.value in keys[:number]:
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: {key.value}: duplicate key")
+        return super().construct_mapping(node, deep)
+
+
 def _read(path: Path) -> Any:
     try:
-        text = path.read_text()
-        tree = yaml.safe_load(text)
-        _refuse_doubled_keys(yaml.compose(text, Loader=yaml.SafeLoader), path.name)
+        return yaml.load(path.read_text(), _Loader)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text ({error.reason})") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: {' '.join(str(error).split())}") from error
-    return tree
-
-
-def _refuse_doubled_keys(node: yaml.Node | None, file: str) -> None:
-    """YAML silently takes the second of two equal keys."""
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                raise InputError(f"{file}: line {key.start_mark.line + 1}: {key.value}: duplicate key")
-            seen.add(key.value)
-            _refuse_doubled_keys(value, file)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            _refuse_doubled_keys(value, file)
 
 
 def _check_keys(section: Any, names: tuple[str, ...], where: str, *, optional: tuple[str, ...] = ()) -> None:

@@ -4,7 +4,6 @@ A version holds the model file itself, a card, the settings as JSON, a signature
 and serve it; `stages.export` takes the file out.
 """
 
-import hashlib
 import json
 import shutil
 import tempfile
@@ -20,7 +19,7 @@ from torch import nn
 from avcat.checkpoint import ModelFile, load_model, read_facts
 from avcat.data.schema import WINDOW_FRAMES
 from avcat.errors import InputError
-from avcat.files import atomic_path
+from avcat.files import atomic_path, sha256_of
 from avcat.media.mel import COLUMNS_PER_FRAME
 from avcat.methods import network_of
 from avcat.methods.generator import Generator
@@ -57,7 +56,7 @@ def register(model: Path, name: str, params: Params, settings: Any) -> None:
         )
     client, number = mlflow.MlflowClient(), logged.registered_model_version
     client.update_model_version(title, number, description=said)
-    facts = {"kind": file.kind, "profile": params.profile, "sha256": _sha256(model), "steps": file.facts.get("steps")}
+    facts = {"kind": file.kind, "profile": params.profile, "sha256": sha256_of(model), "steps": file.facts.get("steps")}
     for key, value in facts.items():
         client.set_model_version_tag(title, number, key, str(value))
     print(f"registered as {title}, version {number}")
@@ -121,7 +120,7 @@ def export(name: str, number: str | None, out: Path) -> ModelFile:
         files = list(Path(here, "artifacts").glob("*.pt"))
         if len(files) != 1:
             raise InputError(f"{name} {found.version}: holds no model file of this project")
-        if _sha256(files[0]) != found.tags.get("sha256"):
+        if sha256_of(files[0]) != found.tags.get("sha256"):
             raise InputError(f"{name} {found.version}: its file is not the one that was registered")
         _, file = load_model(files[0], nn.Module)
         with atomic_path(out) as part:
@@ -147,11 +146,6 @@ def _schema(parts: Mapping[str, Any]) -> Any:
     from mlflow.types import Schema, TensorSpec
 
     return Schema([TensorSpec(np.dtype(kind), shape, name) for name, (kind, shape) in parts.items()])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _short(value: Any) -> str:

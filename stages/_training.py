@@ -1,15 +1,11 @@
-"""What the training stages have in common: a progress bar, and points and a model for MLflow."""
+"""What a training reports: a progress bar, and points for MLflow."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 from avcat.training.loop import Loggers
 from stages._main import bar
-from stages._mlflow import Run, Untracked
-from stages._params import Params
-from stages._registry import register
+from stages._mlflow import Run
 
 LOG_EVERY = 10  # steps; a point takes MLflow some milliseconds
 RARE = ("val_", "gradient_share_")  # prefixes of figures that few steps have
@@ -26,10 +22,3 @@ def loggers(run: Run, what: str, steps: int) -> Iterator[Loggers]:
                 run.log(step, figures)
 
         yield Loggers(scalars, run.log_image, run.note)
-
-
-def conclude(run: Run, metrics: Mapping[str, Any], model: Path, name: str, params: Params, settings: Any) -> None:
-    """Reports a training's figures, and registers its model (`stages._registry`)."""
-    run.summarise(metrics)
-    if not isinstance(run, Untracked):  # under torchrun only the first process does
-        register(model, name, params, settings)

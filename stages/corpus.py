@@ -1,11 +1,8 @@
 """`python -m stages.corpus`: renders synth-words and synth-wild, real H.264 and AAC with the ground truth."""
 
-import argparse
-import sys
-
 from pipelines.cluster import connect
 from pipelines.corpus import render_corpus
-from stages._main import bar, run_stage
+from stages._main import bar, main
 from stages._mlflow import tracked
 from stages._params import load
 
@@ -22,10 +19,5 @@ def work() -> None:
         run.summarise(counts)
 
 
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    return run_stage(work)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main(work, __doc__)

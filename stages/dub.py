@@ -1,7 +1,5 @@
 """`python -m stages.dub`: dubs an unseen person with another unseen person's speech: a clip and a picture strip."""
 
-import argparse
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,13 +14,13 @@ from avcat.dubbing import Dubber
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
-from avcat.files import atomic_path
+from avcat.files import write
 from avcat.media.audio import load_audio
 from avcat.media.pictures import png
 from avcat.media.video import decode_at
 from pipelines.clips import read_manifest
 from pipelines.resources import with_device
-from stages._main import bar, run_stage
+from stages._main import bar, main
 from stages._mlflow import tracked
 from stages._params import load
 
@@ -88,16 +86,10 @@ def work() -> None:
             out = folder / "dubbed.mp4"
             result = dubber.dub(video, sound, out, threads=1, progress=lambda _, done, total: progress(done, total))
         picture = strip(video, folder / "dubbed.mp4")
-        with atomic_path(folder / "strip.png") as part:
-            part.write_bytes(png(picture))
+        write(folder / "strip.png", png(picture))
         run.log_image("strip", 0, picture)
         run.summarise({"frames": result.frames, "redrawn": result.redrawn, "duration_s": result.duration_s})
 
 
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    return run_stage(work)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main(work, __doc__)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from avcat.data.shards import open_shards
 from avcat.errors import InputError
-from avcat.files import atomic_path
+from avcat.files import write
 from avcat.metrics.drawers import COPY_REFERENCE, GROUND_TRUTH
 from pipelines.cluster import connect
 from pipelines.evaluate import check_models, check_weights, evaluate
@@ -37,8 +37,7 @@ def work(row: str, corpus: str | None = None, predictions: Path | None = None) -
     }
     if not corpus:
         short = {each: {name: of_all[name] for name in MAIN if name in of_all} for each, of_all in means.items()}
-        with atomic_path(params.out / "figures" / f"{row}.json") as part:
-            part.write_text(json.dumps(short, indent=1) + "\n")
+        write(params.out / "figures" / f"{row}.json", json.dumps(short, indent=1) + "\n")
 
 
 def corpora(params: Params) -> list[str]:

@@ -1,23 +1,15 @@
 """`python -m stages.evaluator`: trains a second SyncNet, of another seed, that only measures."""
 
-import argparse
-import sys
-
-from stages._main import run_stage
-from stages._params import load
-from stages.syncnet import train
+from stages._main import main
+from stages._params import Row, load
+from stages.train import train
 
 
 def work() -> None:
     """Writes `out/<profile>/evaluator/`."""
     params = load()
-    train("evaluator", params.evaluator, params)
-
-
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    return run_stage(work)
+    train(Row("syncnet", params.evaluator), params, "evaluator", "evaluator")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(work, __doc__)

@@ -4,9 +4,7 @@ Trainings are measured: a few steps of each network that is to be trained, on no
 its time on a known machine and how much longer a rendered clip takes here than there.
 """
 
-import argparse
 import math
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
@@ -18,7 +16,7 @@ import numpy as np
 
 from avcat.data.schema import FPS
 from avcat.errors import InputError
-from stages._main import run_stage
+from stages._main import main
 from stages._params import Params, load
 
 # Of two cores of an AMD EPYC (Zen 4), 30 November 2026; all except STAGE_S in seconds of one core.
@@ -48,37 +46,32 @@ def forecast(params: Params, stale: Iterable[str], rows: Sequence[str]) -> str:
     cores, others = runtime.num_cpus or cpu_count(), used_by_others(LOOK_S)
     Threads(runtime.threads).give_way(others)  # as the trainings will
     waiting = with_dependents(stale)
+    concerned = [(kind, row or kind) for kind, _, row in (stage.partition("@") for stage in waiting)]
     trainings: dict[str, Any] = {"syncnet": params.syncnet, "evaluator": params.evaluator}
     trainings |= {row: params.row(row).training for row in rows}
     methods = {row: params.row(row).method for row in rows}
     steps = {
         name: step_s(methods.get(name, "syncnet"), config, params, runtime.device)
         for name, config in trainings.items()
-        if any(_is_training(stage, name) or _scored(stage) == name for stage in waiting)
+        if any(name == row for _, row in concerned)
     }
     seconds = STAGE_S * len(waiting) + preparing_s(params, waiting, cores)
-    for stage in waiting:
-        seconds += sum(
-            s * left(trainings[name], params, name) for name, s in steps.items() if _is_training(stage, name)
-        )
-        if stage.startswith("evaluate"):
-            drawn = steps.get(row := _scored(stage), 0.0) / frames_per_step(trainings.get(row, params.train))
+    for kind, row in concerned:
+        if kind in ("evaluate", "evaluate-bound"):
+            drawn = steps.get(row, 0.0) / frames_per_step(trainings.get(row, params.train))
             seconds += scored_frames(params) * (PER_SCORED_FRAME / cores + DRAWN_STEPS * drawn)
+        elif row in steps:
+            seconds += steps[row] * left(trainings[row], params, row)
     number = f"{len(waiting)} stage{'s' if len(waiting) != 1 else ''}"
     where = f"{cores} cores" if runtime.device == "cpu" else f"a GPU and {cores} cores"
     used = sorted({resolved(trainings[name].optimiser.precision, runtime.device) for name in steps})
-    why = (
-        "" if runtime.device != "cpu" or quickest("cpu") == "bf16" else "; this processor has no instructions for bf16"
-    )
+    slow = runtime.device == "cpu" and quickest("cpu") != "bf16"
+    why = "; this processor has no instructions for bf16" if slow else ""
     how = f", in {' and '.join(used)}{why}" if used else ""
     said = f"{number} on {where}{how}: about {rounded(seconds)}"
     if others > TOLERATED:
         said += f"\nother programs use {others:.1f} of the {cores} cores; without them it would be faster"
     return said
-
-
-def _is_training(stage: str, name: str) -> bool:
-    return stage == name or (stage.startswith("train") and stage.endswith(f"@{name}"))
 
 
 def left(config: Any, params: Params, name: str) -> int:
@@ -88,11 +81,6 @@ def left(config: Any, params: Params, name: str) -> int:
     state = params.state / (name if name in ("syncnet", "evaluator") else f"train/{name}")
     done = max((int(path.stem.removeprefix("step-")) for path in checkpoints(state)), default=0)
     return max(0, int(config.optimiser.steps) - done)
-
-
-def _scored(stage: str) -> str:
-    """The row that a stage evaluates, or nothing."""
-    return stage.partition("@")[2] if stage.startswith("evaluate") else ""
 
 
 def preparing_s(params: Params, waiting: Iterable[str], cores: int) -> float:
@@ -112,13 +100,12 @@ def with_dependents(stale: Iterable[str]) -> list[str]:
 
 def rendering_took() -> float:
     """Seconds of this process that a short rendered clip takes, the faster of two."""
-    from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, render
+    from avcat.synth.corpus import render, wild_people
 
-    one, none = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (1, 0))
     took = []
     with tempfile.TemporaryDirectory(prefix="avcat-") as folder:
         for seed in range(2):
-            (spec,) = plan(CorpusConfig(0, 256, none, one, (RENDERED_S, RENDERED_S)))
+            (spec,) = wild_people(1, (RENDERED_S, RENDERED_S))
             start = time.process_time()
             render(replace(spec, width=256, height=256), Path(folder, str(seed)))
             took.append(time.process_time() - start)
@@ -157,14 +144,7 @@ def step_s(method: str, config: Any, params: Params, device: str) -> float:
     """Seconds of a training step of a network, the fastest of TIMED_STEPS; the first one only if it is slow."""
     import torch
 
-    from avcat.methods import module
-    from avcat.methods.syncnet.model import SyncNet
-
-    store: Any = Noise(config.model.image_size, params.mel.bands)
-    if hasattr(config, "vgg_weights"):
-        config = replace(config, vgg_weights="random")  # which take as long
-    expert = None if method == "syncnet" else SyncNet(params.syncnet.model)
-    task = module(method, "task").TASK(config, store, store, expert, device)
+    task = task_on_noise(method, config, params, device)
     batch, took = task.sampler.batch(1), []
     for number in range(1, TIMED_STEPS + 2):  # not 0, in which the shares of the losses are measured
         start = time.perf_counter()
@@ -175,6 +155,18 @@ def step_s(method: str, config: Any, params: Params, device: str) -> float:
         if took[0] > SLOW_STEP_S:
             break
     return min(took[1:] or took)
+
+
+def task_on_noise(method: str, config: Any, params: Params, device: str) -> Any:
+    """A method's training on clips of noise, with random weights in VGG and SyncNet, which take as long."""
+    from avcat.methods import module
+    from avcat.methods.syncnet.model import SyncNet
+
+    store = Noise(config.model.image_size, params.mel.bands)
+    if hasattr(config, "vgg_weights"):
+        config = replace(config, vgg_weights="random")
+    expert = None if method == "syncnet" else SyncNet(params.syncnet.model)
+    return module(method, "task").TASK(config, store, store, expert, device)
 
 
 class Noise:
@@ -209,19 +201,15 @@ def rounded(seconds: float) -> str:
     return f"{max(1, seconds / 60):.0f} minute{'s' if seconds >= 90 else ''}"
 
 
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+def work() -> None:
+    """Prints the forecast of what is left to do."""
+    from stages.reproduce import stale
 
-    def work() -> None:
-        from stages.reproduce import stale
-
-        params, waiting = load(), stale()
-        if not waiting:
-            raise InputError(f"{params.profile}: everything is up to date")
-        print(forecast(params, waiting, params.selected))
-
-    return run_stage(work)
+    params, waiting = load(), stale()
+    if not waiting:
+        raise InputError(f"{params.profile}: everything is up to date")
+    print(forecast(params, waiting, params.selected))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main(work, __doc__)

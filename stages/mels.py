@@ -1,11 +1,8 @@
 """`python -m stages.mels`: one log-mel spectrogram per clip."""
 
-import argparse
-import sys
-
 from pipelines.cluster import connect
 from pipelines.mels import compute_mels
-from stages._main import bar, run_stage
+from stages._main import bar, main
 from stages._mlflow import tracked
 from stages._params import load
 
@@ -30,10 +27,5 @@ def work() -> None:
         run.log_outcomes(counts)
 
 
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    return run_stage(work)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main(work, __doc__)

@@ -1,13 +1,11 @@
 """`python -m stages.offsets`: which sounds do not fit their pictures, by SyncNet; checks only if enabled in params."""
 
-import argparse
-import sys
 from contextlib import nullcontext
 
 from pipelines.cluster import connect
 from pipelines.offsets import find_offsets
 from pipelines.resources import with_device
-from stages._main import bar, run_stage
+from stages._main import bar, main
 from stages._mlflow import tracked
 from stages._params import load
 
@@ -31,10 +29,5 @@ def work() -> None:
             run.log_bars("offsets", f"frames by which the sound of {counts['clips']} clips leads", counts["offsets"])
 
 
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    return run_stage(work)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main(work, __doc__)

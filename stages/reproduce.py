@@ -15,13 +15,12 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import yaml
 
 from avcat.errors import InputError
-from avcat.files import atomic_path
+from avcat.files import write
 from stages._main import run_stage
 from stages._params import FILE, ROOT, check, load
 from stages.forecast import forecast
@@ -52,8 +51,7 @@ def _set(path: Path, pattern: re.Pattern[str], key: str, value: str) -> None:
         raise InputError(f"{path}: no line `{key}: ...`")
     before, after = line[1].split(), value.split()
     if before != after:
-        with atomic_path(path) as part:
-            part.write_text(text[: line.start(1)] + value + text[line.end(1) :])
+        write(path, text[: line.start(1)] + value + text[line.end(1) :])
         said, was = (" ".join(word for word in words if word != "-") for words in (after, before))
         print(f"{path.name}: {key} set to {said} (was {was})", flush=True)
 
@@ -109,7 +107,7 @@ def ended(process: subprocess.Popen[str]) -> Iterator[None]:
 
 def reproduce(profile: str, rows: str | None) -> None:
     """Brings all outputs of a profile up to date and prints where they are. Raises InputError if a stage failed."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     load(profile).in_force()  # mistakes are reported before anything starts: first those of this profile
     check()
     set_profile(profile, ROOT / FILE)
@@ -157,10 +155,6 @@ def _run_stages(profile: str) -> None:
         stop_head(head)
     if code:
         raise InputError(f"a stage of {profile} failed, see above; call this again to resume from there")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def show_results(out: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from avcat.errors import InputError
-from avcat.files import atomic_path
+from avcat.files import write
 from avcat.report.paired import BASE
 from avcat.report.seeds import seeded, seeds_table
 from avcat.report.table import to_markdown
@@ -44,8 +44,7 @@ def work(rows: Sequence[str], seeds: Sequence[int]) -> None:
     out = own.out / "seeds"
     found = seeded([own.out / "evaluate", *(out / str(seed) / "evaluate" for seed in seeds)])
     text = to_markdown(seeds_table(found, [own.train.optimiser.seed, *seeds]))
-    with atomic_path(out / "seeds.md") as part:
-        part.write_text(text)
+    write(out / "seeds.md", text)
     print(text)
 
 

@@ -3,17 +3,14 @@
 Every other stage depends on its own files only, so a change of a setting or of code makes stale what it concerns.
 """
 
-import argparse
 import json
 import shutil
-import sys
-from pathlib import Path
 
 import yaml
 
-from avcat.files import atomic_path
+from avcat.files import write
 from pipelines.code import code_of
-from stages._main import run_stage
+from stages._main import main
 from stages._params import Params, check, load
 
 STAGES = ("corpus", "manifest", "tracks", "mels", "shards", "syncnet", "evaluator", "offsets", "evaluate", "tables")
@@ -27,9 +24,9 @@ def work() -> None:
     folder = params.out / "settings"
     shutil.rmtree(folder, ignore_errors=True)  # of rows that are gone
     for name, content in params.in_force().items():
-        _write(folder / f"{name}.yaml", yaml.safe_dump(content, sort_keys=False))
+        write(folder / f"{name}.yaml", yaml.safe_dump(content, sort_keys=False))
     for name, code in codes(params).items():
-        _write(folder / "code" / f"{name}.json", json.dumps(code, indent=1))
+        write(folder / "code" / f"{name}.json", json.dumps(code, indent=1))
 
 
 def codes(params: Params) -> dict[str, dict[str, str]]:
@@ -47,16 +44,5 @@ def codes(params: Params) -> dict[str, dict[str, str]]:
     return found | {"dub": code_of("stages.dub", dubbed)}
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as part:
-        part.write_text(text)
-
-
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    return run_stage(work)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main(work, __doc__)

@@ -4,40 +4,20 @@ import argparse
 import sys
 
 from avcat.errors import InputError
-from avcat.methods.syncnet.task import SyncNetTraining
 from avcat.training.loop import Loggers
 from pipelines.resources import with_device
-from pipelines.train import overfit_syncnet, train_syncnet
-from pipelines.workers import train_on_workers
+from pipelines.train import overfit_syncnet
 from stages._main import bar, run_stage
-from stages._mlflow import tracked
-from stages._params import Params, load
-from stages._training import conclude, loggers
+from stages._params import Row, load
+from stages.train import train
 
 LEARNT = 0.9  # a two-way accuracy on clips that were seen many times
 
 
-def train(name: str, config: SyncNetTraining, params: Params) -> None:
-    """Reads the shards, writes `out/<profile>/<name>/model.pt`, `metrics.json` and `curves.csv`."""
-    shards = params.out / "shards"
-    with tracked(name, {name: config}, [shards]) as run:
-        with loggers(run, name, config.optimiser.steps) as where:
-            metrics = train_on_workers(
-                train_syncnet,
-                config,
-                params.inputs,
-                shards=shards,
-                out=params.out / name,
-                state=params.state / name,
-                runtime=with_device(params.runtime),
-                loggers=where,
-            )
-        conclude(run, metrics, params.out / name / "model.pt", name, params, config)
-
-
 def work() -> None:
+    """Writes `out/<profile>/syncnet/`."""
     params = load()
-    train("syncnet", params.syncnet, params)
+    train(Row("syncnet", params.syncnet), params, "syncnet", "syncnet")
 
 
 def overfit(clips: int, steps: int) -> None:

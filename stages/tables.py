@@ -1,12 +1,9 @@
 """`python -m stages.tables`: all tables, picture grids and `report.html`, only from files."""
 
-import argparse
-import sys
-
 from avcat.report.report import write_report
-from avcat.report.tables import METHODS
+from avcat.report.tables import place_of, title_of
 from avcat.study.table import table2
-from stages._main import run_stage
+from stages._main import main
 from stages._mlflow import tracked
 from stages._params import load
 
@@ -16,21 +13,16 @@ def work() -> None:
     params = load()
     evaluations, tables = params.out / "evaluate", params.out / "tables"
     trainings = {"SyncNet": params.out / "syncnet", "evaluator SyncNet": params.out / "evaluator"}
-    rows = params.selected
-    trainings |= {METHODS[row]: params.out / "train" / row for row in METHODS if row in rows}
+    rows = sorted(params.selected, key=place_of)
+    trainings |= {title_of(row): params.out / "train" / row for row in rows}
     others = [row for row in params.rows if row not in rows]  # from an earlier run, perhaps with other settings
     with tracked("tables", {"profile": params.profile}) as run:
-        results = write_report(tables, evaluations, trainings, table2(params.out / "study"), without=others)
+        results = write_report(tables, evaluations, trainings, table2(params.out / "study"), others, rows)
         print((tables / "table1.md").read_text())
         print((tables / "mouth.md").read_text())
         of_ceiling = {f"{r.method}.{r.corpus}.opening_of_ceiling": r.opening_of_ceiling for r in results}
         run.summarise({name: value for name, value in of_ceiling.items() if value == value})  # NaN: not measured
 
 
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    return run_stage(work)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main(work, __doc__)

@@ -1,12 +1,9 @@
 """`python -m stages.tracks`: finds the face in every frame of every clip, and drops clips that cannot be used."""
 
-import argparse
-import sys
-
 from pipelines.cluster import connect
 from pipelines.resources import with_device
 from pipelines.tracks import track_clips
-from stages._main import bar, run_stage
+from stages._main import bar, main
 from stages._mlflow import tracked
 from stages._params import load
 
@@ -30,10 +27,5 @@ def work() -> None:
         run.log_outcomes(counts)
 
 
-def main() -> int:
-    argparse.ArgumentParser(description=__doc__).parse_args()
-    return run_stage(work)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    main(work, __doc__)

@@ -7,17 +7,22 @@ from pipelines.resources import with_device
 from pipelines.train import train_method
 from pipelines.workers import train_on_workers
 from stages._main import run_stage
-from stages._mlflow import tracked
+from stages._mlflow import Untracked, tracked
 from stages._params import Params, Row, load
-from stages._training import conclude, loggers
+from stages._registry import register
+from stages._training import loggers
 
 
 def train(row: Row, params: Params, name: str, folder: str) -> None:
-    """Reads shards and SyncNet, writes `out/<profile>/<folder>/`; a run called `name` keeps the curves."""
-    shards, syncnet, offsets = (params.out / name for name in ("shards", "syncnet/model.pt", "offsets.parquet"))
-    config = row.training
-    with tracked(f"train-{name}", {"method": row.method, "train": config}, [shards, syncnet, offsets]) as run:
-        with loggers(run, f"train {name}", config.optimiser.steps) as where:
+    """Reads shards and, except for a SyncNet, the SyncNet and offsets of the clips; writes `out/<profile>/<folder>/`.
+
+    A run called `name` keeps the curves.
+    """
+    shards, config, first = params.out / "shards", row.training, row.method == "syncnet"
+    syncnet, offsets = (None if first else params.out / path for path in ("syncnet/model.pt", "offsets.parquet"))
+    title, settings = (name, {name: config}) if first else (f"train {name}", {"method": row.method, "train": config})
+    with tracked(title.replace(" ", "-"), settings, filter(None, (shards, syncnet, offsets))) as run:
+        with loggers(run, title, config.optimiser.steps) as where:
             metrics = train_on_workers(
                 train_method,
                 row.method,
@@ -31,7 +36,9 @@ def train(row: Row, params: Params, name: str, folder: str) -> None:
                 runtime=with_device(params.runtime),
                 loggers=where,
             )
-        conclude(run, metrics, params.out / folder / "model.pt", name, params, config)
+        run.summarise(metrics)
+        if not isinstance(run, Untracked):  # under torchrun only the first process registers its model
+            register(params.out / folder / "model.pt", name, params, config)
 
 
 def work(name: str) -> None:

@@ -8,7 +8,7 @@ from avcat.metrics.paired import FEWEST_SPEAKERS, LEVEL
 from avcat.report.paired import BASE, Compared
 from avcat.report.paper import COUNTERPART, TABLE1, TABLE3, PaperRow
 from avcat.report.table import EMPTY, Cell, Row, Table
-from avcat.report.tables import METHODS
+from avcat.report.tables import METHODS, title_of
 
 SAME, OPPOSITE, WITHIN, EQUAL = "as in the paper", "the opposite", "within chance", "no difference in the paper"
 UNTESTED = f"fewer than {FEWEST_SPEAKERS} speakers: not tested"
@@ -32,7 +32,7 @@ def agreement_table(found: Sequence[Compared]) -> Table:
                     _cell(ours[method, name], getattr(row, FIGURES[name].paper) - getattr(full, FIGURES[name].paper))
                     for name in AGREEMENT
                 ]
-                rows.append(Row([Cell(METHODS[method]), *cells], "ours"))
+                rows.append(Row([Cell(title_of(method)), *cells], "ours"))
         if rows:
             groups.append((corpus, rows))
     return Table(

@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 from numpy.typing import NDArray
 
 from avcat.errors import InputError
@@ -32,6 +33,8 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "lines.linewidth": 1.4,
     "grid.color": INK,
     "grid.alpha": 0.25,
     "xtick.color": INK,
@@ -61,9 +64,9 @@ def learning_curves(title: str, curves: Mapping[str, Curve]) -> str:
     """One picture of the named curves over the steps. Long ones are averaged over equal spans."""
 
     def draw(axes: Axes) -> None:
-        for (name, curve), colour in zip(curves.items(), _colours(len(curves)), strict=True):
+        for name, curve in curves.items():
             steps, values = _averaged(curve)
-            axes.plot(steps, values, color=colour, linewidth=1.4, label=name, marker="." if len(steps) < 30 else "")
+            axes.plot(steps, values, label=name, marker="." if len(steps) < 30 else "")
         axes.set_xlabel("step")
         positive = all((values > 0).all() for _, values in curves.values())
         if positive and any(values.max() > 20 * values.min() for _, values in curves.values()):
@@ -76,8 +79,8 @@ def openings(title: str, series: Mapping[str, Sequence[float]], fps: int) -> str
     """The mouth's opening over time, one line per method."""
 
     def draw(axes: Axes) -> None:
-        for (name, values), colour in zip(series.items(), _colours(len(series)), strict=True):
-            axes.plot(np.arange(len(values)) / fps, values, color=colour, linewidth=1.4, label=name)
+        for name, values in series.items():
+            axes.plot(np.arange(len(values)) / fps, values, label=name)
         axes.set_xlabel("s")
         axes.set_ylabel("gap / eye distance")
 
@@ -88,8 +91,8 @@ def accuracy_by_shift(title: str, lines: Mapping[str, Sequence[float]]) -> str:
     """How often a SyncNet prefers the right sound to that 1, 2, ... frames off, one line per network."""
 
     def draw(axes: Axes) -> None:
-        for (name, values), colour in zip(lines.items(), _colours(len(lines)), strict=True):
-            axes.plot(np.arange(1, len(values) + 1), values, color=colour, linewidth=1.4, label=name, marker=".")
+        for name, values in lines.items():
+            axes.plot(np.arange(1, len(values) + 1), values, label=name, marker=".")
         axes.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")  # chance
         axes.set_xlabel("frames off")
 
@@ -100,9 +103,8 @@ def distances_by_offset(title: str, lines: Mapping[str, Sequence[float]]) -> str
     """SyncNet's mean distance at every offset of the sound, one line per method: if in sync, its minimum is at 0."""
 
     def draw(axes: Axes) -> None:
-        for (name, values), colour in zip(lines.items(), _colours(len(lines)), strict=True):
-            offsets = np.arange(len(values)) - len(values) // 2
-            axes.plot(offsets, values, color=colour, linewidth=1.4, label=name)
+        for name, values in lines.items():
+            axes.plot(np.arange(len(values)) - len(values) // 2, values, label=name)
         axes.set_xlabel("frames by which the sound leads")
         axes.set_ylabel("distance")
 
@@ -113,10 +115,10 @@ def distributions(title: str, values: Mapping[str, Sequence[float]]) -> str:
     """Every clip as a dot, a row for each method, its median as a line."""
 
     def draw(axes: Axes) -> None:
-        for place, (clips, colour) in enumerate(zip(values.values(), _colours(len(values)), strict=True)):
+        for place, clips in enumerate(values.values()):
             found = np.sort(np.asarray(clips, float))
             spread = (np.arange(len(found)) * 0.618034 % 1 - 0.5) * 0.5  # beside each other, not at random
-            axes.scatter(found, place + spread, s=9, color=colour, alpha=0.7, linewidths=0)
+            axes.scatter(found, place + spread, s=9, color=f"C{place}", alpha=0.7, linewidths=0)
             if len(found):
                 axes.vlines(np.median(found), place - 0.4, place + 0.4, color=INK, linewidth=1.4)
         axes.set_yticks(range(len(values)), list(values))
@@ -145,7 +147,3 @@ def _averaged(curve: Curve) -> Curve:
     edges = np.arange(0, len(steps), spans)
     counts = np.diff(np.append(edges, len(steps)))
     return np.add.reduceat(steps, edges) / counts, np.add.reduceat(values, edges) / counts
-
-
-def _colours(count: int) -> list[str]:
-    return [COLOURS[i % len(COLOURS)] for i in range(count)]

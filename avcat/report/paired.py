@@ -1,8 +1,6 @@
 """Each row against the full model, clip by clip: which differences are more than chance."""
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +9,8 @@ import pyarrow.parquet as pq
 from avcat.metrics.figures import FIGURES, PAIRED, headings
 from avcat.metrics.paired import FEWEST_SPEAKERS, LEVEL, Difference, adjusted, compare
 from avcat.metrics.results import Result
-from avcat.report.table import Cell, Row, Table
-from avcat.report.tables import BOUNDS, METHODS, difference_cell, in_order, reason_why_empty
+from avcat.report.table import Cell, Row, Table, csv_text
+from avcat.report.tables import BOUNDS, METHODS, difference_cell, in_order, reason_why_empty, title_of
 
 BASE = "full"
 
@@ -39,11 +37,13 @@ class Compared:
     empty: str  # why there is no difference; empty if there is one
 
 
-def compared(results: Sequence[Result]) -> list[Compared]:
-    """Every row against the full model on every corpus that has one; reads the clips of each result."""
+def compared(results: Sequence[Result], trained: Collection[str] = METHODS) -> list[Compared]:
+    """Every row against the full model on every corpus that has one; reads the clips of each result.
+
+    `trained` are the rows of ours; the other results, except the bounds, are of videos made elsewhere.
+    """
     found: list[Compared] = []
-    for corpus in dict.fromkeys(result.corpus for result in results):
-        rows = in_order(results, corpus)
+    for corpus, rows in in_order(results).items():
         base = next((result for result in rows if result.method == BASE), None)
         if base is None:
             continue
@@ -55,7 +55,8 @@ def compared(results: Sequence[Result]) -> list[Compared]:
                 for figure in PAIRED:
                     difference = compare(theirs[figure], ours[figure], speakers)
                     differences[f"{result.method}/{figure}"] = result, figure, difference
-        ps = raised({name: (result.method, difference.p) for name, (result, _, difference) in differences.items()})
+        asked = {name: (result.method, difference.p) for name, (result, _, difference) in differences.items()}
+        ps = raised(asked, trained)
         found += [
             Compared(corpus, result.method, figure, difference, ps[name], reason_why_empty(result, figure))
             for name, (result, figure, difference) in differences.items()
@@ -63,14 +64,14 @@ def compared(results: Sequence[Result]) -> list[Compared]:
     return found
 
 
-def raised(asked: Mapping[str, tuple[str, float]]) -> dict[str, float]:
-    """(method, p) by name -> p raised for the number of tests: of the rows trained here, and of all others.
+def raised(asked: Mapping[str, tuple[str, float]], trained: Collection[str] = METHODS) -> dict[str, float]:
+    """(method, p) by name -> p raised for the number of tests: of the rows `trained` here, and of all others.
 
     The truth differs from every row, and the number of external rows is arbitrary: neither may change our rows' stars.
     """
     families: dict[bool, dict[str, float]] = {True: {}, False: {}}
     for name, (method, p) in asked.items():
-        families[method in METHODS and method not in BOUNDS][name] = p
+        families[method in trained and method not in BOUNDS][name] = p
     return {**adjusted(families[True]), **adjusted(families[False])}
 
 
@@ -88,7 +89,7 @@ def paired_table(found: Sequence[Compared]) -> Table:
     for corpus in dict.fromkeys(each.corpus for each in found):
         rows: dict[str, list[Cell]] = {}
         for each in (each for each in found if each.corpus == corpus):
-            cells = rows.setdefault(each.method, [Cell(METHODS.get(each.method, each.method)), _clip_cell(found, each)])
+            cells = rows.setdefault(each.method, [Cell(title_of(each.method)), _clip_cell(found, each)])
             cells.append(_cell(each))
         groups.append((f"ours, {corpus}", [Row(cells, "ours") for cells in rows.values()]))
     columns = ["Method", "N", *headings(PAIRED)]
@@ -106,11 +107,10 @@ def _cell(each: Compared) -> Cell:
 
 def paired_csv(found: Sequence[Compared]) -> str:
     """Every difference, one per line."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["data", "method", "less", "figure", "mean", "low", "high", "p", "p_adjusted", "clips", "speakers"])
+    headings = ("data", "method", "less", "figure", "mean", "low", "high", "p", "p_adjusted", "clips", "speakers")
+    lines = []
     for each in found:
         d = each.difference
-        numbers = ("" if value != value else f"{value:.6g}" for value in (d.mean, d.low, d.high, d.p, each.p_adjusted))
-        writer.writerow([each.corpus, each.method, BASE, each.figure, *numbers, d.n, d.speakers])
-    return out.getvalue()
+        numbers = (d.mean, d.low, d.high, d.p, each.p_adjusted, d.n, d.speakers)
+        lines.append((each.corpus, each.method, BASE, each.figure, *numbers))
+    return csv_text(headings, lines)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from avcat.data.schema import FPS
 from avcat.errors import InputError
-from avcat.files import atomic_path
+from avcat.files import write
 from avcat.media.pictures import jpeg
 from avcat.metrics.figures import DISTRIBUTIONS, FIGURES
 from avcat.metrics.results import Result, read_results
@@ -21,6 +21,7 @@ from avcat.report.paired import compared, paired_csv, paired_table
 from avcat.report.table import Table, to_html, to_latex, to_markdown
 from avcat.report.tables import (
     ABLATIONS,
+    BOUNDS,
     IN_TABLE3,
     METHODS,
     glance_table,
@@ -31,9 +32,10 @@ from avcat.report.tables import (
     table1_csv,
     table3,
     table3_csv,
+    title_of,
 )
 
-TRUTH, COPY = "ground-truth", "copy-reference"  # first in grids and openings; the trained methods follow
+TRUTH = "ground-truth"
 NOT_LEARNT = ("learning_rate", "gradient_norm")  # they are in MLflow; the page is about what was learnt
 SHIFTED = "right_at_"  # figures of `avcat.methods.syncnet.task.judge`, + by how many frames
 GRIDS_PER_CORPUS, OPENINGS_PER_CORPUS = 2, 3
@@ -54,12 +56,14 @@ def write_report(
     trainings: Mapping[str, Path],
     table2: Table | None = None,
     without: Collection[str] = (),
+    trained: Collection[str] = METHODS,
 ) -> list[Result]:
     """Writes all tables and `report.html` into `folder`; returns the results they were made of.
 
     `evaluations` holds `<row>/<corpus>/metrics.json`, of which rows in `without` are left out; `trainings` maps
-    names to folders with `curves.csv` and `metrics.json`, which may be missing; `table2` is the user study's. Files
-    depend only on what is read: the same inputs, the same bytes. Raises InputError if there is no evaluation.
+    names to folders with `curves.csv` and `metrics.json`, which may be missing; `table2` is the user study's; `trained`
+    as for `compared`. Files depend only on what is read: the same inputs, the same bytes. Raises InputError if there is
+    no evaluation.
     """
     results = [result for result in read_results(evaluations) if result.method not in without]
     if not results:
@@ -71,26 +75,25 @@ def write_report(
         tables["table2"] = table2
     if any(result.method in ABLATIONS for result in results):
         tables["table3"] = table3(results, told)
-        _write(folder / "table3.csv", table3_csv(results))
-    if differences := compared(results):
+        write(folder / "table3.csv", table3_csv(results))
+    if differences := compared(results, trained):
         tables["paired"] = paired_table(differences)
         if (agreement := agreement_table(differences)).groups:
             tables["agreement"] = agreement
-        _write(folder / "paired.csv", paired_csv(differences))
+        write(folder / "paired.csv", paired_csv(differences))
     for name, table in tables.items():
-        _write(folder / f"{name}.md", to_markdown(table))
-        _write(folder / f"{name}.tex", to_latex(table))
-    _write(folder / "table1.csv", table1_csv(results))
-    _write(folder / "glance.md", to_markdown(glance_table(results)))
-    _write(folder / "report.html", _report(results, list(tables.values()), trainings, folder))
+        write(folder / f"{name}.md", to_markdown(table))
+        write(folder / f"{name}.tex", to_latex(table))
+    write(folder / "table1.csv", table1_csv(results))
+    write(folder / "glance.md", to_markdown(glance_table(results)))
+    write(folder / "report.html", _report(results, list(tables.values()), trainings, folder))
     return results
 
 
 def _report(results: Sequence[Result], tables: Sequence[Table], trainings: Mapping[str, Path], folder: Path) -> str:
     grids = _grids(results)
     for name, (_, picture) in grids.items():
-        with atomic_path(folder / f"{name}.jpg") as part:
-            part.write_bytes(picture)
+        write(folder / f"{name}.jpg", picture)
     sections = [(table.caption, to_html(table)) for table in tables]
     sections.append(
         (
@@ -123,8 +126,7 @@ def _grids(results: Sequence[Result]) -> dict[str, tuple[str, bytes]]:
     A row of external videos that shows none of the truth's clips is left out, and the caption says so.
     """
     found = {}
-    for corpus in _corpora(results):
-        ordered = _ordered(results, corpus)
+    for corpus, ordered in _bounds_first(results).items():
         systems = [result for result in ordered if result.method not in ABLATIONS]
         parts = [result for result in ordered if result.method in (TRUTH, *IN_TABLE3)]
         for name, what, methods in (("grid", SYSTEMS, systems), ("ablation", PARTS, parts)):
@@ -135,9 +137,9 @@ def _grids(results: Sequence[Result]) -> dict[str, tuple[str, bytes]]:
             unseen = [result for result in methods if not strips[result.method] & wanted]
             methods = [result for result in methods if result not in unseen]
             common = set.intersection(*(strips[result.method] for result in methods)) if methods else set()
-            missing = "".join(f"; none of {_label(result)}, which has no picture of these clips" for result in unseen)
+            missing = "".join(f"; none of {title_of(r.method)}, which has no picture of these clips" for r in unseen)
             for number, strip in enumerate(sorted(common)[:GRIDS_PER_CORPUS], 1):
-                rows = [(_label(r), grid.read_strip(r.folder / "strips" / strip)) for r in methods]
+                rows = [(title_of(r.method), grid.read_strip(r.folder / "strips" / strip)) for r in methods]
                 caption = f"{what}: {corpus}, clip {number} ({Path(strip).stem}){missing}"
                 found[f"{name}-{corpus}-{number}"] = caption, jpeg(grid.grid(rows), grid.JPEG_QUALITY)
     return found
@@ -146,13 +148,13 @@ def _grids(results: Sequence[Result]) -> dict[str, tuple[str, bytes]]:
 def _openings(results: Sequence[Result]) -> list[tuple[str, str]]:
     """(description, SVG) of the first clips of each corpus, truth and methods."""
     found = []
-    for corpus in _corpora(results):
-        methods = [result for result in _ordered(results, corpus) if result.method != TRUTH]
+    for corpus, ordered in _bounds_first(results).items():
+        methods = [result for result in ordered if result.method != TRUTH]
         clips = [{row["clip_id"]: row for row in _clips(result)} for result in methods]
         common = sorted(set.intersection(*map(set, clips))) if clips else []
         for number, clip_id in enumerate(common[:OPENINGS_PER_CORPUS], 1):
             lines = {"Ground truth": clips[0][clip_id]["opening_truth"]}
-            lines |= {_label(result): rows[clip_id]["opening"] for result, rows in zip(methods, clips, strict=True)}
+            lines |= {title_of(r.method): rows[clip_id]["opening"] for r, rows in zip(methods, clips, strict=True)}
             title = f"{corpus}, clip {number}"
             found.append((f"Opening of the mouth: {title}", curves.openings(title, lines, FPS)))
     return found
@@ -161,9 +163,9 @@ def _openings(results: Sequence[Result]) -> list[tuple[str, str]]:
 def _distributions(results: Sequence[Result]) -> list[tuple[str, str]]:
     """(description, SVG) of each clip's scores, per corpus and figure, without the truth, which is the best in all."""
     found = []
-    for corpus in _corpora(results):
-        methods = [result for result in _ordered(results, corpus) if result.method != TRUTH]
-        rows = {_label(result): _clips(result) for result in methods}
+    for corpus, ordered in _bounds_first(results).items():
+        methods = [result for result in ordered if result.method != TRUTH]
+        rows = {title_of(result.method): _clips(result) for result in methods}
         for name in DISTRIBUTIONS:
             values = {label: [row[name] for row in clips if math.isfinite(row[name])] for label, clips in rows.items()}
             title = f"{FIGURES[name].title}, {corpus}"
@@ -174,14 +176,14 @@ def _distributions(results: Sequence[Result]) -> list[tuple[str, str]]:
 def _in_step(results: Sequence[Result]) -> list[tuple[str, str]]:
     """(description, SVG) of the mean distance at every offset, for each corpus; empty if there was no judge."""
     found = []
-    for corpus in _corpora(results):
+    for corpus, ordered in _bounds_first(results).items():
         lines = {}
-        for result in _ordered(results, corpus):
+        for result in ordered:
             clips = np.array([row["sync_distances"] for row in _clips(result) if row["sync_distances"]], float)
             if len(clips):
                 counted = np.isfinite(clips).sum(0)
                 means = np.divide(np.nansum(clips, 0), counted, out=np.full(len(counted), np.nan), where=counted > 0)
-                lines[_label(result)] = means.tolist()
+                lines[title_of(result.method)] = means.tolist()
         if lines:
             found.append((f"Distance by offset, {corpus}", curves.distances_by_offset(corpus, lines)))
     return found
@@ -233,21 +235,9 @@ def _grouped(found: Mapping[str, curves.Curve]) -> dict[str, dict[str, curves.Cu
     return {title: group for title, group in groups.items() if any((values != 0).any() for _, values in group.values())}
 
 
-def _corpora(results: Sequence[Result]) -> list[str]:
-    return list(dict.fromkeys(result.corpus for result in results))
-
-
-def _ordered(results: Sequence[Result], corpus: str) -> list[Result]:
-    """As in tables, but with the bounds first."""
-    rows = in_order(results, corpus)
-    bounds = [result for method in (TRUTH, COPY) for result in rows if result.method == method]
-    return bounds + [result for result in rows if result not in bounds]
-
-
-def _label(result: Result) -> str:
-    return METHODS.get(result.method, result.method)
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as part:
-        part.write_text(text)
+def _bounds_first(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """As in tables, but with the bounds first, the truth before the copy."""
+    return {
+        corpus: [row for row in reversed(rows) if row.method in BOUNDS] + [r for r in rows if r.method not in BOUNDS]
+        for corpus, rows in in_order(results).items()
+    }

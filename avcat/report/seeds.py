@@ -13,7 +13,7 @@ from avcat.metrics.paired import LEVEL, Difference, compare
 from avcat.metrics.results import Result, read_results
 from avcat.report.paired import BASE, clips_of, raised
 from avcat.report.table import Cell, Row, Table
-from avcat.report.tables import METHODS, difference_cell, in_order, reason_why_empty
+from avcat.report.tables import METHODS, difference_cell, in_order, reason_why_empty, title_of
 
 FEWEST_SEEDS = 3  # two agree on a sign half of the time by chance
 NOTES = (
@@ -64,11 +64,9 @@ def seeded(folders: Sequence[Path]) -> list[Seeded]:
     seeds = [{(result.corpus, result.method): result for result in read_results(folder)} for folder in folders]
     everywhere = [result for key, result in seeds[0].items() if all(key in seed for seed in seeds)]
     found: list[Seeded] = []
-    for corpus in dict.fromkeys(result.corpus for result in everywhere):
-        rows = in_order(everywhere, corpus)
+    for corpus, rows in in_order(everywhere).items():
         if any(result.method == BASE for result in rows):
-            others = [result for result in rows if result.method in METHODS and result.method != BASE]
-            found += _of_corpus(corpus, others, seeds)
+            found += _of_corpus(corpus, [result for result in rows if result.method != BASE], seeds)
     if not found:
         raise InputError(f"{folders[-1]}: no row that all seeds have, beside the full model's")
     return found
@@ -85,7 +83,8 @@ def _of_corpus(corpus: str, rows: Sequence[Result], seeds: Sequence[dict[tuple[s
             of_each = tuple(compare(mine, full, speakers).mean for mine, full in pairs)
             averaged = (_mean([mine for mine, _ in pairs]), _mean([full for _, full in pairs]))
             measured.append((row, figure, compare(*averaged, speakers), of_each))
-    ps = raised({f"{row.method}/{figure}": (row.method, difference.p) for row, figure, difference, _ in measured})
+    asked = {f"{row.method}/{figure}": (row.method, difference.p) for row, figure, difference, _ in measured}
+    ps = raised(asked, {row.method for row in rows})
     return [
         Seeded(
             corpus,
@@ -111,7 +110,7 @@ def seeds_table(found: Sequence[Seeded], seeds: Sequence[int]) -> Table:
     for corpus in dict.fromkeys(each.corpus for each in found):
         rows: dict[str, list[Cell]] = {}
         for each in (each for each in found if each.corpus == corpus):
-            rows.setdefault(each.method, [Cell(METHODS[each.method])]).append(_cell(each))
+            rows.setdefault(each.method, [Cell(title_of(each.method))]).append(_cell(each))
         groups.append((corpus, [Row(cells, "ours") for cells in rows.values()]))
     columns = ["Method", *headings(PAIRED)]
     caption = f"Against {METHODS[BASE]}, trained from {len(seeds)} seeds ({', '.join(map(str, seeds))})"

@@ -1,9 +1,12 @@
-"""One table, written as Markdown, LaTeX and HTML. The reason of an empty cell is a note below the table."""
+"""One table, written as Markdown, LaTeX and HTML, or as CSV. The reason of an empty cell is a note below the table."""
 
+import csv
 import html
+import io
+import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 EMPTY = "n/a"
 
@@ -49,12 +52,25 @@ class Table:
     caption: str
     headings: Sequence[str]
     groups: Sequence[tuple[str, Sequence[Row]]]
-    notes: Sequence[str] = field(default=())
+    notes: Sequence[str] = ()
 
     def cell_notes(self) -> list[str]:
         """The reasons of empty cells, in the order in which they first occur; cells refer to them by number."""
         cells = (cell for _, rows in self.groups for row in rows for cell in row.cells)
         return list(dict.fromkeys(cell.note for cell in cells if cell.note))
+
+
+def csv_text(headings: Sequence[str], rows: Iterable[Sequence[str | float]]) -> str:
+    """Lines of cells; fractions with six digits, NaN as an empty cell."""
+
+    def text(cell: str | float) -> str:
+        if isinstance(cell, float):
+            return "" if math.isnan(cell) else f"{cell:.6g}"
+        return str(cell)
+
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([headings, *(map(text, row) for row in rows)])
+    return out.getvalue()
 
 
 def to_markdown(table: Table) -> str:

@@ -1,9 +1,7 @@
 """Which figures are in which table: Table 1 of the paper, and how the mouth follows the sound."""
 
-import csv
-import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from avcat.metrics.figures import FIGURES, GLANCE, MOUTH, NOT_SAID, TABLE1, Figure, headings
 from avcat.metrics.paired import Difference
@@ -11,8 +9,9 @@ from avcat.metrics.results import Result
 from avcat.metrics.summary import Summary
 from avcat.report import paper
 from avcat.report.paper import COUNTERPART, PRINTED_DECIMALS, TABLE3, PaperRow
-from avcat.report.table import EMPTY, Cell, Row, Table
+from avcat.report.table import EMPTY, Cell, Row, Table, csv_text
 
+# Titles of rows, in the order of the tables. Another row has its name in params.yaml as its title, before the bounds.
 METHODS = {
     "wav2lip": "Wav2Lip",
     "wav2lip_l": "Wav2Lip-L",
@@ -30,6 +29,7 @@ BOUNDS = ("copy-reference", "ground-truth")
 ABLATIONS = ("rn-only", "without-rn", "wav2lip_l-rn", "without-sync")
 IN_TABLE3 = (*TABLE3, "wav2lip_l")  # which the paper's text compares with those of the table
 
+CSV_HEADINGS = ("source", "data", "method", "figure", "mean", "low", "high", "n", "coverage")
 SYNCNET_FIGURES = (
     ("Two-way accuracy ↑", "two_way"),
     ("Offset ±1 ↑", "offset_zero"),
@@ -98,8 +98,8 @@ def table1(results: Sequence[Result], told: Sequence[str] = ()) -> Table:
     """
     columns = ["Method", "N", *headings(TABLE1)]
     groups: list[tuple[str, list[Row]]] = []
-    for corpus in dict.fromkeys(result.corpus for result in results):
-        rows = [_row(result, TABLE1) for result in in_order(results, corpus) if result.method not in ABLATIONS]
+    for corpus, members in in_order(results).items():
+        rows = [_row(result, TABLE1) for result in members if result.method not in ABLATIONS]
         groups.append((f"ours, {corpus}", rows))
         if corpus in COUNTERPART:
             name = COUNTERPART[corpus]
@@ -116,8 +116,8 @@ def table3(results: Sequence[Result], told: Sequence[str] = ()) -> Table:
     """
     columns = ["Method", "N", *headings(TABLE1)]
     groups = [("paper, VoxCeleb (other data, official SyncNet)", [_paper_row(row) for row in TABLE3.values()])]
-    for corpus in dict.fromkeys(result.corpus for result in results):
-        rows = [_row(result, TABLE1) for result in in_order(results, corpus) if result.method in IN_TABLE3]
+    for corpus, members in in_order(results).items():
+        rows = [_row(result, TABLE1) for result in members if result.method in IN_TABLE3]
         groups.append((f"ours, {corpus}", rows))
     return Table("Table 3: ablation", columns, groups, (*TABLE3_NOTES, *told))
 
@@ -127,11 +127,11 @@ def glance_table(results: Sequence[Result]) -> Table:
     *first, last = headings(GLANCE)
     columns = ["Method", "N", *first, "r / ceiling ↑", last]
     groups = []
-    for corpus in dict.fromkeys(result.corpus for result in results):
+    for corpus, members in in_order(results).items():
         rows = []
-        for result in in_order(results, corpus):
+        for result in members:
             cells = _row(result, GLANCE).cells
-            share = _number(result.opening_of_ceiling, 2, NO_CEILING)
+            share = number(result.opening_of_ceiling, 2, NO_CEILING)
             plain = [Cell(cell.text, note=cell.note) for cell in (*cells[:-1], share, cells[-1])]
             rows.append(Row(plain, "ours"))
         groups.append((corpus, rows))
@@ -142,11 +142,11 @@ def mouth_table(results: Sequence[Result]) -> Table:
     """How the mouth follows the sound, only of ours: the paper prints none of it."""
     columns = ["Method", "N", "r / ceiling ↑", *headings(MOUTH)]
     groups = []
-    for corpus in dict.fromkeys(result.corpus for result in results):
+    for corpus, members in in_order(results).items():
         rows = []
-        for result in in_order(results, corpus):
+        for result in members:
             method, n, *figures = _row(result, MOUTH).cells
-            share = _number(result.opening_of_ceiling, 2, NO_CEILING)
+            share = number(result.opening_of_ceiling, 2, NO_CEILING)
             rows.append(Row([method, n, share, *figures], "ours"))
         groups.append((f"ours, {corpus}", rows))
     return Table("How the mouth follows the sound", columns, groups, MOUTH_NOTES)
@@ -157,7 +157,7 @@ def syncnet_table(trainings: Mapping[str, Mapping[str, float]]) -> Table:
     rows = []
     for name, figures in trainings.items():
         if SYNCNET_FIGURES[0][1] in figures:
-            values = (_number(figures.get(key, math.nan), 3, NOT_MEASURED) for _, key in SYNCNET_FIGURES)
+            values = (number(figures.get(key, math.nan), 3, NOT_MEASURED) for _, key in SYNCNET_FIGURES)
             rows.append(Row([Cell(name), *values], "ours"))
     columns = ["Network", *(heading for heading, _ in SYNCNET_FIGURES)]
     return Table(
@@ -177,47 +177,50 @@ def table3_csv(results: Sequence[Result]) -> str:
 
 
 def _csv(results: Sequence[Result], papers: Mapping[str, Sequence[PaperRow]]) -> str:
-    """One figure per line: source, data, method, figure, mean, low, high, n, coverage."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["source", "data", "method", "figure", "mean", "low", "high", "n", "coverage"])
-    for result in results:
-        for name, s in result.figures.items():
-            values = [_plain(value) for value in (s.mean, s.low, s.high)]
-            writer.writerow(["ours", result.corpus, result.method, name, *values, s.n, _plain(s.coverage)])
+    """One figure per line, with `CSV_HEADINGS`."""
+    lines: list[tuple[str | float, ...]] = [
+        ("ours", result.corpus, result.method, name, s.mean, s.low, s.high, s.n, s.coverage)
+        for result in results
+        for name, s in result.figures.items()
+    ]
     for data, rows in papers.items():
         for row in rows:
-            printed = {
-                "ssim": row.ssim,
-                "psnr_as_printed": row.psnr,
-                "lmd": row.lmd,
-                "lse_c": row.sync_confidence,
-            }
-            for name, value in printed.items():
-                writer.writerow(["paper", data, row.method, name, value, "", "", "", ""])
-    return out.getvalue()
+            printed = {"ssim": row.ssim, "psnr_as_printed": row.psnr, "lmd": row.lmd, "lse_c": row.sync_confidence}
+            lines += [("paper", data, row.method, name, str(value), *[""] * 4) for name, value in printed.items()]
+    return csv_text(CSV_HEADINGS, lines)
 
 
-def in_order(results: Sequence[Result], corpus: str) -> list[Result]:
-    """The corpus's results in the order of `METHODS`; unknown methods before the two bounds."""
+def title_of(method: str) -> str:
+    """Of a row, in tables and pictures."""
+    return METHODS.get(method, method)
+
+
+def place_of(method: str) -> tuple[float, str]:
+    """Sorts methods in the order of `METHODS`, those that it does not name before the two bounds."""
     order = list(METHODS)
-    others = order.index("copy-reference") - 0.5
-    chosen = [result for result in results if result.corpus == corpus]
-    return sorted(chosen, key=lambda r: (order.index(r.method) if r.method in order else others, r.method))
+    return order.index(method) if method in order else order.index(BOUNDS[0]) - 0.5, method
+
+
+def in_order(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """The results on each corpus, in the order of `place_of`."""
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        found.setdefault(result.corpus, []).append(result)
+    return {corpus: sorted(rows, key=lambda row: place_of(row.method)) for corpus, rows in found.items()}
 
 
 def _row(result: Result, names: Sequence[str]) -> Row:
     counted = f"{result.clips - result.failed}"
     left_out = ", ".join(f"{count}: {reason}" for reason, count in result.reasons.items())
     cells = [
-        Cell(METHODS.get(result.method, result.method)),
+        Cell(title_of(result.method)),
         Cell(
             counted if not result.failed else f"{counted} of {result.clips}",
             note=f"clips of {result.method} that could not be used: {left_out}" if left_out else "",
         ),
     ]
     cells += [
-        _figure(
+        figure_cell(
             result.figures[name], FIGURES[name].decimals, reason_why_empty(result, name), result.clips - result.failed
         )
         for name in names
@@ -251,9 +254,9 @@ def _paper_row(row: PaperRow) -> Row:
     return Row([Cell(row.method), Cell(EMPTY, note=NOT_SAID), *cells], "paper")
 
 
-def _figure(summary: Summary, decimals: int, reason: str, clips: int) -> Cell:
+def figure_cell(summary: Summary, decimals: int, reason: str, clips: int) -> Cell:
     """Mean and interval, and of how many clips if that is not the row's N."""
-    cell = _number(summary.mean, decimals, reason)
+    cell = number(summary.mean, decimals, reason)
     if cell.note:
         return cell
     low, high = (f"{value:.{decimals}f}" for value in (summary.low, summary.high))
@@ -262,11 +265,8 @@ def _figure(summary: Summary, decimals: int, reason: str, clips: int) -> Cell:
     return Cell(cell.text, interval="; ".join(said))
 
 
-def _number(value: float, decimals: int, reason: str) -> Cell:
+def number(value: float, decimals: int, reason: str) -> Cell:
+    """A figure without an interval, or why there is none."""
     if math.isnan(value):
         return Cell(EMPTY, note=reason)
     return Cell("∞" if math.isinf(value) else f"{value:.{decimals}f}")
-
-
-def _plain(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.6g}"

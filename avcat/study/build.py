@@ -5,7 +5,6 @@ corpus. Such a pair has no true picture, so the ground truth is the clip that th
 that match this sound, encoded like the others.
 """
 
-import hashlib
 import hmac
 import json
 import logging
@@ -31,7 +30,7 @@ from avcat.dubbing.speech import Speech
 from avcat.errors import InputError
 from avcat.face.align import invert, warp
 from avcat.face.track import find_people
-from avcat.files import atomic_path, local_copy, located, read_table
+from avcat.files import local_copy, located, read_table, sha256_of, write
 from avcat.media.audio import audio_duration, load_audio
 from avcat.media.video import decode, decode_at, probe
 from avcat.media.writer import VideoWriter
@@ -92,7 +91,7 @@ def build_study(
     methods = (*models, GROUND_TRUTH) if truth else tuple(models)
     asked = {
         "seed": seed,
-        "methods": {name: _sha256(models[name]) if name in models else "" for name in methods},
+        "methods": {name: sha256_of(models[name]) if name in models else "" for name in methods},
         "pairs": [[pair.video["clip_id"], pair.sound["clip_id"]] for pair in pairs],
     }
     salt = _salt(folder, asked)
@@ -245,8 +244,7 @@ def _salt(folder: Path, asked: dict[str, Any]) -> str:
     path = folder / PLAN
     if not path.exists():
         (folder / CLIPS).mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as part:
-            part.write_text(json.dumps({"salt": secrets.token_hex(16), "asked": asked}, indent=1) + "\n")
+        write(path, json.dumps({"salt": secrets.token_hex(16), "asked": asked}, indent=1) + "\n")
     try:
         plan = json.loads(path.read_text())
         salt, before = str(plan["salt"]), plan["asked"]
@@ -265,8 +263,3 @@ def _opaque(salt: str, method: str, pair: Pair) -> str:
 
 def _names(pair: Pair) -> tuple[str, str, str]:
     return pair.video["corpus"], pair.video["clip_id"], pair.sound["clip_id"]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from avcat.errors import InputError
-from avcat.files import atomic_path
+from avcat.files import write
 from avcat.seeding import rng_of
 
 VERSION = 1
@@ -58,8 +58,7 @@ class Study:
     left_out: tuple[str, ...]
 
     def write(self, folder: Path) -> None:
-        with atomic_path(folder / FILE) as part:
-            part.write_text(json.dumps({"version": VERSION, **asdict(self)}, indent=1) + "\n")
+        write(folder / FILE, json.dumps({"version": VERSION, **asdict(self)}, indent=1) + "\n")
 
 
 def read_study(folder: Path) -> Study:

@@ -1,7 +1,5 @@
 """Table 2: mean opinion scores, agreement between raters, and agreement of each rater with themselves."""
 
-import csv
-import io
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from avcat.files import atomic_path
+from avcat.files import write
 from avcat.metrics.figures import NOT_SAID
 from avcat.metrics.summary import Summary, summarise
 from avcat.report.paper import TABLE2
-from avcat.report.table import EMPTY, Cell, Row, Table, to_latex, to_markdown
-from avcat.report.tables import METHODS
+from avcat.report.table import EMPTY, Cell, Row, Table, csv_text, to_latex, to_markdown
+from avcat.report.tables import CSV_HEADINGS, METHODS, figure_cell, number, title_of
 from avcat.study.plan import FILE, QUESTIONS, RATINGS, Study, order_for, read_study
 from avcat.study.ratings import Rating, read_ratings
 
@@ -151,12 +149,13 @@ def _ours(folder: Path) -> tuple[list[Row], str]:
     found = _read(folder, study) if study and rated else None
     if found is None or not found.raters:
         nothing = [Cell(EMPTY, note=NO_RATINGS) for _ in QUESTIONS]
-        names = [_name(method) for method in _ordered(study.methods)] if study else [METHODS["full"]]
+        names = [title_of(method) for method in _ordered(study.methods)] if study else [METHODS["full"]]
         return [Row([Cell(name), *nothing, Cell("0")], "ours") for name in names], "ours"
     rows = []
     for method in _ordered(found.methods):
         scores = [found.scores[ALL, method, question.key] for question in QUESTIONS]
-        rows.append(Row([Cell(_name(method)), *map(_cell, scores), Cell(str(scores[0].n))], "ours"))
+        cells = (figure_cell(score, 2, NOT_RATED, score.n) for score in scores)
+        rows.append(Row([Cell(title_of(method)), *cells, Cell(str(scores[0].n))], "ours"))
     return rows, f"ours, {_raters(found)}"
 
 
@@ -166,10 +165,10 @@ def agreement_table(found: Opinions) -> Table:
     for question in QUESTIONS:
         a = found.agreement[question.key]
         values = [
-            _plain(a.alpha, TOO_FEW, 2),
+            number(a.alpha, 2, TOO_FEW),
             Cell(str(a.repeats)),
-            _plain(a.same, NO_REPEATS, 2),
-            _plain(a.difference, NO_REPEATS, 2),
+            number(a.same, 2, NO_REPEATS),
+            number(a.difference, 2, NO_REPEATS),
         ]
         rows.append(Row([Cell(question.title), *values], "ours"))
     headings = ["Question", "Alpha ↑", "Repeats", "Same ↑", "Difference ↓"]
@@ -178,23 +177,16 @@ def agreement_table(found: Opinions) -> Table:
 
 def to_csv(found: Opinions) -> str:
     """All figures, one per line, with the columns of Table 1's CSV; also for each corpus separately."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["source", "data", "method", "figure", "mean", "low", "high", "n", "coverage"])
-    for (data, method, question), s in found.scores.items():
-        values = ["" if math.isnan(value) else f"{value:.6g}" for value in (s.mean, s.low, s.high)]
-        writer.writerow(["ours", data, method, question, *values, s.n, ""])
-    for question, a in found.agreement.items():
-        for name, value in asdict(a).items():
-            text = "" if math.isnan(value) else f"{value:.6g}"
-            writer.writerow(["ours", ALL, "", f"{question}_{name}", text, "", "", "", ""])
-    for name in ("raters", "finished"):
-        writer.writerow(["ours", ALL, "", name, getattr(found, name), "", "", "", ""])
+    lines: list[tuple[str | float, ...]] = [
+        ("ours", *key, score.mean, score.low, score.high, score.n, "") for key, score in found.scores.items()
+    ]
+    single = {f"{q}_{name}": value for q, a in found.agreement.items() for name, value in asdict(a).items()}
+    single |= {"raters": found.raters, "finished": found.finished}
+    lines += [("ours", ALL, "", name, value, *[""] * 4) for name, value in single.items()]
     for row in TABLE2:
-        for name, value in asdict(row).items():
-            if name != "method":
-                writer.writerow(["paper", ALL, row.method, name, value, "", "", "", ""])
-    return out.getvalue()
+        scores = {"sync": row.sync, "quality": row.quality, "realness": row.realness}
+        lines += [("paper", ALL, row.method, name, str(value), *[""] * 4) for name, value in scores.items()]
+    return csv_text(CSV_HEADINGS, lines)
 
 
 def write_tables(folder: Path) -> list[Table]:
@@ -207,10 +199,8 @@ def write_tables(folder: Path) -> list[Table]:
     tables = {"table2": table2(folder), "agreement": agreement_table(found)}
     for name, table in tables.items():
         for suffix, text in ((".md", to_markdown(table)), (".tex", to_latex(table))):
-            with atomic_path(folder / f"{name}{suffix}") as part:
-                part.write_text(text)
-    with atomic_path(folder / "table2.csv") as part:
-        part.write_text(to_csv(found))
+            write(folder / f"{name}{suffix}", text)
+    write(folder / "table2.csv", to_csv(found))
     return list(tables.values())
 
 
@@ -227,18 +217,3 @@ def _ordered(methods: Iterable[str]) -> list[str]:
     """The order of the other tables; methods unknown to them come first."""
     order = list(METHODS)
     return sorted(methods, key=lambda method: (order.index(method) if method in order else -1, method))
-
-
-def _name(method: str) -> str:
-    return METHODS.get(method, method)
-
-
-def _cell(summary: Summary) -> Cell:
-    cell = _plain(summary.mean, NOT_RATED, 2)
-    if cell.note or summary.low == summary.high:  # one rater, or all alike: the bootstrap is uninformative
-        return cell
-    return Cell(cell.text, interval=f"{summary.low:.2f} to {summary.high:.2f}")
-
-
-def _plain(value: float, reason: str, decimals: int) -> Cell:
-    return Cell(EMPTY, note=reason) if math.isnan(value) else Cell(f"{value:.{decimals}f}")

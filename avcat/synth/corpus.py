@@ -94,6 +94,12 @@ def plan(config: CorpusConfig) -> list[ClipSpec]:
     return sorted(specs, key=lambda spec: spec.path)
 
 
+def wild_people(count: int, seconds: tuple[float, float], seed: int = 0, size: int = 256) -> list[ClipSpec]:
+    """One clip of `synth-wild` of each of some people, for measurements."""
+    some, nobody = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (count, 0))
+    return plan(CorpusConfig(seed, size, nobody, some, seconds))
+
+
 def _voices(seed: int) -> Iterator[Voice]:
     """Every voice once, shuffled."""
     every = [Voice(variant, pitch, rate) for variant in VARIANTS for pitch in PITCHES for rate in RATES_WPM]

@@ -25,17 +25,12 @@ class EyePainter:
         light = np.sqrt(cv2.GaussianBlur(head.lit[self._where], (0, 0), 0.1 * head.grid.scale))
         self._light = np.clip(light, 0, 1.05)
         self._picture = functools.lru_cache(maxsize=256)(self._paint)
-        self._glasses = _glasses(identity, head.grid)
+        self.glasses = _glasses(identity, head.grid)  # premultiplied uint8 [H, W, 4] on the head's grid, or None
 
     def paint(self, canvas: np.ndarray, lids: float, gaze: tuple[float, float]) -> None:
         """Paints into `canvas` uint8 [H, W, 4] on the head's grid. `lids` 0 (closed) .. 1 (open); `gaze` in units."""
         step = round(np.clip(lids, 0, 1) * LID_STEPS)
         canvas[self._where][..., :3] = self._picture(step, round(gaze[0] * GAZE_STEPS), round(gaze[1] * GAZE_STEPS))
-
-    @property
-    def glasses(self) -> np.ndarray | None:
-        """A premultiplied layer uint8 [H, W, 4] on the head's grid, or None."""
-        return self._glasses
 
     def _paint(self, step: int, gaze_x: int, gaze_y: int) -> np.ndarray:
         picture = self._skin.copy()

@@ -1,7 +1,7 @@
 """Identity of a rendered person: all parameters that do not change from clip to clip."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -104,12 +104,9 @@ _WOMEN = {
     "brow_thickness": (0.030, 0.048),
 }
 _MEN = {"jaw_width": (0.84, 0.96), "chin_width": (0.35, 0.45), "chin_y": (1.81, 1.99), "brow_thickness": (0.045, 0.075)}
-_HAIR_STYLES: tuple[HairStyle, ...] = ("bald", "buzz", "short", "side", "curly", "afro", "bob", "long", "tied")
-_HAIR_OF_WOMEN = (0.0, 0.3, 1.0, 1.0, 1.0, 0.5, 2.5, 3.0, 2.0)  # relative frequencies
+_HAIR_OF_WOMEN = (0.0, 0.3, 1.0, 1.0, 1.0, 0.5, 2.5, 3.0, 2.0)  # relative frequencies of `HairStyle`
 _HAIR_OF_MEN = (1.0, 1.5, 3.0, 3.0, 1.5, 0.7, 0.2, 0.5, 0.2)
-_BEARD_STYLES: tuple[BeardStyle, ...] = ("none", "stubble", "moustache", "goatee", "full")
 _BEARDS_OF_MEN = (5.0, 2.0, 1.0, 1.0, 1.5)
-_GLASSES_STYLES: tuple[GlassesStyle, ...] = ("none", "round", "square")
 
 
 def draw_identity(random: np.random.Generator, female: bool) -> Identity:
@@ -119,7 +116,7 @@ def draw_identity(random: np.random.Generator, female: bool) -> Identity:
     tone = float(random.uniform(0, len(SKINS) - 1))
     skin = _mix(SKINS, tone)
     dark = tone > 3.5 or random.random() < 0.4
-    hair = _one_of(random, _HAIR_STYLES, _HAIR_OF_WOMEN if female else _HAIR_OF_MEN)
+    hair = _one_of(random, get_args(HairStyle), _HAIR_OF_WOMEN if female else _HAIR_OF_MEN)
     return Identity(
         **measures,
         texture_seed=int(random.integers(2**31)),
@@ -131,8 +128,8 @@ def draw_identity(random: np.random.Generator, female: bool) -> Identity:
         hair=hair,
         hair_colour=_one_of(random, DARK_HAIR if dark else LIGHT_HAIR),
         fringe=hair in ("bob", "long", "short") and bool(random.random() < 0.35),
-        beard="none" if female else _one_of(random, _BEARD_STYLES, _BEARDS_OF_MEN),
-        glasses=_one_of(random, _GLASSES_STYLES, (7.0, 1.5, 1.5)),
+        beard="none" if female else _one_of(random, get_args(BeardStyle), _BEARDS_OF_MEN),
+        glasses=_one_of(random, get_args(GlassesStyle), (7.0, 1.5, 1.5)),
         glasses_colour=_one_of(random, FRAMES),
         clothes=_one_of(random, CLOTHES),
         collar=bool(random.random() < 0.5),

@@ -10,7 +10,6 @@ from avcat.synth.paint import Grid, noise
 
 CAVITY = (0.10, 0.035, 0.035)
 TONGUE = (0.74, 0.36, 0.35)
-GUM = (0.58, 0.27, 0.26)
 TEETH_PITCH = 0.135  # width of a front tooth
 
 

@@ -35,77 +35,43 @@ without woman wonder wooden worker yellow yesterday young
 """
 WORDS = tuple(_WORD_LIST.split())
 
-_NAMES: tuple[str, ...] = (
-    "my brother",
-    "our teacher",
-    "the old farmer",
-    "a young doctor",
-    "the baker",
-    "everybody",
-    "my mother",
-)
-_NAMES += ("the whole village", "nobody", "a small boy", "the woman next door", "her father", "the captain")
-_VERBS: tuple[str, ...] = (
-    "bought",
-    "found",
-    "painted",
-    "moved",
-    "wanted",
-    "opened",
-    "remembered",
-    "borrowed",
-    "watched",
-    "fixed",
-)
-_VERBS += ("carried", "gave away", "talked about", "looked for", "brought home", "finished", "washed", "imagined")
-_QUALITIES: tuple[str, ...] = (
-    "big",
-    "yellow",
-    "wooden",
-    "famous",
-    "quiet",
-    "broken",
-    "warm",
-    "purple",
-    "beautiful",
-    "old",
-    "funny",
-)
-_THINGS: tuple[str, ...] = (
-    "table",
-    "boat",
-    "piano",
-    "map of the moon",
-    "pair of shoes",
-    "basket of apples",
-    "window",
-    "bicycle",
-)
-_THINGS += ("five brown bottles", "picture book", "birthday cake", "umbrella", "bag of flour", "mushroom farm")
-_PLACES: tuple[str, ...] = (
-    "by the river",
-    "before breakfast",
-    "above the market",
-    "in the open air",
-    "on a Monday morning",
-)
-_PLACES += ("behind the theatre", "for a long while", "without a word", "in the middle of summer", "after the show")
-_CLAUSES: tuple[str, ...] = (
-    "because it was warm",
-    "although nobody saw it",
-    "and we all laughed",
-    "but the bus was full",
-)
-_CLAUSES += ("so she phoned a friend", "when the bell rang", "while the water boiled", "as far as I know")
-_QUESTIONS: tuple[str, ...] = ("Did you ever", "Would you like to", "Why should we", "How often do they", "Who could")
-_DEEDS: tuple[str, ...] = (
-    "move house in February",
-    "follow a river to the sea",
-    "bake bread for a wedding",
-    "sing above the noise",
-)
-_DEEDS += ("travel without a map", "swim before the sun is up", "open a shop by the harbour", "whisper in a library")
-_DEEDS += ("give a speech about bees", "walk over the long bridge", "wash the windows of a tower", "play the violin")
+
+def _phrases(text: str) -> tuple[str, ...]:
+    """Those that a text has, separated by slashes."""
+    return tuple(" ".join(phrase.split()) for phrase in text.split("/"))
+
+
+_NAMES = _phrases("""
+my brother / our teacher / the old farmer / a young doctor / the baker / everybody / my mother / the whole
+village / nobody / a small boy / the woman next door / her father / the captain
+""")
+_VERBS = _phrases("""
+bought / found / painted / moved / wanted / opened / remembered / borrowed / watched / fixed / carried / gave
+away / talked about / looked for / brought home / finished / washed / imagined
+""")
+_QUALITIES = _phrases("""
+big / yellow / wooden / famous / quiet / broken / warm / purple / beautiful / old / funny
+""")
+_THINGS = _phrases("""
+table / boat / piano / map of the moon / pair of shoes / basket of apples / window / bicycle / five brown
+bottles / picture book / birthday cake / umbrella / bag of flour / mushroom farm
+""")
+_PLACES = _phrases("""
+by the river / before breakfast / above the market / in the open air / on a Monday morning / behind the theatre
+/ for a long while / without a word / in the middle of summer / after the show
+""")
+_CLAUSES = _phrases("""
+because it was warm / although nobody saw it / and we all laughed / but the bus was full / so she phoned a
+friend / when the bell rang / while the water boiled / as far as I know
+""")
+_QUESTIONS = _phrases("""
+Did you ever / Would you like to / Why should we / How often do they / Who could
+""")
+_DEEDS = _phrases("""
+move house in February / follow a river to the sea / bake bread for a wedding / sing above the noise / travel
+without a map / swim before the sun is up / open a shop by the harbour / whisper in a library / give a speech
+about bees / walk over the long bridge / wash the windows of a tower / play the violin
+""")
 
 
 def split_of(text: str) -> str:

@@ -59,6 +59,12 @@ def test_others_rows_change_nothing_of_ours() -> None:
     assert math.isnan(raised({"a": ("theirs", math.nan)})["a"])
 
 
+def test_a_new_row_counts_among_ours() -> None:
+    asked = {"a": ("rn-only", 0.01), "b": ("unet", 0.04)}
+    assert raised(asked) == pytest.approx({"a": 0.01, "b": 0.04})
+    assert raised(asked, ["rn-only", "unet"]) == pytest.approx({"a": 0.02, "b": 0.04})
+
+
 def test_table_3_has_the_ablations_beside_the_papers(results: list[Result], tmp_path: Path) -> None:
     papers, ours = table3(results, ["told"]).groups
     assert papers[0].startswith("paper, VoxCeleb")

@@ -64,6 +64,18 @@ def test_differences_are_means_over_seeds_and_hold_where_seeds_do_not_explain_th
     assert not found["lmd"].holds
 
 
+def test_a_row_that_no_table_names_is_compared_by_its_own_name(seeds: list[Path]) -> None:
+    for seed in seeds:
+        result(seed, "unet", ssim=0.5)
+    found = seeded(seeds)
+    assert {each.method for each in found} == {"without-sync", "unet", "ground-truth"}
+    assert [row.cells[0].text for row in seeds_table(found, [0, 1, 2]).groups[0][1]] == [
+        "w/o Sync",
+        "unet",
+        "Ground truth",
+    ]
+
+
 def test_two_seeds_say_nothing(seeds: list[Path]) -> None:
     assert not any(each.holds for each in seeded(seeds[:2]))
 

@@ -15,7 +15,7 @@ from avcat.data.shards import Landmarks, ShardClip, write_shard
 from avcat.media.pictures import jpeg
 from avcat.seeding import rng_of
 from avcat.training.loop import Loggers
-from pipelines.train import train_method, train_syncnet
+from pipelines.train import train_method
 from stages._params import load
 
 FRAMES, SIZE = 20, 64
@@ -53,7 +53,8 @@ def train(kind: str, folder: Path) -> list[int]:
         "loggers": Loggers(lambda step, _: logged.append(step), lambda *_: None),
     }
     if kind == "syncnet":
-        train_syncnet(dataclasses.replace(PARAMS.syncnet, optimiser=OPTIMISER), PARAMS.inputs, **where)  # type: ignore[arg-type]
+        config = dataclasses.replace(PARAMS.syncnet, optimiser=OPTIMISER)
+        train_method("syncnet", config, PARAMS.inputs, syncnet=None, offsets=None, **where)  # type: ignore[arg-type]
     else:
         config = dataclasses.replace(PARAMS.train, optimiser=OPTIMISER)
         expert = folder / "syncnet" / "model.pt"

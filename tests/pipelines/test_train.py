@@ -12,7 +12,7 @@ from avcat.data.shards import write_shard
 from avcat.errors import InputError
 from avcat.methods.syncnet.task import SyncNetTraining
 from avcat.training.loop import Loggers
-from pipelines.train import train_method, train_syncnet
+from pipelines.train import train_method
 from stages._params import load
 
 sys.path.append(str(Path(__file__).parents[1] / "avcat"))
@@ -42,11 +42,9 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(config: Any, shards: Path, folder: Path, loggers: Loggers = SILENT) -> None:
     places = {"shards": shards, "out": folder / "out", "state": folder / "state"}
-    if isinstance(config, SyncNetTraining):
-        train_syncnet(config, INPUTS, **places, runtime=RUNTIME, loggers=loggers)
-    else:
-        method = next(name for name, (known, _) in METHODS.items() if type(config) is type(known))
-        train_method(method, config, INPUTS, syncnet=None, offsets=None, **places, runtime=RUNTIME, loggers=loggers)
+    known = {"syncnet": SYNC, **{name: config for name, (config, _) in METHODS.items()}}
+    method = next(name for name, settings in known.items() if type(config) is type(settings))
+    train_method(method, config, INPUTS, syncnet=None, offsets=None, **places, runtime=RUNTIME, loggers=loggers)
 
 
 @pytest.mark.parametrize("config", [SYNC, *(config for config, _ in METHODS.values())], ids=["syncnet", *METHODS])
