@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTHON ?= $(firstword $(shell for p in python3 python3.12 python3.11; do $$p -c \
 	'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && command -v $$p; done))
+OLD_WORDS := told|mend(s|ed|ing)?|whoever|nobody|anybody|but for
 UV := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' requirements.lock)
 
 .PHONY: help setup demo repro model test slow lint format clean
@@ -35,11 +36,13 @@ test: $(READY)  ## the tests, except the slow ones
 slow: $(READY)  ## the slow tests: all stages by DVC, two Ray nodes and an S3 server, a thousand damaged videos, all real clips
 	$(BIN)/python -m pytest -m slow
 
-lint: $(READY)  ## style, types and import rules
+lint: $(READY)  ## style, types, import rules and plain words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@! git grep -nwE "$(OLD_WORDS)" -- '*.py' '*.md' '*.yaml' '*.html' '*.js' ':!avcat/synth/texts.py' \
+		|| { echo "error: plain words instead: reported, fix, no one, except" >&2; exit 1; }
 
 format: $(READY)  ## fix style automatically
 	$(BIN)/ruff check --fix .

@@ -45,7 +45,7 @@ def main() -> None:
             beside_busy = timed_step(command)
         with running([*command[:-1], str(10 * options.seconds)]):
             beside_its_like = timed_step(command)
-        told(f"a step of {network}, profile {options.profile}", alone, beside_busy, beside_its_like)
+        show(f"a step of {network}, profile {options.profile}", alone, beside_busy, beside_its_like)
     if options.model:
         from benchmarks.dub import lengthened, rendered
 
@@ -58,10 +58,10 @@ def main() -> None:
                 beside_busy = duration_s([*dub, f"{name}/busy.mp4"])
             with running([*dub, f"{name}/other.mp4"]):
                 beside_its_like = duration_s([*dub, f"{name}/like.mp4"])
-        told(f"avcat dub, {options.seconds:g} s of 640 x 480", alone, beside_busy, beside_its_like)
+        show(f"avcat dub, {options.seconds:g} s of 640 x 480", alone, beside_busy, beside_its_like)
 
 
-def told(what: str, alone: float, busy: float, like: float) -> None:
+def show(what: str, alone: float, busy: float, like: float) -> None:
     """A line of figures."""
     print(
         f"{what}: {alone:.3f} s alone, beside a busy program x {busy / alone:.2f}, beside a copy x {like / alone:.2f}"

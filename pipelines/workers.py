@@ -19,7 +19,7 @@ from pipelines.settings import RuntimeConfig
 
 MAX_FAILURES = 3  # times that workers are restarted
 POLL_S = 0.5  # seconds between checks whether training has ended
-TOLD = (InputError, FloatingPointError)  # a retry would only raise them again
+FINAL = (InputError, FloatingPointError)  # a retry would only raise them again
 
 Training = Callable[..., dict[str, float]]
 
@@ -56,7 +56,7 @@ def _train(
     runtime: RuntimeConfig = settings["runtime"]
     gpu, state = runtime.device == "cuda", absolute(settings["state"])
     _check_room(runtime.train_workers, "GPU" if gpu else "CPU")
-    told = Queue(actor_options={"num_cpus": 0})
+    events = Queue(actor_options={"num_cpus": 0})
     notes = state.with_name(f"{state.name}.ray")  # Ray Train's own; the state of the training itself is not among them
     shutil.rmtree(notes, ignore_errors=True)
     trainer = TorchTrainer(
@@ -65,7 +65,7 @@ def _train(
             "training": training,
             "arguments": arguments,
             "settings": settings,
-            "told": told,
+            "events": events,
             "folder": Path.cwd(),
         },
         torch_config=TorchConfig(backend="nccl" if gpu else "gloo"),
@@ -78,9 +78,9 @@ def _train(
     threading.Thread(target=_fit, args=(trainer, ended), daemon=True).start()
     figures: dict[str, float] = {}
     try:
-        while ended.empty() or not told.empty():  # loggers are called in this thread: MLflow's run belongs to it
+        while ended.empty() or not events.empty():  # loggers are called in this thread: MLflow's run belongs to it
             try:
-                kind, content = told.get(timeout=POLL_S)
+                kind, content = events.get(timeout=POLL_S)
             except Empty:
                 continue
             if kind == "error":
@@ -122,16 +122,16 @@ def _worker(config: dict[str, Any]) -> None:
     os.chdir(config["folder"])  # Ray Train has changed it
     if config["settings"]["runtime"].device == "cuda":
         torch.cuda.set_device(get_device())
-    told = config["told"]
+    events = config["events"]
     loggers = Loggers(
-        lambda *content: told.put(("scalars", content)),
-        lambda *content: told.put(("image", content)),
-        lambda *content: told.put(("note", content)),
+        lambda *content: events.put(("scalars", content)),
+        lambda *content: events.put(("image", content)),
+        lambda *content: events.put(("note", content)),
     )
     try:
         figures = config["training"](*config["arguments"], loggers=loggers, **config["settings"])
-    except TOLD as error:
-        told.put(("error", error))
+    except FINAL as error:
+        events.put(("error", error))
         raise
     if get_context().get_world_rank() == 0:
-        told.put(("figures", figures))
+        events.put(("figures", figures))

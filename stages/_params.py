@@ -60,9 +60,9 @@ class Params:
     @cached_property
     def corpus(self) -> CorpusConfig:
         """Only people of corpora that `data.corpora` names are rendered."""
-        corpus, nobody = self._parse(CorpusConfig, "corpus"), SpeakersConfig(0, 0, 0, 0)
-        words = corpus.words if WORDS in self.data.corpora else nobody
-        return replace(corpus, words=words, wild=corpus.wild if WILD in self.data.corpora else nobody)
+        corpus, none = self._parse(CorpusConfig, "corpus"), SpeakersConfig(0, 0, 0, 0)
+        words = corpus.words if WORDS in self.data.corpora else none
+        return replace(corpus, words=words, wild=corpus.wild if WILD in self.data.corpora else none)
 
     @cached_property
     def data(self) -> DataConfig:

@@ -97,7 +97,7 @@ class Studio:
         self._check_length("sound", audio_duration(sound))
         with signing(out, self._credentials) as part:
             summary = self._dubber.dub(video, sound, part, DubSettings(faces=which), progress=progress)
-        return " ".join((f"{summary.told}.", *(f"Note: {warning}." for warning in summary.warnings)))
+        return " ".join((f"{summary.line}.", *(f"Note: {warning}." for warning in summary.warnings)))
 
     def _check_length(self, what: str, seconds: float) -> None:
         if seconds > self._limits.seconds:

@@ -36,7 +36,7 @@ class DubSummary:
     warnings: tuple[str, ...]  # unexpected properties of the result, one line each, those stretches included
 
     @property
-    def told(self) -> str:
+    def line(self) -> str:
         """In words."""
         left = f"{self.frames - self.redrawn} left as they were, with no face or no mouth to be seen"
         return f"{self.duration_s:.2f} s, {self.frames} frames, {left}"

@@ -133,14 +133,14 @@ def _network(folder: Path, weights: Path) -> "transformers.PreTrainedModel":
         facts = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
         if facts.model_type not in KINDS:
             raise InputError(f"{folder}: a network of kind {facts.model_type}, there are {', '.join(KINDS)}")
-        network, told = transformers.AutoModel.from_pretrained(
+        network, report = transformers.AutoModel.from_pretrained(
             folder,
             config=facts,
             local_files_only=True,
             use_safetensors=weights.suffix == ".safetensors",
             output_loading_info=True,
         )
-        if missing := sorted(told["missing_keys"]):  # which transformers would initialise at random
+        if missing := sorted(report["missing_keys"]):  # which transformers would initialise at random
             raise InputError(f"{weights}: lacks {missing[0]} and {len(missing) - 1} more")
         return network.eval()
     except InputError:

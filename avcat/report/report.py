@@ -69,12 +69,12 @@ def write_report(
     if not results:
         raise InputError(f"{evaluations}: no evaluation here")
     known = _figures(trainings)
-    told = _closed_gates(known)
-    tables = {"table1": table1(results, told), "mouth": mouth_table(results), "syncnet": syncnet_table(known)}
+    notes = _closed_gates(known)
+    tables = {"table1": table1(results, notes), "mouth": mouth_table(results), "syncnet": syncnet_table(known)}
     if table2 is not None:
         tables["table2"] = table2
     if any(result.method in ABLATIONS for result in results):
-        tables["table3"] = table3(results, told)
+        tables["table3"] = table3(results, notes)
         write(folder / "table3.csv", table3_csv(results))
     if differences := compared(results, trained):
         tables["paired"] = paired_table(differences)

@@ -91,10 +91,10 @@ NO_CEILING = "no correlation or no ceiling was counted"
 NOT_MEASURED = "this training did not measure it"
 
 
-def table1(results: Sequence[Result], told: Sequence[str] = ()) -> Table:
+def table1(results: Sequence[Result], notes: Sequence[str] = ()) -> Table:
     """Table 1: our methods on every corpus, and the paper's rows on the set that the corpus stands for.
 
-    `told` are notes on these trainings.
+    `notes`: on these trainings, below the usual ones.
     """
     columns = ["Method", "N", *headings(TABLE1)]
     groups: list[tuple[str, list[Row]]] = []
@@ -106,20 +106,20 @@ def table1(results: Sequence[Result], told: Sequence[str] = ()) -> Table:
             groups.append(
                 (f"paper, {name} (other data, official SyncNet)", [_paper_row(row) for row in paper.TABLE1[name]])
             )
-    return Table("Table 1: quantitative results", columns, groups, (*TABLE1_NOTES, *told))
+    return Table("Table 1: quantitative results", columns, groups, (*TABLE1_NOTES, *notes))
 
 
-def table3(results: Sequence[Result], told: Sequence[str] = ()) -> Table:
+def table3(results: Sequence[Result], notes: Sequence[str] = ()) -> Table:
     """Table 3: what is missing without a part, on every corpus; the paper's rows, which are on VoxCeleb, first.
 
-    `told` as for `table1`.
+    `notes` as for `table1`.
     """
     columns = ["Method", "N", *headings(TABLE1)]
     groups = [("paper, VoxCeleb (other data, official SyncNet)", [_paper_row(row) for row in TABLE3.values()])]
     for corpus, members in in_order(results).items():
         rows = [_row(result, TABLE1) for result in members if result.method in IN_TABLE3]
         groups.append((f"ours, {corpus}", rows))
-    return Table("Table 3: ablation", columns, groups, (*TABLE3_NOTES, *told))
+    return Table("Table 3: ablation", columns, groups, (*TABLE3_NOTES, *notes))
 
 
 def glance_table(results: Sequence[Result]) -> Table:

@@ -96,8 +96,8 @@ def plan(config: CorpusConfig) -> list[ClipSpec]:
 
 def wild_people(count: int, seconds: tuple[float, float], seed: int = 0, size: int = 256) -> list[ClipSpec]:
     """One clip of `synth-wild` of each of some people, for measurements."""
-    some, nobody = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (count, 0))
-    return plan(CorpusConfig(seed, size, nobody, some, seconds))
+    some, none = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (count, 0))
+    return plan(CorpusConfig(seed, size, none, some, seconds))
 
 
 def _voices(seed: int) -> Iterator[Voice]:

@@ -55,7 +55,7 @@ TINY = ModelConfig(
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     write_video(folder / "face.mp4", iter([face_picture()] * 10))
-    write_video(folder / "nobody.mp4", numbered(10))
+    write_video(folder / "no_one.mp4", numbered(10))
     soundfile.write(folder / "sound.wav", tone(0.6), 16_000)
     broken = tone(0.6)
     broken[5_000] = np.nan
@@ -109,7 +109,7 @@ def test_the_model_may_come_from_the_environment_and_quiet_is_quiet(
         ({"video": "empty.mp4"}, "empty.mp4: the file is empty"),
         ({"video": "text.mp4"}, "text.mp4: cannot be read"),
         ({"video": "sound.wav"}, "sound.wav: no video stream"),
-        ({"video": "nobody.mp4"}, "nobody.mp4: no face in any of its 10 frames"),
+        ({"video": "no_one.mp4"}, "no_one.mp4: no face in any of its 10 frames"),
         ({"audio": "none.wav"}, "none.wav: no such file"),
         ({"audio": "face.mp4"}, "face.mp4: no audio stream"),
         ({"audio": "text.mp4"}, "text.mp4: cannot be read"),

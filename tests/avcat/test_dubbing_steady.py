@@ -64,9 +64,9 @@ def test_a_crop_shakes_less_and_does_not_drift() -> None:
         at = np.array([transform_points(m, EYES.mean(axis=0) + way) for m, way in zip(matrices, WAY, strict=True)])
         return at - at.mean(axis=0)
 
-    told, plain = off(person), off(untold)
-    assert np.diff(told, axis=0).std() < 0.75 * np.diff(plain, axis=0).std()
-    assert told.std() < plain.std()
+    reported, plain = off(person), off(untold)
+    assert np.diff(reported, axis=0).std() < 0.75 * np.diff(plain, axis=0).std()
+    assert reported.std() < plain.std()
 
 
 def test_what_is_not_the_same_is_not_compared() -> None:
@@ -86,5 +86,5 @@ def test_no_likeness_is_no_movement() -> None:
             yield t / 25, random.integers(0, 256, (320, 320, 3), np.uint8)
 
     seen = find_people(snow(), Following(Shaky(NOISE)))
-    told = [face.moved for face in seen.people[0].faces[1:] if face.moved is not None]
-    assert len(told) < 0.1 * FRAMES
+    reported = [face.moved for face in seen.people[0].faces[1:] if face.moved is not None]
+    assert len(reported) < 0.1 * FRAMES

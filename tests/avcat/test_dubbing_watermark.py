@@ -37,8 +37,8 @@ class Clip:
 
 @pytest.fixture(scope="module")
 def clip() -> Clip:
-    one, nobody = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (1, 0))
-    (spec,) = plan(CorpusConfig(3, 256, nobody, one, (3.0, 3.0)))
+    one, no_one = (SpeakersConfig(train=n, val=0, test=0, clips_per_speaker=1) for n in (1, 0))
+    (spec,) = plan(CorpusConfig(3, 256, no_one, one, (3.0, 3.0)))
     take = take_of(replace(spec, width=SIDE, height=SIDE, frames=FRAMES))
     return Clip(list(take.pictures()), take.truth()["eyes"], np.arange(FRAMES) / 25)
 

@@ -94,7 +94,7 @@ def test_vgg_loss_is_zero_for_equal_pictures_and_sums_its_layers() -> None:
     assert first(a, a).item() == 0
     both, second = VGGLoss("random", (1, 1, 0, 0, 0)), VGGLoss("random", (0, 1, 0, 0, 0))
     assert both(a, b).item() == pytest.approx(first(a, b).item() + second(a, b).item(), rel=1e-5)
-    assert len(first.parts) == 1, "layers that nobody reads are not built"
+    assert len(first.parts) == 1, "layers that nothing reads are not built"
 
 
 def test_vgg_first_layer_by_hand() -> None:

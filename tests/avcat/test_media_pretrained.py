@@ -219,9 +219,9 @@ def _no_such_layer(folder: Path) -> MelConfig:
     ],
 )
 def test_what_does_not_fit_is_told_in_a_line(wrong, said: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=said) as told:
+    with pytest.raises(InputError, match=said) as reported:
         mel_spectrogram(np.zeros(16_000, np.float32), wrong(tmp_path))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(reported.value)
 
 
 def test_encoders_of_mels_refuse_features() -> None:

@@ -14,14 +14,14 @@ def difference(method: str, figure: str, mean: float, p: float, n: int = 8, corp
 def verdicts(*found: Compared) -> dict[str, list[str]]:
     """SSIM, PSNR, LMD, Sync_conf by either judge; if the latter was not measured, the reason."""
     there = {(each.method, each.figure) for each in found}
-    nobody = [
+    no_one = [
         difference(method, "lse_c", math.nan, math.nan, n=0, corpus=found[0].corpus)
         for method in dict.fromkeys(each.method for each in found)
         if (method, "lse_c") not in there
     ]
     return {
         row.cells[0].text: [cell.note or cell.text for cell in row.cells[1:]]
-        for _, rows in agreement_table([*found, *nobody]).groups
+        for _, rows in agreement_table([*found, *no_one]).groups
         for row in rows
     }
 

@@ -59,7 +59,7 @@ def test_an_answer_given_again_replaces_the_first(tmp_path: Path) -> None:
     assert ratings.rate(anna, Shown("x", 0), answers(5))
     assert ratings.rate(anna, Shown("x", 1), answers(4))
     assert ratings.rate(ben, Shown("x", 0), answers(1))
-    assert not ratings.rate("nobody", Shown("x", 0), answers(3))
+    assert not ratings.rate("no_one", Shown("x", 0), answers(3))
     assert ratings.of(anna) == {Shown("x", 0): answers(5), Shown("x", 1): answers(4)}
     rows = read_ratings(tmp_path / "r.sqlite", ["x"])  # while it is open for writing
     assert rows == sorted(

@@ -169,7 +169,7 @@ def test_on_a_phone_by_touch_and_withdrawn(folder: Path, tmp_path: Path, browser
         assert no_wider_than_the_screen(page)
         end = page.get_by_role("button", name="Next").bounding_box()
         assert end is not None
-        assert end["y"] + end["height"] <= PHONE["viewport"]["height"], "nobody has to scroll"
+        assert end["y"] + end["height"] <= PHONE["viewport"]["height"], "no one has to scroll"
         for label in page.locator(".scale label").all():
             box = label.bounding_box()
             assert box is not None

@@ -24,7 +24,7 @@ from avcat.settings import to_dict
 from avcat.study.build import choose_pairs, put_back
 from avcat.study.plan import FILE, Study, clip_path, read_study
 
-FRAMES = {"w-ann": 8, "w-ben": 10, "w-nobody": 9, "x-cat": 8, "x-dan": 12}
+FRAMES = {"w-ann": 8, "w-ben": 10, "w-no_one": 9, "x-cat": 8, "x-dan": 12}
 CUT = (0.16, 0.4)  # of dan's clip, seconds: frames 4 to 9
 MODELS = {"drawn": "avcat", "animated": "makeittalk"}
 
@@ -44,7 +44,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("out")
     for number, (name, frames) in enumerate(FRAMES.items()):
         sound = tone(frames / 25, hertz=220.0 * (number + 1)), 16_000
-        pictures = numbered(frames, 320) if name == "w-nobody" else talking(frames, face=90 + 10 * number)
+        pictures = numbered(frames, 320) if name == "w-no_one" else talking(frames, face=90 + 10 * number)
         write_video(root / f"{name}.mp4", pictures, audio=sound)
     rows = [row(name, root) for name in FRAMES if name != "x-dan"]
     rows.append(row("x-dan", root, start_s=CUT[0], end_s=CUT[1]))
@@ -89,9 +89,9 @@ def test_all_methods_draw_the_same_pairs(built: Path) -> None:
         assert clip.corpus == clip.video[0] == clip.sound[0]
         assert clip.video != clip.sound
     (reason,) = study.left_out
-    assert reason.startswith("w-nobody + w-")
+    assert reason.startswith("w-no_one + w-")
     assert "drawn: " in reason
-    assert "w-nobody.mp4: no face in any of its" in reason
+    assert "w-no_one.mp4: no face in any of its" in reason
     assert {clip.sound for clip in study.clips} <= FRAMES.keys(), "clips of the test split that have a face"
 
 

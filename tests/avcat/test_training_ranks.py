@@ -86,7 +86,7 @@ def check_sums(folder: Path) -> None:
     assert unused.grad is None
     assert average({"a": float(rank), "b": 1.0}) == {"a": 0.5, "b": 1.0}
     assert agreed("bf16") == "bf16"
-    assert agreed("bf16" if rank else "fp32") == "fp32", "which nobody emulates"
+    assert agreed("bf16" if rank else "fp32") == "fp32", "which nothing emulates"
     rows = torch.full((2, 1), float(rank), requires_grad=True)
     everyone = gather(rows)
     assert everyone.flatten().tolist() == [0, 0, 1, 1]

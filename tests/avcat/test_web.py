@@ -49,7 +49,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("web")
     write_video(folder / "two.mp4", iter([pair()] * 12))
     write_video(folder / "long.mp4", iter([np.zeros((64, 64, 3), np.uint8)] * 80))
-    write_video(folder / "nobody.mp4", iter([np.zeros((64, 64, 3), np.uint8)] * 10))
+    write_video(folder / "no_one.mp4", iter([np.zeros((64, 64, 3), np.uint8)] * 10))
     soundfile.write(folder / "sound.wav", tone(0.4), 16_000)
     soundfile.write(folder / "long.wav", tone(4), 16_000)
     (folder / "large.wav").write_bytes(bytes(2 * 2**20))
@@ -69,7 +69,7 @@ def test_faces_are_numbered_from_the_left(studio: web.Studio, files: Path) -> No
     change = np.abs(picture.astype(int) - pair()).max(axis=-1) > 60
     assert change[:, :320].any()
     assert change[:, 320:].any()
-    assert studio.faces(files / "nobody.mp4")[1] == 0
+    assert studio.faces(files / "no_one.mp4")[1] == 0
 
 
 def test_numbers_stand_out_from_every_ground_and_stay_inside() -> None:
@@ -126,13 +126,13 @@ def test_where_files_lie_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
                 super().__init__(text)
 
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "files"))
-    for told, shown in (
+    for reported, shown in (
         (f"{tmp_path}/between/x1/dubbed.mp4: cannot be written (full)", "dubbed.mp4: cannot be written (full)"),
         (f"{tmp_path}/files/0a/my clip.mp4: no face in {tmp_path}/files/b.mp4", "my clip.mp4: no face in b.mp4"),
         ("the sound lasts 4.0 s", "the sound lasts 4.0 s"),
     ):
         with pytest.raises(Gradio.Error) as error, web._told(Gradio):
-            raise InputError(told)
+            raise InputError(reported)
         assert str(error.value) == shown
 
 

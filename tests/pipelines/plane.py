@@ -34,8 +34,8 @@ def data_of(root: Path | str, **over: Any) -> DataConfig:
 def render_words(folder: Path, train: int, *, seed: int) -> Path:
     """A `synth-words` of `train` speakers, one for val and one for test, one clip each; returns its root."""
     speakers = SpeakersConfig(train=train, val=1, test=1, clips_per_speaker=1)
-    nobody = SpeakersConfig(train=0, val=0, test=0, clips_per_speaker=1)
-    for spec in plan(CorpusConfig(seed, 256, speakers, nobody, (3.0, 3.1))):
+    no_one = SpeakersConfig(train=0, val=0, test=0, clips_per_speaker=1)
+    for spec in plan(CorpusConfig(seed, 256, speakers, no_one, (3.0, 3.1))):
         render(spec, folder)
     return folder / "synth-words"
 

@@ -27,12 +27,12 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six rendered speakers, and five clips that cannot be used for five reasons."""
     folder = tmp_path_factory.mktemp("corpus")
     root = render_words(folder, 4, seed=7)
-    (root / "train" / "nobody").mkdir()
-    (root / "train" / "nobody" / BROKEN).write_bytes(b"this is no video")
-    write_video(root / "train" / "nobody" / SOUNDLESS, 30, sound=False)
-    write_video(root / "train" / "nobody" / SILENT, 30, sound=True, loudness=0.0)
-    write_video(root / "train" / "nobody" / FACELESS, 30, sound=True)
-    write_video(root / "train" / "nobody" / SHORT, 5, sound=True)
+    (root / "train" / "no_one").mkdir()
+    (root / "train" / "no_one" / BROKEN).write_bytes(b"this is no video")
+    write_video(root / "train" / "no_one" / SOUNDLESS, 30, sound=False)
+    write_video(root / "train" / "no_one" / SILENT, 30, sound=True, loudness=0.0)
+    write_video(root / "train" / "no_one" / FACELESS, 30, sound=True)
+    write_video(root / "train" / "no_one" / SHORT, 5, sound=True)
     return root
 
 

@@ -26,8 +26,8 @@ INPUTS = load("test").inputs
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Sightings]:
     """Two videos of the same two people; in the first the left one is heard, in the second the right one."""
     two = SpeakersConfig(train=2, val=0, test=0, clips_per_speaker=1)
-    nobody = SpeakersConfig(train=0, val=0, test=0, clips_per_speaker=1)
-    takes = [take_of(spec) for spec in plan(CorpusConfig(3, 256, two, nobody, (3.0, 3.0)))]
+    no_one = SpeakersConfig(train=0, val=0, test=0, clips_per_speaker=1)
+    takes = [take_of(spec) for spec in plan(CorpusConfig(3, 256, two, no_one, (3.0, 3.0)))]
     pictures = [np.hstack(pair) for pair in zip(*(take.pictures() for take in takes), strict=False)]
     height, width = pictures[0].shape[:2]
     samples = len(pictures) * SAMPLE_RATE // 25

@@ -109,7 +109,7 @@ def test_a_syncnet_is_served_too(store: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--model", "nobody"), f"no model 'nobody' in the registry, there are {NAME}, avcat-test-syncnet"),
+        (("--model", "no_one"), f"no model 'no_one' in the registry, there are {NAME}, avcat-test-syncnet"),
         (("--model", "it's"), 'no model "it\'s" in the registry'),
         (("--model", NAME, "--version", "7"), f"{NAME}: no version '7', there are 1, 2"),
     ],

@@ -39,8 +39,8 @@ def test_rows_without_figures_of_the_own_seed(
 ) -> None:
     nowhere = replace(load(), machine={**load().machine, "storage": str(tmp_path)})
     monkeypatch.setattr(seeds, "load", lambda: nowhere)
-    told = called(monkeypatch, capsys, "--seeds", "1")
-    assert "figures/full.json: not there; python -m stages.reproduce --rows all makes it" in told
+    reported = called(monkeypatch, capsys, "--seeds", "1")
+    assert "figures/full.json: not there; python -m stages.reproduce --rows all makes it" in reported
 
 
 def test_own_figures_that_are_out_of_date_are_told(
@@ -48,7 +48,7 @@ def test_own_figures_that_are_out_of_date_are_told(
 ) -> None:
     monkeypatch.setattr(seeds, "stale", lambda: ["corpus", "train@full", "train@rn-only", "evaluate@full", "tables"])
     seeds._tell_stale(["full"])
-    told = capsys.readouterr().err
-    assert "since train@full, evaluate@full were made for the profile's own seed" in told
+    reported = capsys.readouterr().err
+    assert "since train@full, evaluate@full were made for the profile's own seed" in reported
     seeds._tell_stale(["without-rn"])
     assert capsys.readouterr().err == ""

@@ -274,4 +274,4 @@ def _tell(summary: "DubSummary", arguments: argparse.Namespace, took_s: float, p
         print(f"warning: {warning}", file=sys.stderr)
     if not arguments.quiet:
         speed = f"{took_s:.1f} s, {summary.frames / took_s:.1f} frames/s in {precision}"
-        print(f"{arguments.output}: {summary.told}; {speed}")
+        print(f"{arguments.output}: {summary.line}; {speed}")
