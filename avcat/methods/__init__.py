@@ -1,10 +1,11 @@
 """The methods: a folder each, whose name is the method's in params.yaml, in model files and in the code.
 
+- `__init__.py`: its page: source, what it learns by, what it sees of a test clip;
 - `model.py`: the network, with `SETTINGS`, the class of its settings, and `NETWORK`, which is built from them;
 - `task.py`: its training, with `SETTINGS` and `TASK`, an `avcat.training.loop.Task` (if it is trained here);
 - `run.py`: only if the network does not redraw frame by frame: `RUN`, which draws a clip (see `avcat.metrics.drawers`).
 
-A new folder (with an `__init__.py`) is a new method; a row of params.yaml trains it. Modules are imported when they are
+A new folder is a new method; a row of params.yaml trains it (docs/extending.md). Modules are imported when they are
 needed, so that a pipeline stage depends on the code of its own method only.
 """
 

@@ -104,11 +104,11 @@ def _head() -> nn.Sequential:
 def load_official(path: str | Path, device: str = "cpu", sha256: str = SHA256) -> OfficialSyncNet:
     """The network with the weights of a file, in eval mode. Raises InputError if it is not that file."""
     network, state = OfficialSyncNet(), load_weights(str(path), sha256)
-    fit(network, state, path)
+    load_state(network, state, path)
     return network.eval().requires_grad_(False).to(device)
 
 
-def fit(network: nn.Module, state: dict[str, Any], path: str | Path) -> None:
+def load_state(network: nn.Module, state: dict[str, Any], path: str | Path) -> None:
     """Loads a state dict, possibly too old for batch norms to count their batches. Raises InputError."""
     try:
         missing, unknown = network.load_state_dict(state, strict=False)

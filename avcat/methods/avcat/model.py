@@ -1,4 +1,4 @@
-"""AV-CAT: audio branch, backbone and Refinement Network together (paper, figure 2)."""
+"""The network: audio branch, backbone and Refinement Network together (paper, figure 2)."""
 
 from torch import Tensor
 

@@ -1,4 +1,4 @@
-"""SyncNet: does this mouth match this sound? (Chung and Zisserman 2016, re-trained as in the paper's section 3.4)."""
+"""The network: one encoder for mouths, one for sounds, into one space."""
 
 import torch
 import torch.nn.functional as F

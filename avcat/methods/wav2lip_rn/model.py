@@ -1,4 +1,4 @@
-"""Wav2Lip-L + RN (paper, table 3): Wav2Lip in the place of AV-CAT's backbone, and the Refinement Network after it."""
+"""Both networks, one after the other."""
 
 from torch import Tensor
 
