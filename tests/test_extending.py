@@ -73,6 +73,11 @@ def test_a_change_touches_no_more_files_than_the_page_promises(name: str) -> Non
     assert int(promised[1]) == FILES[name]
 
 
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_applies_to_the_code_as_it_is(name: str) -> None:
+    subprocess.run(["git", "apply", "--check", "-"], cwd=ROOT, input=CHANGES[name], text=True, check=True)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("name", "row"), [("baseline", "unet"), ("loss", "charbonnier")])
