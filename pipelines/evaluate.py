@@ -24,14 +24,14 @@ from avcat.files import absolute, atomic_path
 from avcat.media.audio import load_audio
 from avcat.methods.syncnet.model import SyncNet
 from avcat.metrics.clip import ClipScorer
-from avcat.metrics.drawers import COPY_REFERENCE, GROUND_TRUTH, Crops, build_drawer, check_checkpoint
+from avcat.metrics.drawers import Crops, build_drawer, check_checkpoint
 from avcat.metrics.figures import FIGURES
 from avcat.metrics.lse import load_official
 from avcat.metrics.marks import Marker
 from avcat.metrics.mfcc import SAMPLE_RATE
 from avcat.metrics.pair import EvaluateConfig, Judges
 from avcat.metrics.perceptual import Perceptual
-from avcat.metrics.results import decode_strip, encode_strip, to_json
+from avcat.metrics.results import BOUNDS, decode_strip, encode_strip, to_json
 from avcat.metrics.summary import summarise
 from avcat.seeding import seed_of
 from pipelines.clips import read_manifest, reading
@@ -212,7 +212,7 @@ def with_sources(jobs: Sequence[Job], manifest: Path) -> list[Job]:
 
 def check_models(method: str, checkpoint: Path | None, evaluator: Path | None) -> None:
     """Checks, before any worker starts, what the user can fix about the model files. Raises InputError."""
-    if method not in (GROUND_TRUTH, COPY_REFERENCE) and checkpoint is None:
+    if method not in BOUNDS and checkpoint is None:
         raise InputError(f"{method}: this method needs a trained model")
     if checkpoint:
         check_checkpoint(checkpoint)

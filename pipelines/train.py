@@ -15,7 +15,7 @@ from avcat.data.schema import MEL_BANDS
 from avcat.data.windows import ClipStore
 from avcat.errors import InputError
 from avcat.files import write
-from avcat.methods import module
+from avcat.methods import find
 from avcat.methods.syncnet.model import SyncNet
 from avcat.methods.syncnet.task import SyncNetTask, SyncNetTraining, judge, overfit
 from avcat.settings import to_dict
@@ -72,7 +72,7 @@ def train_method(
         train = _store(shards / "train", model.image_size, runtime, half, offsets)
         held_out = _store(shards / "val", model.image_size, runtime, offsets=offsets)
         _check_sound(model, train, shards)
-        task = module(method, "task").TASK(config, train, held_out, expert, runtime.device)
+        task = find(method, "task", "TASK")(config, train, held_out, expert, runtime.device)
         if runtime.compile:
             task.compile()
         metrics = run(task, config.optimiser, state, loggers, fingerprint=made_from, threads=threads)

@@ -18,6 +18,7 @@ from avcat.errors import InputError
 from avcat.face.align import AlignConfig
 from avcat.files import located
 from avcat.media.mel import MelConfig
+from avcat.metrics.results import BASE, BOUNDS
 from avcat.settings import parse, to_dict
 from avcat.synth.corpus import WILD, WORDS, CorpusConfig, SpeakersConfig
 from pipelines.settings import DataConfig, RuntimeConfig
@@ -34,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILE, PROFILES = "params.yaml", "profiles"
 SECTIONS = ("corpus", "data", "mel", "align", "syncnet", "evaluator", "offsets", "training", "methods", "evaluate")
 LISTS = ("profile", "selected")  # keys of params.yaml that are no sections
+RESERVED = (*BOUNDS, "syncnet", "evaluator")  # rows without settings, and trainings that are no rows
 
 
 @dataclass(frozen=True)
@@ -114,18 +116,23 @@ class Params:
 
     def row(self, name: str) -> Row:
         """A row's method and settings. Raises InputError if there is no such row, or they are invalid."""
-        from avcat.methods import module
+        from avcat.methods import find
 
         if name not in self.rows:
             raise InputError(f"unknown row {name!r}, there are {', '.join(self.rows)}")
-        entry = self.sections["rows"][name]
-        _check_keys(entry, ("method",), f"{self._source}: rows.{name}", optional=("settings",))
+        entry, methods, where = self.sections["rows"][name], self.sections["methods"], f"{self._source}: rows.{name}"
+        _check_keys(entry, ("method",), where, optional=("settings",))
         method = entry["method"]
-        kind = module(method, "task").SETTINGS
-        own = dict(self.sections["methods"].get(method, {}))
+        try:
+            kind = find(method, "task", "SETTINGS")
+        except InputError as error:
+            raise InputError(f"{where}.method: {error}") from None
+        own = dict(methods.get(method, {}))
         values = _fitting(self.sections["training"], kind)
         if like := own.pop("like", None):
-            values = merge(values, _fitting(self.sections["methods"][like], kind))
+            if like not in methods:
+                raise InputError(f"{self._source}: methods.{method}.like: no method {like!r} in `methods`")
+            values = merge(values, _fitting(methods[like], kind))
         training = parse(kind, merge(merge(values, own), entry.get("settings", {})), self._source, f"rows.{name}")
         self._check_sound(getattr(training.model, "audio", None), f"rows.{name}")
         return Row(method, training)
@@ -133,7 +140,7 @@ class Params:
     @property
     def train(self) -> "TrainConfig":
         """Of AV-CAT itself."""
-        return self.row("full").training  # type: ignore[return-value]
+        return self.row(BASE).training  # type: ignore[return-value]
 
     @property
     def inputs(self) -> InputConfig:
@@ -191,6 +198,10 @@ def load(profile: str | None = None, path: str | Path | None = None) -> Params:
     _check_keys(tree["reference"], SECTIONS, f"{FILE}: reference")
     profile = profile or str(tree["profile"])
     sections = merge({**tree["reference"], "rows": tree["rows"]}, _profile(path.parent / PROFILES, profile))
+    if taken := sorted(set(RESERVED) & set(sections["rows"])):
+        raise InputError(f"{FILE}: rows: {taken[0]}: the name is reserved")
+    if BASE not in sections["rows"]:
+        raise InputError(f"{FILE}: rows: {BASE}: missing key; the other rows are compared with it")
     selected = tree["selected"]
     if not isinstance(selected, list):
         raise InputError(f"{FILE}: selected: expected a list of names, got {selected!r}")
@@ -219,8 +230,10 @@ def merge(base: Any, over: Any) -> Any:
     return {**base, **{key: merge(base[key], value) if key in base else value for key, value in over.items()}}
 
 
-def _profile(folder: Path, name: str) -> dict[str, Any]:
+def _profile(folder: Path, name: str, extended_by: tuple[str, ...] = ()) -> dict[str, Any]:
     """A profile's differences from the reference, those that it extends included."""
+    if name in extended_by:
+        raise InputError(f"{PROFILES}/{name}.yaml: extends itself ({' -> '.join((*extended_by, name))})")
     path = folder / f"{name}.yaml"
     if not path.is_file():
         raise InputError(f"no profile {name!r}, there are {', '.join(profiles(folder.parent / FILE))}")
@@ -228,7 +241,7 @@ def _profile(folder: Path, name: str) -> dict[str, Any]:
     _check_keys(own, (), where, optional=("extends", "rows", *SECTIONS))
     own = dict(own)
     base = own.pop("extends", None)
-    return merge(_profile(folder, base), own) if base else own  # type: ignore[no-any-return]
+    return merge(_profile(folder, base, (*extended_by, name)), own) if base else own  # type: ignore[no-any-return]
 
 
 def _fitting(values: Mapping[str, Any], kind: type) -> dict[str, Any]:

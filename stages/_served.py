@@ -11,7 +11,7 @@ from mlflow.pyfunc.model import PythonModel
 
 from avcat.checkpoint import load_model, read_facts
 from avcat.inference.redraw import Redrawer
-from avcat.methods import module, network_of
+from avcat.methods import find, network_of
 from avcat.methods.generator import Generator
 from avcat.methods.syncnet.model import SyncNet
 from avcat.metrics.embed import embed_clip
@@ -31,7 +31,7 @@ class Served(PythonModel):
         elif issubclass(network, SyncNet):
             self.answer = _match(load_model(path, SyncNet)[0])
         else:
-            self.answer = _talk(module(kind, "run").RUN.from_checkpoint(path, "cpu", BATCH))
+            self.answer = _talk(find(kind, "run", "RUN").from_checkpoint(path, "cpu", BATCH))
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads hints as schemas
         return self.answer(model_input)

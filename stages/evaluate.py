@@ -13,15 +13,13 @@ from pathlib import Path
 from avcat.data.shards import open_shards
 from avcat.errors import InputError
 from avcat.files import write
-from avcat.metrics.drawers import COPY_REFERENCE, GROUND_TRUTH
+from avcat.metrics.figures import MAIN
+from avcat.metrics.results import BOUNDS, GROUND_TRUTH
 from pipelines.cluster import connect
 from pipelines.evaluate import check_models, check_weights, evaluate
 from stages._main import bar, run_stage
 from stages._mlflow import tracked
 from stages._params import Params, load
-
-MAIN = ("clips", "ssim", "psnr", "lmd", "lmd_centred", "opening_of_ceiling", "sync_confidence", "lse_c")
-BOUNDS = (GROUND_TRUTH, COPY_REFERENCE)
 
 
 def work(row: str, corpus: str | None = None, predictions: Path | None = None) -> None:

@@ -159,14 +159,14 @@ def step_s(method: str, config: Any, params: Params, device: str) -> float:
 
 def task_on_noise(method: str, config: Any, params: Params, device: str) -> Any:
     """A method's training on clips of noise, with random weights in VGG and SyncNet, which take as long."""
-    from avcat.methods import module
+    from avcat.methods import find
     from avcat.methods.syncnet.model import SyncNet
 
     store = Noise(config.model.image_size, params.mel.bands)
     if hasattr(config, "vgg_weights"):
         config = replace(config, vgg_weights="random")
     expert = None if method == "syncnet" else SyncNet(params.syncnet.model)
-    return module(method, "task").TASK(config, store, store, expert, device)
+    return find(method, "task", "TASK")(config, store, store, expert, device)
 
 
 class Noise:

@@ -26,7 +26,7 @@ from stages._params import FILE, ROOT, check, load
 from stages.forecast import forecast
 
 PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
-ROWS_LINES = re.compile(r"^selected:((?:\n *- *[^\n]+)+)", re.MULTILINE)  # DVC rewrites the file, without indents
+ROWS_LINES = re.compile(r"^selected:((?:\n *- *[^\n]+)+| *\[[^\]]*\])", re.MULTILINE)  # as DVC writes it, or by hand
 GRACE_S = 8  # for a stage to end after each signal
 # Training allocates and frees buffers of megabytes all the time, and huge pages make their first access cheap.
 # `benchmarks.train` with and without them measures the gain on a machine (docs/lab-notes.md).
@@ -49,7 +49,7 @@ def _set(path: Path, pattern: re.Pattern[str], key: str, value: str) -> None:
     line = pattern.search(text)
     if line is None:
         raise InputError(f"{path}: no line `{key}: ...`")
-    before, after = line[1].split(), value.split()
+    before, after = (re.sub(r"[\[\],]", " ", text).split() for text in (line[1], value))
     if before != after:
         write(path, text[: line.start(1)] + value + text[line.end(1) :])
         said, was = (" ".join(word for word in words if word != "-") for words in (after, before))

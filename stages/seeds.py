@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from avcat.errors import InputError
 from avcat.files import write
-from avcat.report.paired import BASE
+from avcat.metrics.results import BASE
 from avcat.report.seeds import seeded, seeds_table
 from avcat.report.table import to_markdown
 from pipelines.state import file_hash, fingerprint, is_done, mark_done

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,15 @@ def test_a_change_applies_to_the_code_as_it_is(name: str) -> None:
     subprocess.run(["git", "apply", "--check", "-"], cwd=ROOT, input=CHANGES[name], text=True, check=True)
 
 
+@pytest.mark.parametrize("name", CHANGES)
+def test_new_files_have_the_project_s_style(name: str) -> None:
+    for path, content in re.findall(r"^\+\+\+ b/(\S+\.py)\n@@ -0,0 \S+ @@\n((?:\+.*\n)+)", CHANGES[name], re.MULTILINE):
+        text = re.sub(r"^\+", "", content, flags=re.MULTILINE)
+        for command in (["check"], ["format", "--check"]):
+            words = [sys.executable, "-m", "ruff", *command, "--stdin-filename", path, "-"]
+            subprocess.run(words, cwd=ROOT, input=text, text=True, check=True)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("name", "row"), [("baseline", "unet"), ("loss", "charbonnier")])
@@ -87,7 +97,8 @@ def test_a_new_row(prepared: Path, tmp_path: Path, name: str, row: str) -> None:
     params.write_text(params.read_text().replace("  - full\n", f"  - full\n  - {row}\n"))
     run(project, "settings", f"train --row {row}", f"evaluate --row {row}", "tables")
     assert 0 < number(table(project, "table1")[row]["SSIM ↑"]) < 1
-    assert (project / "out" / "test" / "train" / row / "model.pt").exists()
+    model = project / "out" / "test" / "train" / row / "model.pt"
+    assert call(project, "avcat.apps.cli", "export", str(model), "-o", str(project / "row.onnx")).returncode == 0
 
 
 @pytest.mark.slow

@@ -77,6 +77,9 @@ def export(model: str | Path, out: str | Path, *, bound: float = BOUND) -> Expor
         with _quiet():
             program.save(part, external_data=False)
         proto = onnx.load(part)
+        frames = next(value for value in proto.graph.input if value.name == FRAMES)
+        if not frames.type.tensor_type.shape.dim[0].dim_param:
+            raise InputError(f"{model}: its network fixes the batch when exported: `x.shape[0]` instead of `len(x)`")
         _describe(proto, file, {})
         onnx.save(proto, part)
         difference = _difference(network, part, file.inputs.mel.bands)

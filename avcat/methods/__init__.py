@@ -12,7 +12,6 @@ needed, so that a pipeline stage depends on the code of its own method only.
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from torch import nn
@@ -33,19 +32,21 @@ def parts(name: str) -> list[str]:
     return sorted(path.stem for path in (Path(__file__).parent / name).glob("[!_]*.py"))
 
 
-def module(name: str, part: str) -> ModuleType:
-    """`avcat.methods.<name>.<part>`. Raises InputError if there is no such method, or it has no such part."""
+def find(name: str, part: str, what: str) -> Any:
+    """`what` of `avcat.methods.<name>.<part>`. Raises InputError if there is no such method, part or name in it."""
     if part not in parts(name):
         raise InputError(f"{name}: has no {part}.py in its folder")
-    return importlib.import_module(f"{__name__}.{name}.{part}")
+    module = importlib.import_module(f"{__name__}.{name}.{part}")
+    if not hasattr(module, what):
+        raise InputError(f"{name}: its {part}.py does not set {what}")
+    return getattr(module, what)
 
 
 def network_of(name: str) -> type[nn.Module]:
     """The class of a method's network."""
-    return module(name, "model").NETWORK  # type: ignore[no-any-return]
+    return find(name, "model", "NETWORK")  # type: ignore[no-any-return]
 
 
 def build(name: str, settings: Mapping[str, Any]) -> nn.Module:
     """The network of a model file. Raises InputError for an unknown method, or settings that cannot be built."""
-    model = module(name, "model")
-    return model.NETWORK(parse(model.SETTINGS, settings, "model"))  # type: ignore[no-any-return]
+    return network_of(name)(parse(find(name, "model", "SETTINGS"), settings, "model"))

@@ -14,12 +14,12 @@ from avcat.errors import InputError
 from avcat.face.mask import keep_mask
 from avcat.inference.redraw import Redrawer
 from avcat.media.mel import mel_windows
-from avcat.methods import module, network_of, parts
+from avcat.methods import find, network_of, parts
 from avcat.methods.generator import Generator
+from avcat.metrics.results import COPY_REFERENCE, GROUND_TRUTH
 
 Crops = NDArray[np.uint8]  # [T, S, S, 3] RGB
 REFERENCE_FRAME = 0
-GROUND_TRUTH, COPY_REFERENCE = "ground-truth", "copy-reference"
 
 
 class Drawer(Protocol):
@@ -113,4 +113,4 @@ def build_drawer(name: str, checkpoint: Path | None, batch_frames: int, device: 
     kind = read_facts(checkpoint).kind
     if issubclass(network_of(kind), Generator):
         return Trained(Redrawer.from_checkpoint(checkpoint, device, batch_frames))
-    return Talking(module(kind, "run").RUN.from_checkpoint(checkpoint, device, batch_frames))
+    return Talking(find(kind, "run", "RUN").from_checkpoint(checkpoint, device, batch_frames))

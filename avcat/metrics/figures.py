@@ -30,7 +30,7 @@ class Figure:
     better: Literal["", "↑", "↓"] = ""  # higher or lower; empty if neither is
     judge: Judge = ""  # the network without which it is empty
     paper: str = ""  # the field of `avcat.report.paper.PaperRow` that its order is compared with
-    paper_empty: str = ""  # why the paper's rows have no number in its column
+    paper_empty: str = ""  # why the paper's rows have no number in its column, if not as it is NOT_USED
 
     @property
     def heading(self) -> str:
@@ -43,7 +43,7 @@ FIGURES = {
     "ssim": Figure(measures.pictures, "SSIM", 3, "↑", paper="ssim"),
     "psnr": Figure(measures.pictures, "PSNR", 2, "↑", paper_empty=NOT_PRINTED),
     "psnr_uint8_legacy": Figure(measures.pictures, "PSNR uint8", 2, "↑", paper="psnr"),
-    "lpips": Figure(measures.perceptual, "LPIPS", 3, "↓", judge="lpips", paper_empty=NOT_USED),
+    "lpips": Figure(measures.perceptual, "LPIPS", 3, "↓", judge="lpips"),
     "lmd": Figure(measures.mouths, "LMD", 2, "↓", paper="lmd"),
     "lmd_centred": Figure(measures.mouths, "LMD centred", 2, "↓"),
     "lmd_atvg": Figure(measures.mouths, "LMD sum", 1, "↓"),
@@ -71,6 +71,8 @@ FIGURES = {
     "equal_frames": Figure(measures.pictures, "Equal frames", 0),
 }
 
+# In `figures/<row>.json`, which DVC compares. Two are of a row, not of its clips (`avcat.metrics.results`).
+MAIN = ("clips", "ssim", "psnr", "lmd", "lmd_centred", "opening_of_ceiling", "sync_confidence", "lse_c")
 # Which figures a table shows, in its order.
 TABLE1 = ("ssim", "psnr", "psnr_uint8_legacy", "lpips", "lmd", "sync_confidence", "lse_c", "found")
 GLANCE = ("ssim", "lmd", "sync_confidence")

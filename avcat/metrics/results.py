@@ -12,24 +12,31 @@ lie `clips.parquet`, one row per clip, and `strips/<clip_id>.png`, pictures side
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from avcat.errors import InputError
 from avcat.media.pictures import png
 from avcat.metrics.summary import Summary
 
+GROUND_TRUTH, COPY_REFERENCE = "ground-truth", "copy-reference"  # rows without a network
+BOUNDS = (COPY_REFERENCE, GROUND_TRUTH)
+BASE = "full"  # AV-CAT itself, which the other rows are compared with
+NOTHING = Summary(math.nan, math.nan, math.nan, 0, 0.0)
+
 
 @dataclass(frozen=True)
 class Result:
-    """One method on one corpus."""
+    """One row on one corpus."""
 
-    method: str
+    method: str  # the row: its name in params.yaml, a bound, or the name given to videos made elsewhere
     corpus: str
     clips: int
     failed: int
@@ -39,6 +46,10 @@ class Result:
     unmeasured: dict[str, str]  # by judge (`avcat.metrics.figures`): why its figures are empty
     figures: dict[str, Summary]
     folder: Path
+
+    def figure(self, name: str) -> Summary:
+        """Of all clips; `NOTHING` if the evaluation is older than the figure."""
+        return self.figures.get(name, NOTHING)
 
     @property
     def strips(self) -> list[Path]:
@@ -54,6 +65,14 @@ def read_results(folder: Path) -> list[Result]:
     results = [_read(path) for path in sorted(folder.glob("*/*/metrics.json"))]
     first = ("synth-words", "synth-wild", "lrw", "voxceleb")
     return sorted(results, key=lambda r: (first.index(r.corpus) if r.corpus in first else len(first), r.corpus))
+
+
+def read_clips(folder: Path, names: Sequence[str]) -> list[dict[str, Any]]:
+    """`clips.parquet` of a result's folder, a mapping per clip; a column that the evaluation is older than is NaN."""
+    path = folder / "clips.parquet"
+    there = [name for name in names if name in pq.read_schema(path).names]
+    unknown = dict.fromkeys(set(names) - set(there), math.nan)
+    return [row | unknown for row in pq.read_table(path, columns=there).to_pylist()]
 
 
 def _read(path: Path) -> Result:

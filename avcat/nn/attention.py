@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from avcat.errors import InputError
 from avcat.nn.init import linear
+from avcat.nn.references import repeated
 
 # Tokens far inside the masked region start as zeros: dividing by their length alone would make gradients of any size.
 SOFTENING = 1e-2
@@ -108,7 +109,7 @@ class WindowAttention(nn.Module):
         """
         b, height, width, _ = x_BHWC.shape
         q_BGhNd = self._split(self.query(self._normalised(partition(x_BHWC, windows))))
-        k, v = (t.repeat_interleave(b // t.shape[0], 0) if t.shape[0] != b else t for t in context)
+        k, v = (repeated(part, b) for part in context)
         bias = None if self.position is None else self.position()[None]
         if mask is not None:
             outside = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -torch.inf)

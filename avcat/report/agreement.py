@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from avcat.metrics.figures import AGREEMENT, FIGURES
 from avcat.metrics.paired import FEWEST_SPEAKERS, LEVEL
-from avcat.report.paired import BASE, Compared
+from avcat.metrics.results import BASE, GROUND_TRUTH
+from avcat.report.paired import Compared
 from avcat.report.paper import COUNTERPART, TABLE1, TABLE3, PaperRow
 from avcat.report.table import EMPTY, Cell, Row, Table
-from avcat.report.tables import METHODS, title_of
+from avcat.report.tables import TITLES, title_of
 
 SAME, OPPOSITE, WITHIN, EQUAL = "as in the paper", "the opposite", "within chance", "no difference in the paper"
 UNTESTED = f"fewer than {FEWEST_SPEAKERS} speakers: not tested"
@@ -48,10 +49,10 @@ def _printed(corpus: str) -> dict[str, tuple[PaperRow, PaperRow]]:
     printed = {}
     if corpus in COUNTERPART:
         table = {row.method: row for row in TABLE1[COUNTERPART[corpus]]}
-        names = {name: method for method, name in METHODS.items()}
+        names = {name: method for method, name in TITLES.items()}
         printed = {names[name]: (row, table["AV-CAT"]) for name, row in table.items() if name in names}
     ablations = {method: (row, TABLE3[BASE]) for method, row in TABLE3.items() if method != BASE}
-    return {method: pair for method, pair in (printed | ablations).items() if method != "ground-truth"}
+    return {method: pair for method, pair in (printed | ablations).items() if method != GROUND_TRUTH}
 
 
 def _cell(ours: Compared, papers: float) -> Cell:

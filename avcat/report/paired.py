@@ -4,15 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from avcat.metrics.figures import FIGURES, PAIRED, headings
 from avcat.metrics.paired import FEWEST_SPEAKERS, LEVEL, Difference, adjusted, compare
-from avcat.metrics.results import Result
+from avcat.metrics.results import BASE, BOUNDS, Result, read_clips
 from avcat.report.table import Cell, Row, Table, csv_text
-from avcat.report.tables import BOUNDS, METHODS, difference_cell, in_order, reason_why_empty, title_of
-
-BASE = "full"
+from avcat.report.tables import TITLES, difference_cell, in_order, reason_why_empty, title_of
 
 NOTES = (
     "The row's figure minus the full model's, mean over the clips that both count, with a 95 % bootstrap interval over "
@@ -37,7 +33,7 @@ class Compared:
     empty: str  # why there is no difference; empty if there is one
 
 
-def compared(results: Sequence[Result], trained: Collection[str] = METHODS) -> list[Compared]:
+def compared(results: Sequence[Result], trained: Collection[str] = TITLES) -> list[Compared]:
     """Every row against the full model on every corpus that has one; reads the clips of each result.
 
     `trained` are the rows of ours; the other results, except the bounds, are of videos made elsewhere.
@@ -64,7 +60,7 @@ def compared(results: Sequence[Result], trained: Collection[str] = METHODS) -> l
     return found
 
 
-def raised(asked: Mapping[str, tuple[str, float]], trained: Collection[str] = METHODS) -> dict[str, float]:
+def raised(asked: Mapping[str, tuple[str, float]], trained: Collection[str] = TITLES) -> dict[str, float]:
     """(method, p) by name -> p raised for the number of tests: of the rows `trained` here, and of all others.
 
     The truth differs from every row, and the number of external rows is arbitrary: neither may change our rows' stars.
@@ -77,10 +73,9 @@ def raised(asked: Mapping[str, tuple[str, float]], trained: Collection[str] = ME
 
 def clips_of(folder: Path) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
     """What a result's folder holds: `PAIRED` by name and clip id, and the clips' speakers."""
-    table = pq.read_table(folder / "clips.parquet", columns=["clip_id", "speaker", *PAIRED])
-    clips = table["clip_id"].to_pylist()
-    figures = {name: dict(zip(clips, table[name].to_pylist(), strict=True)) for name in PAIRED}
-    return figures, dict(zip(clips, table["speaker"].to_pylist(), strict=True))
+    clips = read_clips(folder, ["clip_id", "speaker", *PAIRED])
+    figures = {name: {clip["clip_id"]: clip[name] for clip in clips} for name in PAIRED}
+    return figures, {clip["clip_id"]: clip["speaker"] for clip in clips}
 
 
 def paired_table(found: Sequence[Compared]) -> Table:
@@ -93,7 +88,7 @@ def paired_table(found: Sequence[Compared]) -> Table:
             cells.append(_cell(each))
         groups.append((f"ours, {corpus}", [Row(cells, "ours") for cells in rows.values()]))
     columns = ["Method", "N", *headings(PAIRED)]
-    return Table(f"Against {METHODS[BASE]}, clip by clip", columns, groups, NOTES)
+    return Table(f"Against {TITLES[BASE]}, clip by clip", columns, groups, NOTES)
 
 
 def _clip_cell(found: Sequence[Compared], one: Compared) -> Cell:

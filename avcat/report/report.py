@@ -7,23 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from avcat.data.schema import FPS
 from avcat.errors import InputError
 from avcat.files import write
 from avcat.media.pictures import jpeg
 from avcat.metrics.figures import DISTRIBUTIONS, FIGURES
-from avcat.metrics.results import Result, read_results
+from avcat.metrics.results import BOUNDS, GROUND_TRUTH, Result, read_clips, read_results
 from avcat.report import curves, grid, page
 from avcat.report.agreement import agreement_table
 from avcat.report.paired import compared, paired_csv, paired_table
 from avcat.report.table import Table, to_html, to_latex, to_markdown
 from avcat.report.tables import (
     ABLATIONS,
-    BOUNDS,
     IN_TABLE3,
-    METHODS,
+    TITLES,
     glance_table,
     in_order,
     mouth_table,
@@ -35,7 +33,6 @@ from avcat.report.tables import (
     title_of,
 )
 
-TRUTH = "ground-truth"
 NOT_LEARNT = ("learning_rate", "gradient_norm")  # they are in MLflow; the page is about what was learnt
 SHIFTED = "right_at_"  # figures of `avcat.methods.syncnet.task.judge`, + by how many frames
 GRIDS_PER_CORPUS, OPENINGS_PER_CORPUS = 2, 3
@@ -56,7 +53,7 @@ def write_report(
     trainings: Mapping[str, Path],
     table2: Table | None = None,
     without: Collection[str] = (),
-    trained: Collection[str] = METHODS,
+    trained: Collection[str] = TITLES,
 ) -> list[Result]:
     """Writes all tables and `report.html` into `folder`; returns the results they were made of.
 
@@ -128,12 +125,12 @@ def _grids(results: Sequence[Result]) -> dict[str, tuple[str, bytes]]:
     found = {}
     for corpus, ordered in _bounds_first(results).items():
         systems = [result for result in ordered if result.method not in ABLATIONS]
-        parts = [result for result in ordered if result.method in (TRUTH, *IN_TABLE3)]
+        parts = [result for result in ordered if result.method in (GROUND_TRUTH, *IN_TABLE3)]
         for name, what, methods in (("grid", SYSTEMS, systems), ("ablation", PARTS, parts)):
             if name == "ablation" and not any(result.method in ABLATIONS for result in methods):
                 continue
             strips = {result.method: {path.name for path in result.strips} for result in methods}
-            wanted = strips.get(TRUTH, set.union(*strips.values()))
+            wanted = strips.get(GROUND_TRUTH, set.union(*strips.values()))
             unseen = [result for result in methods if not strips[result.method] & wanted]
             methods = [result for result in methods if result not in unseen]
             common = set.intersection(*(strips[result.method] for result in methods)) if methods else set()
@@ -149,7 +146,7 @@ def _openings(results: Sequence[Result]) -> list[tuple[str, str]]:
     """(description, SVG) of the first clips of each corpus, truth and methods."""
     found = []
     for corpus, ordered in _bounds_first(results).items():
-        methods = [result for result in ordered if result.method != TRUTH]
+        methods = [result for result in ordered if result.method != GROUND_TRUTH]
         clips = [{row["clip_id"]: row for row in _clips(result)} for result in methods]
         common = sorted(set.intersection(*map(set, clips))) if clips else []
         for number, clip_id in enumerate(common[:OPENINGS_PER_CORPUS], 1):
@@ -164,7 +161,7 @@ def _distributions(results: Sequence[Result]) -> list[tuple[str, str]]:
     """(description, SVG) of each clip's scores, per corpus and figure, without the truth, which is the best in all."""
     found = []
     for corpus, ordered in _bounds_first(results).items():
-        methods = [result for result in ordered if result.method != TRUTH]
+        methods = [result for result in ordered if result.method != GROUND_TRUTH]
         rows = {title_of(result.method): _clips(result) for result in methods}
         for name in DISTRIBUTIONS:
             values = {label: [row[name] for row in clips if math.isfinite(row[name])] for label, clips in rows.items()}
@@ -190,8 +187,7 @@ def _in_step(results: Sequence[Result]) -> list[tuple[str, str]]:
 
 
 def _clips(result: Result) -> list[dict[str, Any]]:
-    names = ["clip_id", "opening_truth", "opening", "sync_distances", *DISTRIBUTIONS]
-    return pq.read_table(result.folder / "clips.parquet", columns=names).to_pylist()
+    return read_clips(result.folder, ["clip_id", "opening_truth", "opening", "sync_distances", *DISTRIBUTIONS])
 
 
 def _figures(trainings: Mapping[str, Path]) -> dict[str, dict[str, float]]:

@@ -10,10 +10,10 @@ from scipy.stats import ttest_1samp
 from avcat.errors import InputError
 from avcat.metrics.figures import FIGURES, PAIRED, headings
 from avcat.metrics.paired import LEVEL, Difference, compare
-from avcat.metrics.results import Result, read_results
-from avcat.report.paired import BASE, clips_of, raised
+from avcat.metrics.results import BASE, Result, read_results
+from avcat.report.paired import clips_of, raised
 from avcat.report.table import Cell, Row, Table
-from avcat.report.tables import METHODS, difference_cell, in_order, reason_why_empty, title_of
+from avcat.report.tables import TITLES, difference_cell, in_order, reason_why_empty, title_of
 
 FEWEST_SEEDS = 3  # two agree on a sign half of the time by chance
 NOTES = (
@@ -113,7 +113,7 @@ def seeds_table(found: Sequence[Seeded], seeds: Sequence[int]) -> Table:
             rows.setdefault(each.method, [Cell(title_of(each.method))]).append(_cell(each))
         groups.append((corpus, [Row(cells, "ours") for cells in rows.values()]))
     columns = ["Method", *headings(PAIRED)]
-    caption = f"Against {METHODS[BASE]}, trained from {len(seeds)} seeds ({', '.join(map(str, seeds))})"
+    caption = f"Against {TITLES[BASE]}, trained from {len(seeds)} seeds ({', '.join(map(str, seeds))})"
     return Table(caption, columns, groups, NOTES)
 
 

@@ -3,16 +3,16 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from avcat.metrics.figures import FIGURES, GLANCE, MOUTH, NOT_SAID, TABLE1, Figure, headings
+from avcat.metrics.figures import FIGURES, GLANCE, MOUTH, NOT_SAID, NOT_USED, TABLE1, Figure, headings
 from avcat.metrics.paired import Difference
-from avcat.metrics.results import Result
+from avcat.metrics.results import BOUNDS, COPY_REFERENCE, GROUND_TRUTH, Result
 from avcat.metrics.summary import Summary
 from avcat.report import paper
 from avcat.report.paper import COUNTERPART, PRINTED_DECIMALS, TABLE3, PaperRow
 from avcat.report.table import EMPTY, Cell, Row, Table, csv_text
 
 # Titles of rows, in the order of the tables. Another row has its name in params.yaml as its title, before the bounds.
-METHODS = {
+TITLES = {
     "wav2lip": "Wav2Lip",
     "wav2lip_l": "Wav2Lip-L",
     "makeittalk": "MakeItTalk",
@@ -22,10 +22,9 @@ METHODS = {
     "wav2lip_l-rn": "Wav2Lip-L + RN",
     "without-sync": "w/o Sync",
     "full": "AV-CAT (ours)",
-    "copy-reference": "Copy the reference",
-    "ground-truth": "Ground truth",
+    COPY_REFERENCE: "Copy the reference",
+    GROUND_TRUTH: "Ground truth",
 }
-BOUNDS = ("copy-reference", "ground-truth")
 ABLATIONS = ("rn-only", "without-rn", "wav2lip_l-rn", "without-sync")
 IN_TABLE3 = (*TABLE3, "wav2lip_l")  # which the paper's text compares with those of the table
 
@@ -88,6 +87,7 @@ NO_JUDGE = "no evaluator SyncNet was given"
 NOT_COUNTED = "no clip could be counted"
 NO_DIFFERENCE = "no clip has a finite figure in both rows"
 NO_CEILING = "no correlation or no ceiling was counted"
+OLDER = "this evaluation is older than the figure: evaluate again"
 NOT_MEASURED = "this training did not measure it"
 
 
@@ -192,12 +192,12 @@ def _csv(results: Sequence[Result], papers: Mapping[str, Sequence[PaperRow]]) ->
 
 def title_of(method: str) -> str:
     """Of a row, in tables and pictures."""
-    return METHODS.get(method, method)
+    return TITLES.get(method, method)
 
 
 def place_of(method: str) -> tuple[float, str]:
-    """Sorts methods in the order of `METHODS`, those that it does not name before the two bounds."""
-    order = list(METHODS)
+    """Sorts methods in the order of `TITLES`, those that it does not name before the two bounds."""
+    order = list(TITLES)
     return order.index(method) if method in order else order.index(BOUNDS[0]) - 0.5, method
 
 
@@ -221,7 +221,7 @@ def _row(result: Result, names: Sequence[str]) -> Row:
     ]
     cells += [
         figure_cell(
-            result.figures[name], FIGURES[name].decimals, reason_why_empty(result, name), result.clips - result.failed
+            result.figure(name), FIGURES[name].decimals, reason_why_empty(result, name), result.clips - result.failed
         )
         for name in names
     ]
@@ -230,6 +230,8 @@ def _row(result: Result, names: Sequence[str]) -> Row:
 
 def reason_why_empty(result: Result, figure: str) -> str:
     """The text of the cell if a result lacks a figure."""
+    if figure not in result.figures:
+        return OLDER
     judge = FIGURES[figure].judge
     if judge == "evaluator" and not result.judge:
         return NO_JUDGE
@@ -246,8 +248,8 @@ def difference_cell(difference: Difference, decimals: int, beyond_chance: bool, 
 
 def _paper_row(row: PaperRow) -> Row:
     def cell(figure: Figure) -> Cell:
-        if figure.paper_empty:
-            return Cell(EMPTY, note=figure.paper_empty)
+        if figure.paper_empty or not figure.paper:
+            return Cell(EMPTY, note=figure.paper_empty or NOT_USED)
         return Cell(f"{getattr(row, figure.paper):.{PRINTED_DECIMALS[figure.paper]}f}")
 
     cells = (cell(FIGURES[name]) for name in TABLE1)

@@ -34,12 +34,13 @@ from avcat.files import local_copy, located, read_table, sha256_of, write
 from avcat.media.audio import audio_duration, load_audio
 from avcat.media.video import decode, decode_at, probe
 from avcat.media.writer import VideoWriter
-from avcat.methods import module, network_of
+from avcat.methods import find, network_of
 from avcat.methods.generator import Generator
-from avcat.methods.makeittalk.run import Talker
+from avcat.methods.makeittalk.run import PortraitTalker
 from avcat.metrics.drawers import check_checkpoint
+from avcat.metrics.results import GROUND_TRUTH
 from avcat.seeding import seed_of
-from avcat.study.plan import CLIPS, GROUND_TRUTH, Clip, Study, clip_path
+from avcat.study.plan import CLIPS, Clip, Study, clip_path
 
 log = logging.getLogger(__name__)
 
@@ -192,7 +193,7 @@ def renderer(model: Path | None, device: str) -> Renderer:
         return show_sound_source
     kind = read_facts(model).kind
     if not issubclass(network_of(kind), Generator):
-        talker = module(kind, "run").RUN.from_checkpoint(model, device, _TALKER_BATCH)
+        talker = find(kind, "run", "RUN").from_checkpoint(model, device, _TALKER_BATCH)
         return lambda video, sound, out: animate(talker, video, sound, out)
     dubber = Dubber.from_checkpoint(model, device)
     return dubber.dub
@@ -206,7 +207,7 @@ def show_sound_source(_video: Path, sound: Path, out: Path) -> None:
             writer.write(frame.image)
 
 
-def animate(talker: Talker, video: Path, sound: Path, out: Path) -> None:
+def animate(talker: PortraitTalker, video: Path, sound: Path, out: Path) -> None:
     """MakeItTalk animates one frame: the first one with a face; the rest of the picture stands still."""
     info, speech = probe(video), Speech(sound, talker.mel)
     still, matrix = _portrait(talker, video)
@@ -217,7 +218,7 @@ def animate(talker: Talker, video: Path, sound: Path, out: Path) -> None:
             writer.write(put_back(still, crop, matrix))
 
 
-def _portrait(talker: Talker, video: Path) -> tuple[np.ndarray, np.ndarray]:
+def _portrait(talker: PortraitTalker, video: Path) -> tuple[np.ndarray, np.ndarray]:
     """The first frame with a face, uint8 [height, width, 3], and its similarity to the crop, float64 [2, 3]."""
     for frame in decode(video):
         seen = find_people([(0.0, frame.image)], talker.detector)

@@ -17,7 +17,6 @@ from avcat.seeding import rng_of
 
 VERSION = 1
 FILE, CLIPS, RATINGS = "study.json", "clips", "ratings.sqlite"  # in a study's folder
-GROUND_TRUTH = "ground-truth"
 REPEATED_SHARE = 0.05  # share of the clips that a rater sees a second time
 
 

@@ -13,7 +13,7 @@ from avcat.metrics.figures import NOT_SAID
 from avcat.metrics.summary import Summary, summarise
 from avcat.report.paper import TABLE2
 from avcat.report.table import EMPTY, Cell, Row, Table, csv_text, to_latex, to_markdown
-from avcat.report.tables import CSV_HEADINGS, METHODS, figure_cell, number, title_of
+from avcat.report.tables import CSV_HEADINGS, TITLES, figure_cell, number, title_of
 from avcat.study.plan import FILE, QUESTIONS, RATINGS, Study, order_for, read_study
 from avcat.study.ratings import Rating, read_ratings
 
@@ -149,7 +149,7 @@ def _ours(folder: Path) -> tuple[list[Row], str]:
     found = _read(folder, study) if study and rated else None
     if found is None or not found.raters:
         nothing = [Cell(EMPTY, note=NO_RATINGS) for _ in QUESTIONS]
-        names = [title_of(method) for method in _ordered(study.methods)] if study else [METHODS["full"]]
+        names = [title_of(method) for method in _ordered(study.methods)] if study else [TITLES["full"]]
         return [Row([Cell(name), *nothing, Cell("0")], "ours") for name in names], "ours"
     rows = []
     for method in _ordered(found.methods):
@@ -215,5 +215,5 @@ def _raters(found: Opinions) -> str:
 
 def _ordered(methods: Iterable[str]) -> list[str]:
     """The order of the other tables; methods unknown to them come first."""
-    order = list(METHODS)
+    order = list(TITLES)
     return sorted(methods, key=lambda method: (order.index(method) if method in order else -1, method))

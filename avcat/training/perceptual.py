@@ -1,4 +1,4 @@
-"""Training of generators with E_a, a multi-scale discriminator and the VGG loss: AV-CAT's and PC-AVS's."""
+"""Training of generators with E_a, a multi-scale discriminator and the VGG loss."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic

@@ -119,6 +119,15 @@ def test_every_kind_of_generator(kind: str, config: ModelConfig, tmp_path: Path)
     assert_draws_alike(model, tmp_path / "model.onnx", batch_frames=3)
 
 
+def test_a_network_that_fixes_the_batch_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `len`, for instance, which the exporter takes for a constant."""
+    model = write_model(tmp_path / "model.pt", "pc_avs", PC_AVS)
+    monkeypatch.setattr("avcat.methods.pc_avs.model.repeated", lambda x, batch: x.repeat_interleave(int(batch), 0))
+    with pytest.raises(InputError, match="fixes the batch when exported"):
+        export(model, tmp_path / "model.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pt"]
+
+
 def test_dub_by_onnx_runtime(exported: tuple[Path, Path], tmp_path: Path) -> None:
     import soundfile
 

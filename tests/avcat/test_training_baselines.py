@@ -14,7 +14,7 @@ from avcat.errors import InputError
 from avcat.face.landmarks import Face
 from avcat.inference.redraw import Redrawer
 from avcat.media.mel import mel_windows
-from avcat.methods.makeittalk.run import Talker
+from avcat.methods.makeittalk.run import PortraitTalker
 from avcat.methods.syncnet.model import SyncNet
 from avcat.methods.wav2lip.task import Wav2LipTask
 from avcat.training.loop import Loggers, run
@@ -62,7 +62,7 @@ def test_the_mouth_opens_with_the_sound(kind: str, steps: int, store: ClipStore,
     at = np.arange(store.lengths[0])
     crops, windows = store.frames(0, at).repeat(2, 1).repeat(2, 2), mel_windows(store.mel(0), at)
     if kind == "makeittalk":
-        drawn = Talker.from_checkpoint(model, detector=Bars(store, 0)).talk(crops[0], windows)  # type: ignore[arg-type]
+        drawn = PortraitTalker.from_checkpoint(model, detector=Bars(store, 0)).talk(crops[0], windows)  # type: ignore[arg-type]
     else:
         redrawer = Redrawer.from_checkpoint(model, batch_frames=8)
         drawn = redrawer.redraw(crops, windows, redrawer.encode_reference(crops[0]))
@@ -130,6 +130,6 @@ def test_a_portrait_without_a_face_is_named(store: ClipStore, tmp_path: Path) ->
         def follow(self, images: np.ndarray) -> list[list[Face]]:
             return [[]]
 
-    talker = Talker.from_checkpoint(tmp_path / "model.pt", detector=Blind())  # type: ignore[arg-type]
+    talker = PortraitTalker.from_checkpoint(tmp_path / "model.pt", detector=Blind())  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no face in the reference frame"):
         talker.talk(np.zeros((64, 64, 3), np.uint8), np.zeros((9, 80, 20), np.float32))

@@ -171,7 +171,21 @@ SMALL = "profiles/_small.yaml"
     ("file", "keys", "value", "message"),
     [
         (FILE, ("reference", "methods", "wave2lip"), {}, r"methods\.wave2lip: no row has this method"),
-        (FILE, ("rows", "mine"), {"method": "wave2lip"}, "unknown method 'wave2lip', there are avcat, makeittalk"),
+        (
+            FILE,
+            ("rows", "mine"),
+            {"method": "wave2lip"},
+            r"rows\.mine\.method: unknown method 'wave2lip', there are avcat, makeittalk",
+        ),
+        (FILE, ("rows", "syncnet"), {"method": "avcat"}, r"rows: syncnet: the name is reserved"),
+        (FILE, ("rows",), {"mine": {"method": "avcat"}}, r"rows: full: missing key"),
+        (
+            FILE,
+            ("reference", "methods", "wav2lip_rn", "like"),
+            "avkat",
+            r"methods\.wav2lip_rn\.like: no method 'avkat' in `methods`",
+        ),
+        (SMALL, ("extends",), "tiny", r"profiles/tiny\.yaml: extends itself \(tiny -> _small -> tiny\)"),
         (FILE, ("reference", "mel", "hop_sise"), 1, r"mel\.hop_sise: unknown key, did you mean 'hop_size'\?"),
         (SMALL, ("methods", "avcat", "stpes"), 1, r"rows\.full\.stpes: unknown key"),
         (SMALL, ("methods", "avcat", "weights", "gam"), 1, r"rows\.full\.weights\.gam: unknown key, .*'gan'"),
@@ -243,6 +257,12 @@ def test_a_key_that_is_there_twice_is_named(tmp_path: Path) -> None:
     path.write_text("\n".join(lines))
     with pytest.raises(InputError, match=rf"params\.yaml: line {place + 2}: fft_size: duplicate key"):
         load("tiny", path)
+
+
+def test_no_value_stands_for_two_keys() -> None:
+    """Of YAML's aliases DVC's `-S` changes one and moves the other."""
+    for path in (ROOT / FILE, *(ROOT / PROFILES).iterdir()):
+        assert not [token for token in yaml.scan(path.read_text()) if isinstance(token, yaml.AliasToken)], path
 
 
 def test_a_broken_file_is_one_line(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from avcat.errors import InputError
@@ -143,6 +144,19 @@ def test_a_figure_of_fewer_clips_than_its_row_says_of_how_many(evaluated: Path) 
     metrics["figures"]["psnr"]["n"] = 5
     path.write_text(json.dumps(metrics))
     assert table1(read_results(evaluated / "evaluate")).groups[0][1][0].cells[3].interval == "0.40 to 0.70; N 5"
+
+
+def test_an_evaluation_that_is_older_than_a_figure_leaves_its_cells_empty(evaluated: Path) -> None:
+    folder = evaluated / "evaluate" / "full" / "synth-words"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    del metrics["figures"]["ssim"]
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    clips = pq.read_table(folder / "clips.parquet")
+    pq.write_table(clips.drop_columns(["ssim"]), folder / "clips.parquet")
+    written = write(evaluated, "t")
+    row = next(line for line in (written / "table1.md").read_text().splitlines() if "AV-CAT (ours)" in line)
+    assert row.split("|")[3].strip().startswith("n/a [")
+    assert "this evaluation is older than the figure" in (written / "table1.md").read_text()
 
 
 def test_rows_that_were_not_asked_for_stay_out(evaluated: Path) -> None:

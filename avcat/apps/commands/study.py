@@ -100,7 +100,8 @@ def _method(text: str) -> tuple[str, Path]:
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    from avcat.study.plan import GROUND_TRUTH, read_study
+    from avcat.metrics.results import GROUND_TRUTH
+    from avcat.study.plan import read_study
 
     models = dict(arguments.method)
     if len(models) < len(arguments.method):

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from avcat.nn.convs import ModulatedConv2d
 from avcat.nn.init import RELU
+from avcat.nn.references import repeated
 from avcat.settings import settings
 
 
@@ -58,7 +59,7 @@ class Refinement(nn.Module):
         """Raw pictures `[B, 3, S, S]`, references `[R, 3, S, S]` (R divides B), f_a `[B, A]` -> `[B, 3, S, S]`."""
         x, skips = picture, []
         if self.sees_reference:
-            x = torch.cat((x, references.repeat_interleave(x.shape[0] // references.shape[0], 0)), 1)
+            x = torch.cat((x, repeated(references, x.shape[0])), 1)
         for pair in self.down:
             x = pair(x, f_a)
             skips.append(x)

@@ -17,7 +17,7 @@ from avcat.nn.precision import autocast
 SMOOTHED_FRAMES, DEGREE = 5, 3  # of the Savitzky-Golay filter over each landmark's path
 
 
-class Talker:
+class PortraitTalker:
     """Moves the landmarks of a portrait by the sound, and the portrait with them."""
 
     def __init__(
@@ -30,7 +30,7 @@ class Talker:
     @classmethod
     def from_checkpoint(
         cls, path: str | Path, device: str = "cpu", batch_frames: int = 8, detector: FaceDetector | None = None
-    ) -> "Talker":
+    ) -> "PortraitTalker":
         """Loads a model file of kind `makeittalk`; the detector is Face Mesh if none is given.
 
         Raises InputError if the file cannot be used.
@@ -74,4 +74,4 @@ class Talker:
         return ((points + 0.5) / len(portrait)).astype(np.float32)
 
 
-RUN = Talker
+RUN = PortraitTalker

@@ -10,6 +10,7 @@ from avcat.methods.generator import Redrawn, Reference, WholePicture
 from avcat.nn.audio import AudioBranch, AudioEncoderConfig
 from avcat.nn.convs import ConvNormAct, ModulatedConv2d, ResidualConv, halvings
 from avcat.nn.init import RELU, linear
+from avcat.nn.references import repeated
 from avcat.settings import Side, settings
 
 START_SIDES = (3, 4, 7)  # of the map that the generator starts from
@@ -83,7 +84,7 @@ class PCAVS(WholePicture):
 
     def forward(self, frames: Tensor, reference: Reference, mels: Tensor) -> Redrawn:
         """As `Generator.forward`. The frames are read whole, but only the few numbers of the pose are used."""
-        maps, identity = (part.repeat_interleave(frames.shape[0] // part.shape[0], 0) for part in reference.features)
+        maps, identity = (repeated(part, frames.shape[0]) for part in reference.features)
         pose = self.pose_code(self.motion(frames).flatten(1))
         style = torch.cat((identity, F.normalize(self.mouth_of_sounds(mels), dim=-1) * STYLE_SCALE, pose), 1)
         x, picture = maps, None

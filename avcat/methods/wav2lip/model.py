@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from avcat.methods.generator import Redrawn, Reference, WholePicture
 from avcat.nn.convs import ConvNormAct, ResidualConv, halvings
+from avcat.nn.references import repeated
 from avcat.settings import Side, settings
 
 SMALLEST = (3, 4)  # sides of the map that becomes one vector
@@ -79,7 +80,7 @@ class Wav2Lip(WholePicture):
         """As `Generator.forward`; the lower half of the frames is not read."""
         half = self.image_size // 2
         hidden = torch.cat((frames[:, :, :half], torch.zeros_like(frames[:, :, half:])), 2)
-        references = reference.image.repeat_interleave(frames.shape[0] // reference.image.shape[0], 0)
+        references = repeated(reference.image, frames.shape[0])
         x, skips = torch.cat((hidden, references), 1), []
         for layer in self.down:
             x = layer(x)
