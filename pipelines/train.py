@@ -76,10 +76,10 @@ def train_method(
         if runtime.compile:
             task.compile()
         metrics = run(task, config.optimiser, state, loggers, fingerprint=made_from, threads=threads)
+        if isinstance(task, SyncNetTask):  # all ranks together; the last checkpoint is there if it fails
+            metrics = judge(task.averaged, _store(shards / "test", model.image_size, runtime), planted=True)
         if not us.leads:
             return {}
-        if isinstance(task, SyncNetTask):
-            metrics = judge(task.averaged, _store(shards / "test", model.image_size, runtime), planted=True)
         facts = {"steps": config.optimiser.steps, PRECISION: config.optimiser.precision, **metrics}
         save_model(out / "model.pt", method, task.averaged, model, inputs, facts)
         _finish(out, state, metrics)

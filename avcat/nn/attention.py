@@ -17,6 +17,8 @@ from avcat.nn.references import repeated
 
 # Tokens far inside the masked region start as zeros: dividing by their length alone would make gradients of any size.
 SOFTENING = 1e-2
+# On these devices the fast kernels want heads whose size is a multiple of ALIGNED; the paper's is 30.
+PADDED_ON, ALIGNED = ("cuda",), 8
 
 
 class Windows(NamedTuple):
@@ -110,12 +112,15 @@ class WindowAttention(nn.Module):
         b, height, width, _ = x_BHWC.shape
         q_BGhNd = self._split(self.query(self._normalised(partition(x_BHWC, windows))))
         k, v = (repeated(part, b) for part in context)
+        _, count, heads, n, _ = q_BGhNd.shape
         bias = None if self.position is None else self.position()[None]
         if mask is not None:
             outside = torch.zeros(mask.shape, device=mask.device).masked_fill(~mask, -torch.inf)
-            bias = (outside if bias is None else outside + bias).repeat(b, 1, 1, 1)
-        y = _attend(q_BGhNd.flatten(0, 1), k.flatten(0, 1), v.flatten(0, 1), bias)
-        y_BGNC = y.transpose(1, 2).flatten(2).view(b, -1, y.shape[2], x_BHWC.shape[3])
+            bias = outside if bias is None else outside + bias
+        if bias is not None:  # of all windows and heads, once for the whole batch
+            bias = bias.expand(count, heads, n, n).reshape(1, count * heads, n, n)
+        y_BGhNd = attend(q_BGhNd.flatten(1, 2), k.flatten(1, 2), v.flatten(1, 2), bias).unflatten(1, (count, heads))
+        y_BGNC = y_BGhNd.transpose(2, 3).flatten(3)
         return merge(self.out(y_BGNC), windows, height, width)
 
     def _normalised(self, x: Tensor) -> Tensor:
@@ -151,10 +156,17 @@ class PositionBias(nn.Module):
         return self.table[:, self.index]
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """Equation 1. In bf16 on a CPU as products: torch's kernel takes eight times as long there (decision 0005)."""
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """Equation 1: queries, keys and values `[B, heads, N, d]`, what is added to the logits `[1, heads, N, N]`.
+
+    In bf16 on a CPU as products: torch's kernel takes eight times as long there (decision 0005).
+    """
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:
         with torch.autocast("cpu", enabled=False):  # which would copy every map of logits to fp32 and back
             logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
             return (logits if bias is None else logits + bias.to(q.dtype)).softmax(-1) @ v
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=None if bias is None else bias.to(q.dtype))
+    d = q.shape[-1]
+    if q.device.type in PADDED_ON and d % ALIGNED:
+        q, k, v = (F.pad(x, (0, ALIGNED - d % ALIGNED)) for x in (q, k, v))
+    mask = None if bias is None else bias.to(q.dtype).expand(q.shape[0], -1, -1, -1)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=d**-0.5)[..., :d]

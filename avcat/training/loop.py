@@ -85,23 +85,25 @@ def run(
 
     A checkpoint of other settings (another `fingerprint`) is not used. Curves are kept in `state_dir/curves.csv`.
     `threads` are adapted after each step.
-    If several ranks train together, all call this with the same folder; the first one validates, logs and writes.
-    Returns the figures of the last validation; nothing on the other ranks.
+    If several ranks train together, all call this with the same folder; the first one logs and writes.
+    Returns the figures of the last validation.
     """
     history = History(state_dir / "curves.csv")
     start = resume(task, state_dir, fingerprint)
     history.cut(start)
+    last = history.rows[-1] if history.rows else {}
     for done, figures, measured, images in each_step(task, config, start, threads):
-        history.add(done, figures)
+        last = figures
         if not ranks().leads:
             continue
+        history.add(done, figures)
         loggers.scalars(done, {**figures, **measured})
         for name, image in images.items():
             loggers.image(name, done, image)
         if done % config.checkpoint_every == 0 or done == config.steps:
             history.flush()
             save(task, state_dir, done, fingerprint, config)
-    return {name.removeprefix("val_"): value for name, value in history.rows[-1].items() if name.startswith("val_")}
+    return {name.removeprefix("val_"): value for name, value in last.items() if name.startswith("val_")}
 
 
 def each_step(task: Task, config: OptimiserConfig, start: int, threads: Threads | None) -> Iterator[Step]:
@@ -122,7 +124,7 @@ def each_step(task: Task, config: OptimiserConfig, start: int, threads: Threads 
         if threads:
             threads.adapt()
         images: dict[str, np.ndarray] = {}
-        if ranks().leads and (done % config.validate_every == 0 or done == config.steps):
+        if done % config.validate_every == 0 or done == config.steps:
             held_out, images = task.validate(done)
             figures = {**figures, **{f"val_{name}": value for name, value in held_out.items()}}
             last = time.perf_counter()

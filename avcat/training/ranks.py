@@ -8,7 +8,8 @@ wants one forward call per step, but AV-CAT has two (reference, then frames).
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from datetime import timedelta
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -16,6 +17,9 @@ from torch import Tensor, nn
 
 from avcat.errors import InputError
 from avcat.nn.precision import Precision
+
+T = TypeVar("T")
+PATIENCE = timedelta(hours=1)  # of a rank that waits for another, which may write to a slow share
 
 
 class Ranks(NamedTuple):
@@ -26,7 +30,7 @@ class Ranks(NamedTuple):
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that validates, logs and writes."""
+        """Whether this is the process that logs and writes."""
         return self.rank == 0
 
     def share(self, clips: int) -> range:
@@ -60,7 +64,7 @@ def joined(device: str) -> Iterator[Ranks]:
         return
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    dist.init_process_group("nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield ranks()
         dist.barrier()  # the first rank writes after the last step, and the others wait for it
@@ -100,6 +104,16 @@ def agreed(precision: Precision) -> Precision:
     said: list[Precision] = ["fp32"] * world
     dist.all_gather_object(said, precision)
     return said[0] if len(set(said)) == 1 else "fp32"
+
+
+def shared(mine: dict[int, T]) -> dict[int, T]:
+    """What all ranks have, by number; the numbers of two ranks differ."""
+    world = ranks().world
+    if world == 1:
+        return mine
+    everyone: list[dict[int, T]] = [{}] * world
+    dist.all_gather_object(everyone, mine)
+    return {number: value for of_rank in everyone for number, value in of_rank.items()}
 
 
 def gather(rows: Tensor) -> Tensor:

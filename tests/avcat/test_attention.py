@@ -56,7 +56,12 @@ def slow_attention(attention: WindowAttention, x: torch.Tensor, y: torch.Tensor,
 @pytest.mark.parametrize("windows", CUTS)
 @pytest.mark.parametrize("mutual", [False, True])
 @pytest.mark.parametrize("biased", [False, True])
-def test_attention_equals_the_slow_one_forward_and_backward(windows: Windows, mutual: bool, biased: bool) -> None:
+@pytest.mark.parametrize("padded", [False, True])
+def test_attention_equals_the_slow_one_forward_and_backward(
+    windows: Windows, mutual: bool, biased: bool, padded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`padded`: heads of 4 as on a GPU, filled up to 8."""
+    monkeypatch.setattr("avcat.nn.attention.PADDED_ON", ("cpu",) if padded else ())
     torch.manual_seed(0)
     attention = WindowAttention(dim=DIM, heads=HEADS, bias_side=windows.size if biased else None)
     x = torch.randn(2, SIDE, SIDE, DIM, requires_grad=True)

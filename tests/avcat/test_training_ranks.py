@@ -14,6 +14,7 @@ import torch.multiprocessing as mp
 from small_training import make_store, make_task
 
 from avcat.errors import InputError
+from avcat.methods.syncnet.task import judge
 from avcat.methods.wav2lip.task import Wav2LipTask
 from avcat.training.loop import SPEED, Loggers, checkpoints, run
 from avcat.training.ranks import Ranks, agreed, average, average_gradients, gather, ranks
@@ -73,6 +74,25 @@ def test_two_workers_learn_what_one_learns(tmp_path: Path, kind: str) -> None:
     for name, weight in first["weights"].items():
         assert torch.equal(weight, second["weights"][name]), name
     assert [p.name for p in checkpoints(tmp_path / "state-2")] == [p.name for p in checkpoints(tmp_path / "state-1")]
+
+
+def check_judge(folder: Path, wanted: dict[str, float]) -> None:
+    task = make_task("syncnet", make_store(folder / "shards"))
+    assert judge(task.averaged, task.train, planted=True) == wanted
+
+
+def test_workers_share_the_clips_that_a_syncnet_is_judged_on(tmp_path: Path) -> None:
+    task = make_task("syncnet", make_store(tmp_path / "shards"))
+    together(check_judge, tmp_path, judge(task.averaged, task.train, planted=True))
+
+
+def test_a_syncnet_is_judged_on_a_limited_number_of_clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, read = make_task("syncnet", make_store(tmp_path / "shards")), []
+    monkeypatch.setattr("avcat.methods.syncnet.task.JUDGED_CLIPS", 2)
+    mel = task.train.mel
+    monkeypatch.setattr(task.train, "mel", lambda clip: read.append(clip) or mel(clip))
+    judge(task.averaged, task.train)
+    assert len(read) == 2 < len(task.train)
 
 
 def check_sums(folder: Path) -> None:

@@ -55,7 +55,7 @@ class PCAVSTask(PerceptualTask[PCAVS]):
         seen = self.network.mouth_of_pictures(sample.truth)
         heard = self.network.mouth_of_sounds(sample.mels.flatten(0, 1))
         faces, sounds = (F.normalize(code.float(), dim=-1) for code in (seen, heard))
-        if not faces.requires_grad:  # held-out clips: only the first rank validates
+        if not faces.requires_grad:  # held-out clips: every rank has all of them
             return contrastive_loss(faces, sounds, self.config.temperature)
         loss = contrastive_loss(gather(faces), gather(sounds), self.config.temperature)
         # Only a rank's own rows pass its gradient back, and the mean over ranks divides it once more.

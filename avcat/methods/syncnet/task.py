@@ -4,7 +4,7 @@ It is the training that most often fails to learn; for remedies see docs/trainin
 """
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from avcat.seeding import rng_of
 from avcat.settings import settings
 from avcat.training.augment import LIGHT_DRAWS, mirror_and_light, misalign
 from avcat.training.loop import Loggers, each_step
-from avcat.training.ranks import gather, ranks
+from avcat.training.ranks import gather, ranks, shared
 from avcat.training.task import NetworkTask, Training
 from avcat.training.threads import Threads
 
@@ -32,6 +32,7 @@ FAR_FRAMES = 5  # "another moment": at least this far away
 EMBED_WINDOWS = 64
 MAX_SHIFT = 15  # frames to each side, as the official tool searches
 OVERFIT_EMA = 0.95  # a few hundred steps are too short for an average over thousands
+JUDGED_CLIPS = 512  # at most, chosen by seed: LRW's 25,000 would take longer than the training between them
 GUESSING = 0.55  # a two-way accuracy up to this is no better than guessing: 0.5 is chance
 
 
@@ -113,34 +114,48 @@ def overfit(
 
 
 def judge(network: SyncNet, store: Clips, *, planted: bool = False) -> dict[str, float]:
-    """How well a SyncNet works on people it has never seen.
+    """How well a SyncNet works on people it has never seen: on `JUDGED_CLIPS` clips, of which each rank takes a share.
+
+    All ranks have to call it, and all get the same figures.
 
     `two_way`: how often the right sound is closer than one of the same clip, at least 5 frames away (chance: 0.5).
     `offset_zero`: share of clips whose offset is found within one frame of 0. `planted_exact`: share of clips whose
     sound was moved by 1 to 10 frames, to either side, and for which exactly that is found (only with `planted`).
     `right_at_<k>`: how often the right sound is closer than that k frames off (only with `planted`).
     """
-    hits: list[float] = []
-    zero: list[bool] = []
-    exact: list[bool] = []
-    by_shift: list[np.ndarray] = []
-    for clip in range(len(store)):
-        frames, mel = store.frames(clip, np.arange(store.lengths[clip])), store.mel(clip)
-        faces, sounds = embed_clip(network, frames, mel, EMBED_WINDOWS)
-        hits += _two_way(faces, sounds)
-        zero.append(abs(sync_scores(faces, sounds, MAX_SHIFT).offset) <= 1)
-        if planted:
-            rng = rng_of("planted", clip)
-            by = int(rng.integers(1, 11) * rng.choice((-1, 1)))
-            _, moved = embed_clip(network, frames, shifted(mel, by), EMBED_WINDOWS)
-            exact.append(sync_scores(faces, moved, MAX_SHIFT).offset == -by)
-            by_shift.append(_by_shift(faces, sounds))
-    result = {"two_way": float(np.mean(hits)), "offset_zero": float(np.mean(zero))}
+    clips = np.sort(rng_of("judged").permutation(len(store))[:JUDGED_CLIPS]).tolist()
+    mine = {clip: _judge_clip(network, store, clip, planted) for clip in clips[ranks().rank :: ranks().world]}
+    judged = [found for _, found in sorted(shared(mine).items())]
+    result = {
+        "two_way": float(np.mean([hits for found in judged for hits in found.two_way])),
+        "offset_zero": float(np.mean([found.in_step for found in judged])),
+    }
     if planted:
-        result["planted_exact"] = float(np.mean(exact))
-        means = np.nanmean(by_shift, axis=0)
+        result["planted_exact"] = float(np.mean([found.planted_found for found in judged]))
+        means = np.nanmean([found.by_shift for found in judged], axis=0)
         result |= {f"right_at_{k}": float(mean) for k, mean in enumerate(means, 1) if np.isfinite(mean)}
     return result
+
+
+class _Judged(NamedTuple):
+    """One clip."""
+
+    two_way: list[float]  # one figure, or none if the clip is too short
+    in_step: bool
+    planted_found: bool
+    by_shift: np.ndarray
+
+
+def _judge_clip(network: SyncNet, store: Clips, clip: int, planted: bool) -> _Judged:
+    frames, mel = store.frames(clip, np.arange(store.lengths[clip])), store.mel(clip)
+    faces, sounds = embed_clip(network, frames, mel, EMBED_WINDOWS)
+    in_step, found, by_shift = abs(sync_scores(faces, sounds, MAX_SHIFT).offset) <= 1, False, np.empty(0)
+    if planted:
+        rng = rng_of("planted", clip)
+        by = int(rng.integers(1, 11) * rng.choice((-1, 1)))
+        _, moved = embed_clip(network, frames, shifted(mel, by), EMBED_WINDOWS)
+        found, by_shift = sync_scores(faces, moved, MAX_SHIFT).offset == -by, _by_shift(faces, sounds)
+    return _Judged(_two_way(faces, sounds), in_step, found, by_shift)
 
 
 def _two_way(faces: np.ndarray, sounds: np.ndarray) -> list[float]:

@@ -67,7 +67,7 @@ class Wav2LipTask(GeneratorTask[Wav2Lip]):
         return super().table(redrawn, composite, sample) | {"sync": lambda: self.sync("bce", composite, sample)}
 
     def step(self, number: int, batch: Batch) -> dict[str, float]:
-        # Only the first rank validates; the others learn here that the gate has opened, before it counts.
+        # Ranks may round figures in another way; here they agree that the gate has opened, before it counts.
         self.in_step = average({"in_step": float(self.in_step)})["in_step"] > 0
         return super().step(number, batch)
 
