@@ -134,6 +134,9 @@ class GeneratorTask(RedrawingTask[G], Generic[G]):
         return SYNC_LOSSES[form](self.expert, composite.unflatten(0, (-1, WINDOW_FRAMES)), sample.mels[:, MIDDLE])
 
     def compile(self) -> None:
+        from torch._functorch import config
+
+        config.donated_buffer = False  # `gradient_shares` goes back through the graph once more
         super().compile()
         self.network.encode_reference = torch.compile(self.network.encode_reference)  # type: ignore[method-assign]
         self.discriminator.compile()

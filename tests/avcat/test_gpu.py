@@ -22,6 +22,7 @@ DEVICE = "cuda"
 PSNR_DB = 45.0
 pytestmark = [
     pytest.mark.gpu,
+    pytest.mark.filterwarnings("ignore::UserWarning"),  # torch's compiler reads `.grad` of what is no leaf
     pytest.mark.skipif(DEVICE == "cuda" and not torch.cuda.is_available(), reason="no CUDA device"),
 ]
 

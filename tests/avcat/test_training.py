@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -255,6 +256,19 @@ def test_the_share_of_each_loss_is_told_now_and_then(store: ClipStore) -> None:
     assert set(shares) == {f"gradient_share_{name}" for name in ("l1", "edges", "gan", "vgg", "sync")}
     assert sum(shares.values()) == pytest.approx(1)
     assert not any(name.startswith("gradient_share_") for name in second)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's compiler reads `.grad` of what is no leaf
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch compiles for a processor by g++")
+def test_shares_are_measured_after_a_compiled_training_resumed_between(store: ClipStore) -> None:
+    """The graph of an ordinary step must not free what the shares of a later one go back through."""
+    task = make_task("avcat", store)
+    task.compile()
+    for number, batch in zip(range(49, 51), task.batches(49, 51), strict=True):
+        figures = task.step(number, batch)
+    assert figures["gradient_share_l1"] > 0
 
 
 @pytest.mark.parametrize("kind", ["avcat", "pc_avs", "makeittalk"])
