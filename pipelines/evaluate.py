@@ -385,8 +385,8 @@ def _outcome(row: dict[str, Any]) -> Outcome:
 
 
 def _gpus_per_worker(runtime: RuntimeConfig) -> float:
-    """The share of a GPU that each worker gets; 0 if there is none or the CPU is requested."""
+    """The share of a GPU that each worker gets, at least `worker_gpus`; 0 if there is none or the CPU is requested."""
     resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     if runtime.device == "cpu" or not resources.get("GPU"):
         return 0.0
-    return min(1.0, resources["GPU"] / (runtime.workers or resources["CPU"]))
+    return min(1.0, max(runtime.worker_gpus, resources["GPU"] / (runtime.workers or resources["CPU"])))

@@ -109,8 +109,7 @@ class _Pool:
         import ray.data
 
         rows = [{"position": position, "item": pickle.dumps(items[position])} for position in positions]
-        cpus = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
-        fitting = max(1, int(cpus / self._resources.num_cpus))
+        fitting = self._resources.fit(ray.cluster_resources())  # type: ignore[no-untyped-call]
         actors = min(self._workers or fitting, fitting, len(rows))
         blocks = max(math.ceil(len(rows) / self._together), min(len(rows), MIN_TURNS * actors))
         with _quiet_data():

@@ -1,6 +1,7 @@
 """The resources of a worker."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import cv2
@@ -14,6 +15,13 @@ class Resources:
 
     num_cpus: float = 1.0
     num_gpus: float = 0.0
+
+    def fit(self, there: Mapping[str, float]) -> int:
+        """How many such workers a cluster has room for, at least one. `there`: as Ray counts, `CPU` and `GPU`."""
+        rooms = [there.get("CPU", 1) / self.num_cpus]
+        if self.num_gpus:
+            rooms.append(there.get("GPU", 0) / self.num_gpus)
+        return max(1, int(min(rooms)))
 
 
 def use_one_thread() -> None:

@@ -48,7 +48,7 @@ class RuntimeConfig:
     storage: str  # location of out/ and state/: a folder, or a URL such as s3://bucket/folder (docs/cluster.md)
     num_cpus: Natural  # of a Ray instance that we start ourselves; 0 takes all
     workers: Natural  # actors of one pipeline; 0 takes one per CPU
-    worker_gpus: float  # the share of a GPU per actor, if its detector can use one
+    worker_gpus: float  # the least share of a GPU per actor: a quarter, so at most four share its memory
     clip_limit_s: Seconds  # decoding a clip for longer is aborted, and the clip counts as failed
     device: Literal["auto", "cpu", "cuda"]  # of training, and of detectors that can use it
     compile: bool  # networks by torch.compile, useful on a GPU: minutes at the start, then faster steps

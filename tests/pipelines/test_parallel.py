@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.outcome import Failed
 from pipelines.parallel import parallel
+from pipelines.resources import Resources
 
 
 def doubler() -> type:
@@ -83,3 +84,10 @@ def test_a_death_takes_nobody_along_who_was_given_together_with_it(double: Calla
 
 def test_nothing_to_do(double: Callable[..., dict[int, object]]) -> None:
     assert double([]) == {}
+
+
+def test_no_more_workers_than_a_gpu_is_shared_by() -> None:
+    assert Resources().fit({"CPU": 24.0}) == 24
+    assert Resources(num_gpus=0.25).fit({"CPU": 24.0, "GPU": 2.0}) == 8
+    assert Resources(num_gpus=0.25).fit({"CPU": 2.0, "GPU": 2.0}) == 2
+    assert Resources(num_gpus=1.0).fit({"CPU": 4.0}) == 1, "Ray then reports what is missing"
