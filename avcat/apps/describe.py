@@ -8,7 +8,8 @@ from typing import Any
 from avcat.errors import InputError
 from avcat.inference import ONNX_SUFFIX
 from avcat.media.audio import audio_duration
-from avcat.media.video import VideoInfo, audio_stream, open_media, probe, video_streams
+from avcat.media.container import audio_stream, open_media, video_streams
+from avcat.media.video import VideoInfo, probe
 from avcat.settings import to_dict
 
 

@@ -23,6 +23,7 @@ from avcat.errors import InputError
 from avcat.face.hands import HandFinder
 from avcat.face.landmarks import FaceDetector
 from avcat.face.track import Person, Sightings, find_people
+from avcat.media.container import Notes
 from avcat.media.shots import CutFinder
 from avcat.media.timeline import Shown, fit_to
 from avcat.media.video import Frame, VideoInfo, decode, probe
@@ -33,7 +34,7 @@ _DECODED_AHEAD = 8  # frames
 _SILENT_DB = -60.0
 _CUT_OFF_S = 0.5  # how much earlier than its stated end a video may end
 _SOON_S = 1e-6  # before the sound's end: a frame from then on would have no duration
-_HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
+_LATE_S = 0.1  # a picture that begins later is reported
 
 
 class FirstPass:
@@ -48,12 +49,17 @@ class FirstPass:
 
     def plan(self, video: str | Path, audio: str | Path, settings: DubSettings, progress: Progress) -> Plan:
         """Errors as for `Dubber.dub`. Cheap checks come first, so that a bad input is reported before the work."""
-        info = probe(video)
+        info, notes = probe(video), {path: Notes(path) for path in (video, audio, *settings.voices.values())}
         _refuse(info)
-        heard = self._heard(info, audio, settings)
-        speeches = {which: Speech(path, self._inputs.mel) for which, path in settings.voices.items()}
-        seen, lasts_s = self._find(info, heard.duration_s, settings, progress)
+        heard = self._heard(info, audio, settings, notes[audio])
+        speeches = {which: Speech(path, self._inputs.mel, notes[path]) for which, path in settings.voices.items()}
+        seen, lasts_s = self._find(info, heard.duration_s, settings, progress, notes[video])
         people, warnings = self._voiced(info, seen, speeches or {settings.faces: heard}, settings)
+        warnings += [line for each in notes.values() for line in each.lines]
+        if info.hdr:
+            warnings.append(f"{info.path}: is HDR ({info.hdr}); the result is SDR")
+        if seen.times_s[0] > _LATE_S:
+            warnings.append(f"the picture begins at {seen.times_s[0]:.2f} s; before that the file has no whole one")
         if all(voiced.speech.loudness_db < _SILENT_DB for voiced in people):
             warnings.append("the sound is silent, so the mouths rest")
         ended_s = float(seen.times_s[-1]) + lasts_s
@@ -63,12 +69,12 @@ class FirstPass:
         cast = Cast([voiced.face for voiced in people])
         return Plan(info, seen.times_s, people, cast, shown, settings, tuple(warnings))
 
-    def _heard(self, info: VideoInfo, audio: str | Path, settings: DubSettings) -> Speech:
+    def _heard(self, info: VideoInfo, audio: str | Path, settings: DubSettings, notes: Notes) -> Speech:
         """The sound of the result. Raises InputError if the reference is not shown while it lasts."""
         wanted_s = 0.0 if isinstance(settings.reference, str) else settings.reference
         if wanted_s > info.duration_s:
             raise InputError(f"{info.path}: no reference at {wanted_s:g} s, it lasts {info.duration_s:.2f} s")
-        heard = Speech(audio, self._inputs.mel)
+        heard = Speech(audio, self._inputs.mel, notes)
         if wanted_s > heard.duration_s:
             raise InputError(
                 f"{info.path}: no reference at {wanted_s:g} s, as it is shown for {heard.duration_s:.2f} s, "
@@ -77,7 +83,7 @@ class FirstPass:
         return heard
 
     def _find(
-        self, info: VideoInfo, duration_s: float, settings: DubSettings, progress: Progress
+        self, info: VideoInfo, duration_s: float, settings: DubSettings, progress: Progress, notes: Notes
     ) -> tuple[Sightings, float]:
         """All people in all frames that will be shown, and how long the last of these is shown, in seconds."""
         detector: FaceDetector = Following(self._detector)
@@ -89,7 +95,7 @@ class FirstPass:
 
         def images() -> Iterator[tuple[float, np.ndarray]]:
             nonlocal last, lasts_s
-            with closing(ahead(decode(info.path), _DECODED_AHEAD)) as frames:
+            with closing(ahead(decode(info.path, notes=notes), _DECODED_AHEAD)) as frames:
                 for frame in frames:
                     if frame.time_s >= duration_s - _SOON_S:
                         lasts_s = frame.time_s - last.time_s if last is not None else 0.0
@@ -101,6 +107,8 @@ class FirstPass:
         seen = find_people(images(), detector, CutFinder())
         if last is None:
             raise InputError(f"{info.path}: shows no frame before the sound has ended")
+        if info.is_still:
+            return seen, info.duration_s
         return seen, lasts_s or last.duration_s or _last_duration_s(info, last.time_s)
 
     def _voiced(
@@ -136,10 +144,6 @@ class FirstPass:
 
 def _refuse(info: VideoInfo) -> None:
     """Raises InputError for videos that would be dubbed wrongly."""
-    if info.colour.transfer in _HDR:
-        raise InputError(f"{info.path}: is HDR ({_HDR[info.colour.transfer]}); convert it to SDR first")
-    if info.interlaced:
-        raise InputError(f"{info.path}: is interlaced; deinterlace it first")
     if info.has_alpha:
         raise InputError(f"{info.path}: has an alpha channel, which the result could not keep; remove it first")
 
@@ -151,7 +155,8 @@ def _schedule(
     pts = np.rint(times_s / float(info.time_base)).astype(np.int64)
     total = math.ceil(duration_s / info.time_base - _ROUNDING)
     try:
-        return fit_to(pts, round(lasts_s / info.time_base), total, settings.fit)
+        fit = "freeze" if info.is_still else settings.fit
+        return fit_to(pts, round(lasts_s / info.time_base), total, fit)
     except InputError as error:
         raise InputError(f"{info.path}: {error}") from None
 

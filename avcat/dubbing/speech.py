@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from avcat.media.audio import mono_blocks
+from avcat.media.container import Notes
 from avcat.media.mel import (
     COLUMNS_PER_FRAME,
     WINDOW_COLUMNS,
@@ -22,16 +23,19 @@ from avcat.media.mel import (
 class Speech:
     """The first audio stream of a file. It is read twice: for its length and level, then as windows are requested."""
 
-    def __init__(self, path: str | Path, config: MelConfig) -> None:
-        """Raises InputError if the file is missing, empty, holds no sound or is truncated."""
+    def __init__(self, path: str | Path, config: MelConfig, notes: Notes | None = None) -> None:
+        """Raises InputError if the file is missing, empty, holds no sound or is damaged.
+
+        `notes` as for `mono_blocks`.
+        """
         self._config, power = config, 0.0
         self.samples = 0  # at `config.sample_rate`
-        for block in mono_blocks(path, config.sample_rate):
+        for block in mono_blocks(path, config.sample_rate, notes=notes):
             self.samples += block.size
             power += float(np.square(block, dtype=np.float64).sum())
         self._rms = (power / self.samples) ** 0.5 if self.samples else 0.0
         columns = frame_count(self.samples, config) * COLUMNS_PER_FRAME
-        blocks = mono_blocks(path, config.sample_rate)
+        blocks = mono_blocks(path, config.sample_rate, notes=notes and Notes(path))  # noted by now
         self._chunks: Iterator[np.ndarray] = mel_chunks(blocks, gain(self._rms, config), columns, config)
         self._held = np.zeros((config.bands, 0), np.float32)
         self._first, self._ended = 0, False  # first column of `_held`

@@ -27,6 +27,7 @@ from avcat.face.align import AlignConfig, alignment, warp
 from avcat.face.landmarks import FaceDetector
 from avcat.face.mask import redrawn_rows_and_columns
 from avcat.face.track import find_people
+from avcat.media.container import Notes
 from avcat.media.reader import FrameReader
 from avcat.media.shots import CutFinder
 from avcat.media.video import decode, probe
@@ -105,7 +106,7 @@ def verify(path: str | Path, detector: FaceDetector, progress: Progress = lambda
     expected = round(info.duration_s * info.fps)
 
     def timed() -> Iterator[tuple[float, np.ndarray]]:
-        for frame in ahead(decode(path), 2):
+        for frame in ahead(decode(path, notes=Notes(path)), 2):
             yield frame.time_s, frame.image
             progress("find faces", frame.index + 1, max(expected, frame.index + 1))
 

@@ -3,9 +3,10 @@
 import errno
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, groupby
 from math import floor, inf, log10
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -13,25 +14,26 @@ import soxr
 from av.audio.stream import AudioStream
 
 from avcat.errors import InputError
-from avcat.media.video import audio_stream, container_start_s, decoded, open_media
+from avcat.media.container import Notes, audio_stream, container_start_s, decoded, open_media
 
 _MARGIN_S = 1.0  # of sound on both sides of a part, so that it is resampled as in the whole file
 _PREROLL_S = 2  # decoders of compressed sound need a few frames before their output is correct
 _LONGEST_HOLE_S = 3600.0
 _LONGEST_TWICE_S = 1.0  # of overlapping time stamps; more is a clock that was set back
 _LOUDEST = 1_000.0  # times full scale; louder samples, or NaN, would dominate the whole file
+_CANCELLED = 0.01  # power of the mean over that of the loudest channel
 _GAP_S = 0.01  # holes and overlaps of time stamps longer than this are real; shorter ones are rounding
 
 
 def load_audio(
     path: str | Path, sample_rate: int = 16_000, start_s: float = 0.0, end_s: float | None = None
 ) -> np.ndarray:
-    """The first audio stream of `path` as float32 [samples] in about -1..1, the mean of its channels.
+    """The default audio stream of `path` as float32 [samples] in about -1..1, its channels mixed by `mono`.
 
     Sample 0 is `start_s` after time 0 of the container, the clock of `avcat.media.video`: an encoder's priming is left
     out, a sound that starts late is preceded by zeros. n source samples at rate r become n * sample_rate / r, to the
     nearest, with no delay. Of a long file only the requested part is decoded. Raises InputError if the file is missing,
-    empty, holds no sound or is truncated.
+    empty, holds no sound, is truncated or damaged.
     """
     # From a whole second on, where samples of both rates meet, and with a little more sound for the resampler.
     first_s = max(0, floor(start_s - _MARGIN_S))
@@ -47,13 +49,28 @@ def load_audio(
     return samples[round((start_s - first_s) * sample_rate) : stop]
 
 
-def mono_blocks(path: str | Path, sample_rate: int, from_s: int = 0) -> Iterator[np.ndarray]:
-    """Streams the mean of the channels at `sample_rate` in blocks float32 [n], from a whole second on.
+def mono_blocks(
+    path: str | Path, sample_rate: int, from_s: int = 0, notes: Notes | None = None
+) -> Iterator[np.ndarray]:
+    """Streams one channel at `sample_rate` in blocks float32 [n], from a whole second on.
 
-    Raises InputError like `load_audio`.
+    Raises InputError like `load_audio`; with `notes` damage is silence, and noted there.
     """
-    mono = ((rate, block.mean(axis=0, keepdims=True)) for rate, block in audio_blocks(path, from_s))
-    return (block[0] for block in resampled(mono, sample_rate))
+    mixed = ((rate, mono(block)[None]) for rate, block in audio_blocks(path, from_s, notes))
+    return (block[0] for block in resampled(mixed, sample_rate))
+
+
+def mono(block: np.ndarray) -> np.ndarray:
+    """The mean of a block's channels, float32 [channels, n] -> [n]; the loudest one if they cancel each other out.
+
+    As a microphone does whose one wire is the other way round: the mean of its two channels is silence.
+    """
+    mean = block.mean(axis=0)
+    if len(block) > 1 and block.size:
+        powers = np.square(block, dtype=np.float64).mean(1)
+        if powers.max() > 0 and np.square(mean, dtype=np.float64).mean() < _CANCELLED * powers.max():
+            return block[int(powers.argmax())]  # type: ignore[no-any-return]
+    return mean  # type: ignore[no-any-return]
 
 
 def loudness_db(samples: np.ndarray) -> float:
@@ -86,17 +103,18 @@ def resampled(blocks: Iterator[tuple[int, np.ndarray]], sample_rate: int) -> Ite
         yield resampler.resample_chunk(np.zeros((0, channels), np.float32), last=True).T
 
 
-def audio_blocks(path: str | Path, from_s: int = 0) -> Iterator[tuple[int, np.ndarray]]:
+def audio_blocks(path: str | Path, from_s: int = 0, notes: Notes | None = None) -> Iterator[tuple[int, np.ndarray]]:
     """Streams (rate in Hz, float32 [channels, n] in about -1..1) without holes, from a whole second on.
 
-    Raises InputError like `load_audio`, and if samples are NaN, infinite or a thousand times full scale.
+    Rate and channels are those of the first frame; frames of others are converted. Raises InputError like `load_audio`,
+    and if samples are NaN, infinite or a thousand times full scale. `notes` as for `mono_blocks`.
     """
     for seek_s in (from_s - _PREROLL_S, 0):
         with open_media(path) as container:
             stream, origin = audio_stream(container), container_start_s(container)
             if stream is None:
                 raise InputError(f"{path}: no audio stream")
-            frames = decoded(container, stream)
+            frames = decoded(container, stream, notes)
             try:
                 if seek_s > 0:
                     container.seek(int((origin + seek_s) * av.time_base), backward=True)
@@ -110,8 +128,10 @@ def audio_blocks(path: str | Path, from_s: int = 0) -> Iterator[tuple[int, np.nd
                 continue  # it landed too late, or at an unknown time
             if first is None:
                 raise InputError(f"{path}: the audio stream holds no sound")
-            position = round((at_s or 0) * first.sample_rate) if seek_s > 0 else 0
-            for rate, block in _joined(first, frames, stream, position, origin):
+            rate = first.sample_rate
+            position = round((at_s or 0) * rate) if seek_s > 0 else 0
+            pieces = _alike(_pieces(first, frames, stream, origin), rate, first.layout.nb_channels)
+            for block in _joined(pieces, rate, position):
                 if not np.abs(block).max(initial=0) <= _LOUDEST:
                     raise InputError(f"{path}: holds samples that are no sound: NaN, infinite or far above full scale")
                 before = max(0, from_s * rate - position)
@@ -121,23 +141,51 @@ def audio_blocks(path: str | Path, from_s: int = 0) -> Iterator[tuple[int, np.nd
             return
 
 
-def _joined(
-    first: av.AudioFrame, frames: Iterator[av.AudioFrame], stream: AudioStream, position: int, origin: float
-) -> Iterator[tuple[int, np.ndarray]]:
-    """(rate, samples) of a stream's frames without holes; the first frame lies at sample `position`."""
+class _Piece(NamedTuple):
+    """The sound of a frame, or of some."""
+
+    time_s: float | None  # since the start of the container; None: right after the one before
+    rate: int
+    block: np.ndarray  # float32 [channels, n]
+
+
+def _pieces(
+    first: av.AudioFrame, frames: Iterator[av.AudioFrame], stream: AudioStream, origin: float
+) -> Iterator[_Piece]:
     last = first
     for frame in chain(frames, [None]):
         samples = _length_of_last(last, stream) if frame is None else last.samples
-        for block in _placed(last, samples, position, origin):
-            yield last.sample_rate, block
-            position += block.shape[1]
+        time_s = None if last.time is None else last.time - origin
+        yield _Piece(time_s, last.sample_rate, _to_float(last)[:, :samples])
         last = frame or last
 
 
-def _placed(frame: av.AudioFrame, samples: int, position: int, origin: float) -> Iterator[np.ndarray]:
-    """A frame's first `samples`, aligned to sample `position`: holes are filled with zeros, overlaps are cut."""
-    block, rate = _to_float(frame)[:, :samples], frame.sample_rate
-    hole = 0 if frame.time is None else round((frame.time - origin) * rate) - position
+def _alike(pieces: Iterator[_Piece], rate: int, channels: int) -> Iterator[_Piece]:
+    """Pieces of one rate and number of channels: a file may change both, as joined ones do."""
+    for (own_rate, own_channels), group in groupby(pieces, key=lambda piece: (piece.rate, len(piece.block))):
+        if (own_rate, own_channels) == (rate, channels):
+            yield from group
+            continue
+        first = next(group)
+        blocks = (
+            (own_rate, np.broadcast_to(mono(p.block), (channels, p.block.shape[1]))) for p in chain([first], group)
+        )
+        for number, block in enumerate(resampled(blocks, rate)):
+            yield _Piece(first.time_s if number == 0 else None, rate, block)
+
+
+def _joined(pieces: Iterator[_Piece], rate: int, position: int) -> Iterator[np.ndarray]:
+    """The samples of pieces without holes; the first one lies at sample `position`."""
+    for piece in pieces:
+        for block in _placed(piece, rate, position):
+            yield block
+            position += block.shape[1]
+
+
+def _placed(piece: _Piece, rate: int, position: int) -> Iterator[np.ndarray]:
+    """A piece aligned to sample `position`: holes are filled with zeros, overlaps are cut."""
+    block = piece.block
+    hole = 0 if piece.time_s is None else round(piece.time_s * rate) - position
     gap = _GAP_S * rate if position else 0
     if hole > _LONGEST_HOLE_S * rate:
         raise av.error.InvalidDataError(errno.EINVAL, "a time stamp lies hours away")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from avcat.errors import InputError
+from avcat.media.container import Notes
 from avcat.media.video import Frame, decode
 
 _HELD_BYTES = 128 * 2**20  # of frames decoded in advance for a walk backwards
@@ -15,7 +16,10 @@ _WALKED_OVER = 64  # frames that are skipped by decoding them; more, by seeking
 
 
 class FrameReader:
-    """Frames of one file by their number. Walking backwards decodes a stretch at a time and returns it in reverse."""
+    """Frames of one file by their number, as `decode` with `notes` gives them.
+
+    Walking backwards decodes a stretch at a time and returns it in reverse.
+    """
 
     def __init__(self, path: str | Path, times_s: np.ndarray) -> None:
         """`times_s`: float64 [T], when each frame is shown, as given by `decode`."""
@@ -54,7 +58,8 @@ class FrameReader:
     def _from(self, number: int) -> Iterator[Frame]:
         """The frames from number `number` on; earlier ones with the same time are left out."""
         at_s = self._times_s[number]
-        return islice(decode(self._path, start_s=at_s), number - int(np.searchsorted(self._times_s, at_s)), None)
+        frames = decode(self._path, start_s=at_s, notes=Notes(self._path))
+        return islice(frames, number - int(np.searchsorted(self._times_s, at_s)), None)
 
     def _lost(self, number: int) -> InputError:
         return InputError(f"{self._path}: its frame at {self._times_s[number]:.3f} s cannot be read a second time")

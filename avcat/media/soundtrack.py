@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
+from math import inf
 from pathlib import Path
 
 import av
@@ -15,8 +16,8 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 
 from avcat.errors import InputError
-from avcat.media.audio import audio_blocks, resampled
-from avcat.media.video import audio_stream, container_start_s, open_media
+from avcat.media.audio import audio_blocks, mono, resampled
+from avcat.media.container import Notes, audio_stream, container_start_s, open_media
 
 Samples = tuple[np.ndarray, int]  # float32 [n] or [channels, n] in -1..1, and its rate in Hz
 Packets = Iterator[tuple[float, av.Packet]]  # each with its time in seconds, rising
@@ -25,7 +26,8 @@ _MP4_CODECS = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp2", "mp3", "mp
 _MPEG_LEAST_RATE = 16_000  # of MP2 and MP3 in MP4, which does not support MPEG-2.5
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
 _OTHER_RATE = 48_000  # for sounds at a rate that AAC does not support
-_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+_UNUSUAL = ("quad", "2.1")  # other layouts with as many channels
 _BITS_PER_SAMPLE = 6  # AAC's upper limit; at it, encoded speech is as good as the original
 _BITS_PER_CHANNEL = 128_000  # per second, at most
 
@@ -46,9 +48,10 @@ def add_sound(out: OutputContainer, source: Path | Samples) -> Packets:
         return _encoded(out, iter([(rate, np.atleast_2d(np.asarray(samples, np.float32)))]))
     with open_media(source) as container:
         stream = _audio_stream(container, source)
-        if _copies(stream):
+        if _copies(stream) and _is_plain(source):
             return _copied(source, out.add_stream_from_template(stream))
-    return _encoded(out, audio_blocks(source))
+        layout = stream.layout.name
+    return _encoded(out, audio_blocks(source, notes=Notes(source)), layout)
 
 
 def _audio_stream(container: av.container.InputContainer, path: Path) -> AudioStream:
@@ -61,6 +64,26 @@ def _audio_stream(container: av.container.InputContainer, path: Path) -> AudioSt
 def _copies(stream: AudioStream) -> bool:
     name = stream.codec_context.name
     return name in _MP4_CODECS and not (name.startswith(("mp2", "mp3")) and stream.sample_rate < _MPEG_LEAST_RATE)
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether the packets can be played as they are: undamaged, all of one format, each later than the one before.
+
+    Those that an edit list cuts out of the middle are not; those before the first that is heard are an encoder's
+    priming.
+    """
+    with open_media(path) as container:
+        formats, last, heard = set(), -inf, False
+        try:
+            for packet in container.demux(_audio_stream(container, path)):
+                if packet.pts is not None:
+                    if packet.pts <= last or (heard and packet.is_discard):
+                        return False
+                    last, heard = packet.pts, heard or not packet.is_discard
+                formats |= {(frame.sample_rate, frame.layout.name) for frame in packet.decode()}
+        except av.error.FFmpegError:
+            return False
+        return len(formats) == 1
 
 
 def _aac_rate(rate: int) -> int:
@@ -105,10 +128,13 @@ def _padding(packet: av.Packet) -> tuple[int, int]:
     return before, after
 
 
-def _encoded(out: OutputContainer, blocks: Iterator[tuple[int, np.ndarray]]) -> Packets:
-    """Starts at once (the stream must be added before the first packet of any stream is written)."""
+def _encoded(out: OutputContainer, blocks: Iterator[tuple[int, np.ndarray]], layout: str = "") -> Packets:
+    """Starts at once (the stream must be added before the first packet of any stream is written).
+
+    `layout`: of the source's channels, which is kept if AAC has it; else one with as many, else they become one.
+    """
     rate, first = next(blocks)
-    layout = _LAYOUTS.get(first.shape[0], "mono")
+    layout = layout if layout in _UNUSUAL else _LAYOUTS.get(first.shape[0], "mono")
     stream = out.add_stream("aac", rate=_aac_rate(rate), layout=layout)
     stream.bit_rate = min(_BITS_PER_CHANNEL, _BITS_PER_SAMPLE * stream.rate) * stream.layout.nb_channels
 
@@ -119,7 +145,7 @@ def _encode(stream: AudioStream, blocks: Iterator[np.ndarray]) -> Packets:
     position = 0
     for block in blocks:
         if block.shape[0] not in _LAYOUTS:
-            block = block.mean(axis=0, keepdims=True)
+            block = mono(block)[None]
         if not block.shape[1]:
             continue
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=stream.layout.name)

@@ -30,17 +30,12 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
     (tmp_path / "text.txt").write_text("no video " * 100)
     soundfile.write(tmp_path / "sound.wav", tone(0.2), 16_000)
-    picture = tmp_path / "picture.png"
-    import cv2
-
-    cv2.imwrite(str(picture), np.zeros((32, 32, 3), np.uint8))
     for name, reason in [
         ("none.mp4", "no such file"),
         ("empty.mp4", "empty"),
         ("noise.mp4", "cannot be read"),
         ("text.txt", "not a video|cannot be read"),
         ("sound.wav", "no video stream"),
-        ("picture.png", "not a video"),
     ]:
         with pytest.raises(InputError, match=reason) as error:
             probe(tmp_path / name)
