@@ -20,7 +20,12 @@ from avcat.media.writer import VideoWriter
 if TYPE_CHECKING:
     from avcat.inference.redraw import Redrawer
 
-_CRF, _PRESET = 17, "veryfast"  # a third of the time of x264's default, with larger files of the same quality
+# With x264's usual settings mean colours move by 0.2 of 255 levels at each encoding, as it drops small residuals; with
+# these by less than 0.1 (benchmarks/colours.py).
+_TRUE_COLOURS = (
+    ":chroma-qp-offset=-12:no-fast-pskip=1:no-dct-decimate=1:no-mbtree=1:trellis=0:deadzone-inter=8:deadzone-intra=6"
+)
+CRF, PRESET = 17, "veryfast"  # a third of the time of x264's default, with larger files of the same quality
 _MAX_FACES = 4
 
 
@@ -84,15 +89,17 @@ class Dubber:
             fps=info.fps,
             time_base=info.time_base,
             audio=Path(audio),
-            crf=_CRF,
-            preset=_PRESET,
+            crf=CRF,
+            preset=PRESET,
             threads=threads,
             colour=info.colour,
             pixel_aspect=info.pixel_aspect,
+            full_range=info.full_range,
+            x264=_TRUE_COLOURS,
         )
         with writing as writer, closing(self._second.frames(plan)) as frames:
             for done, frame in enumerate(frames, 1):
-                writer.write(frame.image, frame.pts, frame.duration)
+                writer.write(frame.planes, frame.pts, frame.duration)
                 redrawn += frame.redrawn
                 progress("redraw", done, len(plan.shown))
         last = plan.shown[-1]

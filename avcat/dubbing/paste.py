@@ -6,6 +6,7 @@ import numpy as np
 from avcat.dubbing.detail import Detail
 from avcat.face.align import invert, scale_of, transform_points
 from avcat.face.mask import redrawn_rows_and_columns
+from avcat.media.planes import Box
 
 _HALF_UP = 0.5
 _COARSER = 4  # colours are matched on a picture smaller by this factor
@@ -21,8 +22,8 @@ def paste(
     alpha: np.ndarray,
     detail: Detail | None = None,
     drawn_side: int | None = None,
-) -> None:
-    """Blends the redrawn region of `crop` into `image`, in place.
+) -> Box:
+    """Blends the redrawn region of `crop` into `image`, in place; returns the box outside which nothing changed.
 
     image: uint8 [height, width, 3]. crop: uint8 [S, S, 3]. matrix: float64 [2, 3], from image to crop.
     alpha: float32 [S, S] in 0..1, how much of the crop to take (`avcat.face.mask`); 0 outside the redrawn region.
@@ -32,7 +33,7 @@ def paste(
     back = invert(matrix)
     x0, y0, x1, y1 = _bounds(back, crop.shape[0], image.shape[1], image.shape[0])
     if x0 >= x1 or y0 >= y1:
-        return
+        return x0, y0, x1, y1
     local = back.copy()
     local[:, 2] -= (x0, y0)
     shape = (x1 - x0, y1 - y0)
@@ -46,6 +47,7 @@ def paste(
     if detail is not None:
         drawn = detail(drawn, region, weight, size / (drawn_side or size) / scale_of(matrix))
     region[:] = np.clip(region + weight * (drawn - region) + _HALF_UP, 0, 255)
+    return x0, y0, x1, y1
 
 
 def match_colour(drawn: np.ndarray, source: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -68,7 +70,7 @@ def match_colour(drawn: np.ndarray, source: np.ndarray, alpha: np.ndarray) -> np
     return np.clip(drawn + shift + _HALF_UP, 0, 255).astype(np.uint8)
 
 
-def _bounds(back: np.ndarray, size: int, width: int, height: int) -> tuple[int, int, int, int]:
+def _bounds(back: np.ndarray, size: int, width: int, height: int) -> Box:
     """The box x0, y0, x1, y1 (end exclusive) of the redrawn region in the picture, cut to the picture."""
     rows, columns = redrawn_rows_and_columns(size)
     xs, ys = (columns.start, columns.stop), (rows.start, rows.stop)

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from avcat.ahead import ahead, side_by_side
 from avcat.data.schema import FPS
@@ -19,8 +20,10 @@ from avcat.dubbing.portrait import Portrait
 from avcat.dubbing.region import face_mask, soft_redraw_mask
 from avcat.dubbing.watermark import mark
 from avcat.face.align import warp
+from avcat.media.planes import Box, Planes, change, planes_of, planes_of_rgb
 from avcat.media.reader import FrameReader
 from avcat.media.timeline import Shown
+from avcat.media.video import Frame, VideoInfo
 
 if TYPE_CHECKING:
     from avcat.inference.redraw import Redrawer  # torch: another redrawer may do without
@@ -38,6 +41,7 @@ class DubbedFrame(NamedTuple):
     pts: int  # ticks of the source's time base
     duration: int
     redrawn: bool  # False: no face, or a hidden mouth; the source's picture
+    planes: Planes  # the same in YUV, of the source's matrix and range: what is not redrawn is the source's, exactly
 
 
 class _Cutting(NamedTuple):
@@ -61,7 +65,7 @@ class _Batch(NamedTuple):
     """Some frames on their way through the second pass."""
 
     shown: list[Shown]
-    images: list[np.ndarray]
+    sources: list[Frame]
     cuttings: list[_Cutting]  # sorted by person
     heard: list[_Heard]  # by person, in the order of the cuttings; empty before `_hear`
     drawn: list[np.ndarray]  # uint8 [S, S, 3] per cutting; empty before `_redraw`
@@ -73,6 +77,7 @@ class SecondPass:
     def __init__(self, redrawer: "Redrawer") -> None:
         self._redrawer = redrawer
         self._region = soft_redraw_mask(redrawer.crop_size)
+        self._converter = VideoReformatter()
 
     def frames(self, plan: Plan) -> Generator[DubbedFrame, None, None]:
         """The frames of the result, in their order."""
@@ -88,14 +93,14 @@ class SecondPass:
         size = min(self._redrawer.batch_frames, max(1, _BATCH_BYTES // (3 * plan.info.width * plan.info.height)))
         for start in range(0, len(plan.shown), size):
             shown = plan.shown[start : start + size]
-            images = [reader[frame.source] for frame in shown]
+            sources = [reader[frame.source] for frame in shown]
             cuttings = [
-                _Cutting(n, person, row, self._crop(images[n], face.matrices[row]))
+                _Cutting(n, person, row, self._crop(sources[n].image, face.matrices[row]))
                 for n, frame in enumerate(shown)
                 for person, face, row in plan.faces(frame.source)
                 if face.visible[row] > 0
             ]
-            yield _Batch(shown, images, sorted(cuttings, key=lambda cutting: cutting.person), [], [])
+            yield _Batch(shown, sources, sorted(cuttings, key=lambda cutting: cutting.person), [], [])
 
     def _hear(self, plan: Plan) -> Iterator[_Batch]:
         """Batches with the sound of each crop, and the reference of each person."""
@@ -121,8 +126,8 @@ class SecondPass:
     def _reference(self, plan: Plan, face: Portrait) -> Any:
         """A person's encoded reference."""
         row = plan.reference_row(face)
-        image = FrameReader(plan.info.path, plan.times_s)[face.first + row]
-        return self._redrawer.encode_reference(self._crop(image, face.matrices[row]))
+        frame = FrameReader(plan.info.path, plan.times_s)[face.first + row]
+        return self._redrawer.encode_reference(self._crop(frame.image, face.matrices[row]))
 
     def _redraw(self, batch: _Batch) -> _Batch:
         drawn = [crop for heard in batch.heard for crop in self._redrawer.redraw(*heard)]
@@ -132,9 +137,10 @@ class SecondPass:
         drawn: dict[int, list[tuple[_Cutting, np.ndarray]]] = {}
         for cutting, crop in zip(batch.cuttings, batch.drawn, strict=True):
             drawn.setdefault(cutting.frame, []).append((cutting, crop))
-        for n, (shown, image) in enumerate(zip(batch.shown, batch.images, strict=True)):
+        for n, (shown, source) in enumerate(zip(batch.shown, batch.sources, strict=True)):
+            image, boxes = source.image, []
             if n in drawn:
-                image = image.copy()  # the reader may return the same one again
+                image = image.copy()
             for cutting, crop in drawn.get(n, []):
                 face = plan.people[cutting.person].face
                 alpha = self._region * face_mask(face.outlines[cutting.row], self._redrawer.crop_size)
@@ -142,8 +148,20 @@ class SecondPass:
                 alpha *= face.visible[cutting.row]
                 marked = mark(crop, alpha, float(shown.pts * plan.info.time_base), face.eyes)
                 detail = details[cutting.person] if plan.settings.sharpen else None
-                paste(image, marked, face.matrices[cutting.row], alpha, detail, self._redrawer.image_size)
-            yield DubbedFrame(image, shown.pts, shown.duration, n in drawn)
+                boxes.append(paste(image, marked, face.matrices[cutting.row], alpha, detail, self._redrawer.image_size))
+            planes = self._planes(plan.info, source, image, boxes)
+            yield DubbedFrame(image, shown.pts, shown.duration, n in drawn, planes)
+
+    def _planes(self, info: VideoInfo, source: Frame, image: np.ndarray, boxes: Sequence[Box]) -> Planes:
+        """Those of `image`, which is the source's except in `boxes`."""
+        planes = planes_of(source.picture, self._converter)
+        if planes is None:
+            return planes_of_rgb(image, info.colour.matrix, self._converter)
+        if not boxes:
+            return planes
+        x0, y0, x1, y1 = zip(*boxes, strict=True)
+        box = min(x0), min(y0), max(x1), max(y1)
+        return change(planes, source.image, image, box, info.colour.matrix, info.full_range)
 
     def _crop(self, image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         return warp(image, matrix, self._redrawer.crop_size)

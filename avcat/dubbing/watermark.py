@@ -115,7 +115,7 @@ def verify(path: str | Path, detector: FaceDetector, progress: Progress = lambda
     found: list[Verdict] = []
     for number, person in enumerate(long, 1):
         reader = FrameReader(path, seen.times_s)
-        images = (reader[frame] for frame in person.frames)
+        images = (reader[frame].image for frame in person.frames)
         eyes = np.array([face.eyes for face in person.faces])
         found.append(find(images, eyes, seen.times_s[person.frames], float(info.pixel_aspect)))
         progress("look at faces", number, len(long))

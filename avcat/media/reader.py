@@ -24,12 +24,12 @@ class FrameReader:
     def __init__(self, path: str | Path, times_s: np.ndarray) -> None:
         """`times_s`: float64 [T], when each frame is shown, as given by `decode`."""
         self._path, self._times_s = path, times_s
-        self._held: dict[int, np.ndarray] = {}
+        self._held: dict[int, Frame] = {}
         self._ahead: Iterator[Frame] = iter(())
         self._next = -_WALKED_OVER  # number of the frame that `_ahead` gives next
 
-    def __getitem__(self, number: int) -> np.ndarray:
-        """uint8 [height, width, 3] RGB; read-only."""
+    def __getitem__(self, number: int) -> Frame:
+        """To be read only: the same one may come again."""
         if number not in self._held:
             if number + 1 in self._held:
                 self._hold_up_to(number)
@@ -37,29 +37,26 @@ class FrameReader:
                 self._held = {number: self._read(number)}
         return self._held[number]
 
-    def _read(self, number: int) -> np.ndarray:
+    def _read(self, number: int) -> Frame:
         if not 0 <= number - self._next < _WALKED_OVER:
             self._ahead, self._next = self._from(number), number
         frame = next(islice(self._ahead, number - self._next, None), None)
         self._next = number + 1
         if frame is None:
             raise self._lost(number)
-        return frame.image
+        return frame
 
     def _hold_up_to(self, number: int) -> None:
-        frame_bytes = self._held[number + 1].nbytes
+        frame_bytes = self._held[number + 1].image.nbytes
         first = max(0, number + 1 - min(_HELD_FRAMES, max(1, _HELD_BYTES // frame_bytes)))
         self._held.clear()
         stretch = islice(self._from(first), number + 1 - first)
-        self._held = {first + n: frame.image for n, frame in enumerate(stretch)}
+        self._held = {first + n: frame for n, frame in enumerate(stretch)}
         if number not in self._held:
             raise self._lost(number)
 
     def _from(self, number: int) -> Iterator[Frame]:
-        """The frames from number `number` on; earlier ones with the same time are left out."""
-        at_s = self._times_s[number]
-        frames = decode(self._path, start_s=at_s, notes=Notes(self._path))
-        return islice(frames, number - int(np.searchsorted(self._times_s, at_s)), None)
+        return decode(self._path, start_s=self._times_s[number], notes=Notes(self._path))
 
     def _lost(self, number: int) -> InputError:
         return InputError(f"{self._path}: its frame at {self._times_s[number]:.3f} s cannot be read a second time")

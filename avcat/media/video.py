@@ -23,6 +23,7 @@ from avcat.data.schema import FPS
 from avcat.errors import InputError
 from avcat.media.container import Notes, audio_stream, container_start_s, decoded, open_media, video_stream
 from avcat.media.picture import HDR, deinterlaced, of_one_size, to_rgb
+from avcat.media.planes import is_full, planes_of
 
 T = TypeVar("T")
 
@@ -56,6 +57,7 @@ class VideoInfo:
     codec: str
     colour: Colour  # as decoded here, where HDR becomes SDR
     hdr: str  # PQ or HLG; empty if it is SDR
+    full_range: bool  # of the codes of its planes (`avcat.media.planes`)
     pixel_aspect: Fraction  # width over height of a pixel of the upright picture
     is_still: bool  # one picture, which lasts a frame of the 25 fps grid
     has_alpha: bool
@@ -71,6 +73,7 @@ class Frame(NamedTuple):
     time_s: float  # since the start of the container
     image: np.ndarray  # uint8 [height, width, 3] RGB, upright
     duration_s: float  # as stated by the file; 0 if not stated
+    picture: av.VideoFrame  # as decoded
 
 
 class GridFrame(NamedTuple):
@@ -113,6 +116,7 @@ def probe(path: str | Path) -> VideoInfo:
             codec=codec.name,
             colour=Colour(_BT709, _BT709, _BT709) if transfer in HDR else colour,
             hdr=HDR.get(transfer, ""),
+            full_range=planes_of(first, VideoReformatter()) is not None and is_full(first),
             pixel_aspect=1 / aspect if rotation % 180 else aspect,
             is_still=is_still,
             has_alpha=_has_alpha(path, stream, first),
@@ -168,7 +172,7 @@ def decode(
         if end_s is not None and time_s >= end_s - _TICK:
             return
         stated_s = float(picture.duration * picture.time_base) if picture.duration and picture.time_base else 0.0
-        yield Frame(index, time_s, to_rgb(picture, converter), stated_s)
+        yield Frame(index, time_s, to_rgb(picture, converter), stated_s, picture)
         index += 1
 
 

