@@ -62,7 +62,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             path.fs.put_file(str(part), path.path)  # type: ignore[attr-defined]  # object stores show only whole files
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+    part = path.with_name(f".{secrets.token_hex(8)}.part{path.suffix}")  # a name as long as allowed would not grow
     try:
         yield part
         part.replace(path)

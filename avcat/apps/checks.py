@@ -36,12 +36,12 @@ def model_path(given: Path | None, *, onnx: bool = False) -> Path:
     return path
 
 
-def check_output(path: Path, inputs: tuple[Path, ...], suffix: str, what: str) -> None:
+def check_output(path: Path, inputs: tuple[Path, ...], what: str, *suffixes: str) -> None:
     """Checks, without leaving a trace, that `path` can be written. Raises InputError if it cannot."""
     if _URL.match(str(path)):
         raise InputError(f"{path}: a URL; the output must be a file on this machine")
-    if path.suffix.lower() != suffix:
-        raise InputError(f"{path}: the output is {what}, so its name must end in {suffix}")
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{path}: the output is {what}, so its name must end in {' or '.join(suffixes)}")
     try:
         if path.is_dir():
             raise InputError(f"{path}: is a folder")

@@ -75,7 +75,9 @@ class Dubber:
         threads: int = 0,
         progress: Progress = lambda *_: None,
     ) -> DubSummary:
-        """Writes `out` (MP4) with the size and time stamps of `video`, and the sound and length of `audio`.
+        """Writes `out` with the size and time stamps of `video`, and the sound and length of `audio`.
+
+        Its format is that of its suffix (`avcat.media.writer.FORMATS`).
 
         The bytes are reproducible only with the same number of encoder `threads`; 0 takes all cores.
         Raises InputError if an input cannot be used, no frame has a face, or `out` cannot be written.
@@ -96,19 +98,18 @@ class Dubber:
             pixel_aspect=info.pixel_aspect,
             full_range=info.full_range,
             x264=_TRUE_COLOURS,
+            sound_until_s=plan.end_s,
         )
         with writing as writer, closing(self._second.frames(plan)) as frames:
             for done, frame in enumerate(frames, 1):
                 writer.write(frame.planes, frame.pts, frame.duration)
                 redrawn += frame.redrawn
                 progress("redraw", done, len(plan.shown))
-        last = plan.shown[-1]
-        duration_s = float((last.pts + last.duration) * info.time_base)
         hidden, warnings = plan.hidden_s(), list(plan.warnings)
         if hidden:
             stretches = ", ".join(f"{start:.2f}-{end:.2f} s" for start, end in hidden)
             warnings.append(f"a mouth is hidden, and was left as it was, at {stretches}")
-        return DubSummary(len(plan.shown), redrawn, len(plan.people), duration_s, tuple(hidden), tuple(warnings))
+        return DubSummary(len(plan.shown), redrawn, len(plan.people), plan.end_s, tuple(hidden), tuple(warnings))
 
     def frames(
         self,

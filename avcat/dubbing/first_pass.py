@@ -3,11 +3,11 @@
 It keeps only landmarks; with those of the whole clip the crops can be smoothed without delay.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
+from math import ceil, inf
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +53,8 @@ class FirstPass:
         _refuse(info)
         heard = self._heard(info, audio, settings, notes[audio])
         speeches = {which: Speech(path, self._inputs.mel, notes[path]) for which, path in settings.voices.items()}
-        seen, lasts_s = self._find(info, heard.duration_s, settings, progress, notes[video])
+        lasts_s = inf if settings.length == "video" else heard.duration_s
+        seen, last_s = self._find(info, lasts_s, settings, progress, notes[video])
         people, warnings = self._voiced(info, seen, speeches or {settings.faces: heard}, settings)
         warnings += [line for each in notes.values() for line in each.lines]
         if info.hdr:
@@ -62,12 +63,12 @@ class FirstPass:
             warnings.append(f"the picture begins at {seen.times_s[0]:.2f} s; before that the file has no whole one")
         if all(voiced.speech.loudness_db < _SILENT_DB for voiced in people):
             warnings.append("the sound is silent, so the mouths rest")
-        ended_s = float(seen.times_s[-1]) + lasts_s
-        if min(info.duration_s, heard.duration_s) - ended_s > _CUT_OFF_S:
+        ended_s = float(seen.times_s[-1]) + last_s
+        if min(info.duration_s, lasts_s) - ended_s > _CUT_OFF_S:
             warnings.append(f"the video is cut off: it ends at {ended_s:.2f} s instead of {info.duration_s:.2f} s")
-        shown = _schedule(info, seen.times_s, lasts_s, heard.duration_s, settings)
+        shown = _schedule(info, seen.times_s, last_s, ended_s if settings.length == "video" else lasts_s, settings)
         cast = Cast([voiced.face for voiced in people])
-        return Plan(info, seen.times_s, people, cast, shown, settings, tuple(warnings))
+        return Plan(info, seen.times_s, people, cast, shown, settings, heard.duration_s, tuple(warnings))
 
     def _heard(self, info: VideoInfo, audio: str | Path, settings: DubSettings, notes: Notes) -> Speech:
         """The sound of the result. Raises InputError if the reference is not shown while it lasts."""
@@ -75,7 +76,7 @@ class FirstPass:
         if wanted_s > info.duration_s:
             raise InputError(f"{info.path}: no reference at {wanted_s:g} s, it lasts {info.duration_s:.2f} s")
         heard = Speech(audio, self._inputs.mel, notes)
-        if wanted_s > heard.duration_s:
+        if wanted_s > heard.duration_s and settings.length == "sound":
             raise InputError(
                 f"{info.path}: no reference at {wanted_s:g} s, as it is shown for {heard.duration_s:.2f} s, "
                 f"as long as {audio} lasts"
@@ -153,7 +154,7 @@ def _schedule(
 ) -> list[Shown]:
     """Which frame is shown when, for as long as the sound; `lasts_s`: duration of the last frame."""
     pts = np.rint(times_s / float(info.time_base)).astype(np.int64)
-    total = math.ceil(duration_s / info.time_base - _ROUNDING)
+    total = ceil(duration_s / info.time_base - _ROUNDING)
     try:
         fit = "freeze" if info.is_still else settings.fit
         return fit_to(pts, round(lasts_s / info.time_base), total, fit)

@@ -10,9 +10,10 @@ import numpy as np
 
 from avcat.dubbing.portrait import Cast, Portrait, Which
 from avcat.dubbing.speech import Speech
-from avcat.media.timeline import Fit, Shown
+from avcat.media.timeline import Fit, Length, Shown
 from avcat.media.video import VideoInfo
 
+_SOON_S = 1e-6  # before the sound's end: a frame from then on hears nothing of it
 _HIDDEN = 0.5  # of visibility: less is reported as hidden
 
 # The frame nearest to a time in s, that of the most usual mouth, the first; same: each frame is its own reference.
@@ -26,6 +27,7 @@ class DubSettings:
     faces: Which = "largest"  # whose mouths the sound moves
     voices: Mapping[Which, Path] = field(default_factory=dict)  # instead: a separate sound for each of these faces
     fit: Fit = "pingpong"  # what is shown if the sound is longer than the video
+    length: Length = "sound"  # how long the result lasts; as the video: what comes after the sound is not redrawn
     reference: ReferenceFrame = "usual"  # the frame that shows the network the person's appearance
     offset_s: float = 0.0  # how much later than the sound mouths move
     fade_hidden: bool = True  # keep the source's mouth while something hides it
@@ -50,6 +52,7 @@ class Plan:
     cast: Cast  # the people's faces
     shown: list[Shown]
     settings: DubSettings
+    sound_s: float  # when the sound ends; frames from then on are the source's
     warnings: tuple[str, ...]
 
     def faces(self, frame: int) -> Iterator[tuple[int, Portrait, int]]:
@@ -58,6 +61,15 @@ class Plan:
             face = self.people[person].face
             if (row := face.at(frame)) is not None:
                 yield person, face, row
+
+    def is_heard(self, shown: Shown) -> bool:
+        """Whether there is sound when a frame begins; without it the frame stays the source's."""
+        return float(shown.pts * self.info.time_base) < self.sound_s - _SOON_S
+
+    @property
+    def end_s(self) -> float:
+        """How long the result lasts."""
+        return float((self.shown[-1].pts + self.shown[-1].duration) * self.info.time_base)
 
     def reference_row(self, face: Portrait) -> int:
         """The row of a portrait that the settings select as reference: if possible, one with a visible mouth."""
@@ -79,4 +91,4 @@ class Plan:
         return [(run[0].pts * tick, (run[-1].pts + run[-1].duration) * tick) for hidden, run in runs if hidden]
 
     def _hides(self, shown: Shown) -> bool:
-        return any(face.visible[row] < _HIDDEN for _, face, row in self.faces(shown.source))
+        return self.is_heard(shown) and any(face.visible[row] < _HIDDEN for _, face, row in self.faces(shown.source))

@@ -97,6 +97,7 @@ class SecondPass:
             cuttings = [
                 _Cutting(n, person, row, self._crop(sources[n].image, face.matrices[row]))
                 for n, frame in enumerate(shown)
+                if plan.is_heard(frame)
                 for person, face, row in plan.faces(frame.source)
                 if face.visible[row] > 0
             ]

@@ -41,14 +41,17 @@ def sound_rate(source: Path | Samples) -> int:
         return stream.sample_rate if _copies(stream) else _aac_rate(stream.sample_rate)
 
 
-def add_sound(out: OutputContainer, source: Path | Samples) -> Packets:
-    """Adds an audio stream to `out`, which is not yet started, and returns its packets, to be muxed by time."""
+def add_sound(out: OutputContainer, source: Path | Samples, *, copy: bool = True) -> Packets:
+    """Adds an audio stream to `out`, which is not yet started, and returns its packets, to be muxed by time.
+
+    Without `copy` it is encoded in any case: Matroska has no place for the priming of a stream that is copied.
+    """
     if not isinstance(source, Path):
         samples, rate = source
         return _encoded(out, iter([(rate, np.atleast_2d(np.asarray(samples, np.float32)))]))
     with open_media(source) as container:
         stream = _audio_stream(container, source)
-        if _copies(stream) and _is_plain(source):
+        if copy and _copies(stream) and _is_plain(source):
             return _copied(source, out.add_stream_from_template(stream))
         layout = stream.layout.name
     return _encoded(out, audio_blocks(source, notes=Notes(source)), layout)

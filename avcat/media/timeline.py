@@ -10,6 +10,8 @@ from avcat.errors import InputError
 
 Fit = Literal["pingpong", "freeze", "error"]
 FITS: tuple[Fit, ...] = get_args(Fit)
+Length = Literal["sound", "video"]  # how long a result lasts
+LENGTHS: tuple[Length, ...] = get_args(Length)
 
 
 class Shown(NamedTuple):

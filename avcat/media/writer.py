@@ -1,9 +1,10 @@
-"""Writes video: H.264 in MP4, every frame with its own time stamp, with or without sound."""
+"""Writes video: H.264 in MP4, QuickTime or Matroska, every frame with its own time stamp, with or without sound."""
 
 import contextlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
+from math import inf
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,7 @@ from avcat.media.planes import Planes, even, planes_of_rgb, to_frame
 from avcat.media.soundtrack import Packets, Samples, add_sound, sound_rate
 from avcat.media.video import Colour
 
+FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}  # of a suffix; others are written as MP4
 _LIMITED, _FULL = 1, 2  # libav's numbers of ranges
 
 
@@ -48,6 +50,7 @@ class VideoWriter:
         pixel_aspect: Fraction = Fraction(1),
         full_range: bool = False,
         x264: str = "",
+        sound_until_s: float = inf,
     ) -> None:
         self._path = Path(path)
         self._size = (width, height)
@@ -62,6 +65,7 @@ class VideoWriter:
             "x264-params": f"cpu-independent=1{x264}",
         }
         self._colour, self._pixel_aspect, self._full_range = colour, pixel_aspect, full_range
+        self._sound_until_s = sound_until_s
         self._converter = VideoReformatter()
         self._durations: dict[int, int] = {}  # of the frames inside the encoder, by pts: it does not keep them
         self._next_pts = 0
@@ -71,10 +75,13 @@ class VideoWriter:
             part = stack.enter_context(atomic_path(self._path))
             rate = sound_rate(self._audio) if self._audio is not None else self._time_base.denominator
             # Edit lists count in movie ticks: at the sound's rate they are exact to the sample, at the usual 1 kHz not.
-            options = {"movflags": "+faststart", "movie_timescale": str(rate)}
-            self._out = stack.enter_context(av.open(f"file:{part}", "w", format="mp4", options=options))
+            form = FORMATS.get(self._path.suffix.lower(), "mp4")
+            options = {"movflags": "+faststart", "movie_timescale": str(rate)} if form != "matroska" else {}
+            self._out = stack.enter_context(av.open(f"file:{part}", "w", format=form, options=options))
             self._stream = self._video_stream()
-            self._sound: Packets = add_sound(self._out, self._audio) if self._audio is not None else iter(())
+            self._sound: Packets = (
+                add_sound(self._out, self._audio, copy=form != "matroska") if self._audio is not None else iter(())
+            )
             self._waiting = next(self._sound, None)
             self._stack = stack.pop_all()
         return self
@@ -122,7 +129,8 @@ class VideoWriter:
         """Interleaves sound with the pictures of the same time, so players need not seek and buffers stay small."""
         with _writing(self._path):
             while self._waiting is not None and self._waiting[0] <= until_s:
-                self._out.mux(self._waiting[1])
+                if self._waiting[0] < self._sound_until_s:
+                    self._out.mux(self._waiting[1])
                 self._waiting = next(self._sound, None)
 
     def __exit__(

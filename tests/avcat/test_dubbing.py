@@ -17,7 +17,7 @@ from avcat.dubbing import Dubber, DubSettings
 from avcat.dubbing.portrait import Which
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
-from avcat.media.audio import load_audio
+from avcat.media.audio import audio_duration, load_audio
 from avcat.media.mel import mel_spectrogram, mel_windows
 from avcat.media.video import decode, probe
 
@@ -368,3 +368,40 @@ def test_one_picture_is_dubbed_for_as_long_as_the_sound(tmp_path: Path, detector
         tmp_path / "still.png", speech(tmp_path / "a.wav", 1.0), tmp_path / "o.mp4", DubSettings(fit="error")
     )
     assert (summary.frames, summary.redrawn, summary.warnings) == (25, 25, ())
+
+
+@pytest.mark.parametrize(("sound_s", "frames", "redrawn"), [(0.4, 25, 10), (2.0, 25, 25)])
+def test_a_result_as_long_as_the_video(
+    tmp_path: Path, video: Path, detector: MediaPipeDetector, sound_s: float, frames: int, redrawn: int
+) -> None:
+    """After the sound's end the source's frames; a longer sound is cut."""
+    out = tmp_path / "o.mp4"
+    summary = Dubber(Painter(), detector).dub(
+        video, speech(tmp_path / "a.wav", sound_s), out, DubSettings(length="video")
+    )
+    assert (summary.frames, summary.redrawn, summary.duration_s) == (frames, redrawn, 1.0)
+    assert audio_duration(out) == pytest.approx(min(sound_s, 1.0), abs=0.07)
+    assert [painted(image).any() for image in images_of(out)] == [True] * redrawn + [False] * (frames - redrawn)
+
+
+@pytest.mark.parametrize("suffix", ["mov", "mkv"])
+def test_other_containers(tmp_path: Path, video: Path, detector: MediaPipeDetector, suffix: str) -> None:
+    out, sound = tmp_path / f"o.{suffix}", tmp_path / "a.wav"
+    soundfile.write(sound, np.random.default_rng(0).normal(0, 0.1, 16_000), 16_000)
+    Dubber(Painter(), detector).dub(video, sound, out)
+    with av.open(str(out)) as container:
+        assert suffix.replace("mkv", "matroska") in container.format.name.split(",")
+    assert [round(frame.time_s, 3) for frame in decode(out)] == [round(n / 25, 3) for n in range(25)]
+    heard, said = load_audio(out), load_audio(sound)
+    assert heard.size == pytest.approx(said.size, abs=1100)
+    shifts = np.correlate(heard[: said.size], said[800:-800], "valid")
+    assert abs(int(shifts.argmax()) - 800) <= 20, "the sound is where it was, within a millisecond"
+
+
+@pytest.mark.parametrize("bytes_", [241, 255])
+def test_a_name_as_long_as_the_system_allows(
+    tmp_path: Path, video: Path, detector: MediaPipeDetector, bytes_: int
+) -> None:
+    out = tmp_path / ("n" * (bytes_ - 4) + ".mp4")
+    Dubber(Painter(), detector).dub(video, speech(tmp_path / "a.wav", 0.2), out)
+    assert out.exists()

@@ -167,7 +167,7 @@ def test_a_plan_tells_when_a_mouth_is_hidden() -> None:
     face = Portrait(0, there, there, matrices, outlines, eyes, np.append(seen, 0), np.zeros(6, np.float32))
     shown = [Shown(n, n, 1) for n in range(6)]
     info = SimpleNamespace(time_base=Fraction(1, 10))
-    plan = Plan(info, np.arange(6) / 10, [Voiced(face, None)], Cast([face]), shown, DubSettings(), ())  # type: ignore[arg-type]
+    plan = Plan(info, np.arange(6) / 10, [Voiced(face, None)], Cast([face]), shown, DubSettings(), 9.0, ())  # type: ignore[arg-type]
     assert plan.hidden_s() == [pytest.approx((0.0, 0.2)), pytest.approx((0.4, 0.5))]
 
 

@@ -20,7 +20,7 @@ from avcat.apps.commands.options import (
 )
 from avcat.errors import InputError
 from avcat.inference import ONNX_SUFFIX
-from avcat.media.timeline import FITS
+from avcat.media.timeline import FITS, LENGTHS
 
 if TYPE_CHECKING:
     from avcat.dubbing.dubber import DubSummary
@@ -34,6 +34,7 @@ examples:
   avcat dub duo.mp4 both.wav -o dubbed.mp4 --voice left=anna.wav --voice right=ben.wav
   avcat dub talk.mp4 speech.wav -o dubbed.mp4 --credentials cert.pem --key key.pem
 """
+SIGNED = (".mp4", ".mov")  # formats with a place for content credentials
 _MAX_OFFSET_S = 60  # more is a typing error
 
 
@@ -52,10 +53,10 @@ def add(commands: Commands) -> None:
     dub.add_argument(
         "-o",
         "--output",
-        metavar="OUT.mp4",
+        metavar="OUT",
         type=Path,
         required=True,
-        help="the file to write; its folder is made if needed",
+        help="the file to write, by its suffix MP4, QuickTime (.mov) or Matroska (.mkv); its folder is made if needed",
     )
     add_model(dub, "a trained model.pt, or its export")
     _add_faces(dub)
@@ -103,6 +104,12 @@ def _add_time(dub: argparse.ArgumentParser) -> None:
         default="pingpong",
         help="if VIDEO is shorter than AUDIO: play it back and forth (default), freeze its last frame, or stop with "
         "an error; a longer one is cut",
+    )
+    dub.add_argument(
+        "--length",
+        choices=LENGTHS,
+        default="sound",
+        help="as long as AUDIO (default), or as VIDEO, whose frames stay as they are after the end of AUDIO",
     )
     dub.add_argument(
         "--offset",
@@ -203,6 +210,7 @@ def _offset(text: str) -> float:
 def _run(arguments: argparse.Namespace) -> None:
     from avcat.media.soundtrack import sound_rate
     from avcat.media.video import probe
+    from avcat.media.writer import FORMATS
 
     # Cheap checks come first.
     model = model_path(arguments.model, onnx=True)
@@ -214,9 +222,12 @@ def _run(arguments: argparse.Namespace) -> None:
         raise InputError("--face: not allowed with --voice, which names the faces; give one or the other")
     if arguments.syncnet is not None and arguments.quiet:
         raise InputError("--syncnet: prints what --quiet suppresses; give one or the other")
-    check_output(arguments.output, (arguments.video, arguments.audio, model, *voices.values()), ".mp4", "an MP4 file")
+    inputs = (arguments.video, arguments.audio, model, *voices.values())
+    check_output(arguments.output, inputs, "a video", *FORMATS)
     check_device(arguments.device)
     credentials = credentials_of(arguments)
+    if credentials and arguments.output.suffix.lower() not in SIGNED:
+        raise InputError(f"--credentials: only {' and '.join(SIGNED)} can be signed, not {arguments.output}")
     if arguments.precision == "fp16" and arguments.device.startswith("cpu"):
         raise InputError("--precision fp16: is for GPUs; on a processor take bf16 or fp32")
     if arguments.reference == "same" and model.suffix == ONNX_SUFFIX:
@@ -239,6 +250,7 @@ def _run(arguments: argparse.Namespace) -> None:
         faces=arguments.face or "largest",
         voices=voices,
         fit=arguments.fit,
+        length=arguments.length,
         reference=arguments.reference,
         offset_s=arguments.offset,
         fade_hidden=arguments.fade_hidden,

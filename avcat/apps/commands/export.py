@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     model = model_path(arguments.model)
-    check_output(arguments.output, (model,), ".onnx", "an ONNX file")
+    check_output(arguments.output, (model,), "an ONNX file", ".onnx")
 
     from avcat.inference.export import export  # slow to import
 

@@ -38,14 +38,14 @@ def _run(arguments: argparse.Namespace) -> None:
     for clip in arguments.clips:
         probe(clip)
         sound_rate(clip)
-    check_output(arguments.output, (*arguments.clips, model), ".pt", "a model file")
+    check_output(arguments.output, (*arguments.clips, model), "a model file", ".pt")
     check_device(arguments.device)
 
     from avcat.dubbing.fit import fit, strip_of  # slow to import
     from avcat.face.landmarks import MediaPipeDetector
     from avcat.training.threads import Threads
 
-    check_output(strip_of(arguments.output), tuple(arguments.clips), ".png", "a strip of pictures")
+    check_output(strip_of(arguments.output), tuple(arguments.clips), "a strip of pictures", ".png")
     with Bars(quiet=arguments.quiet) as bars:
         done = fit(
             arguments.clips,
