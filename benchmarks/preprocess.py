@@ -23,7 +23,7 @@ from avcat.data.inputs import InputConfig
 from avcat.synth.corpus import render, wild_people
 from benchmarks.memory import peak_memory
 from pipelines.cluster import connect, cpu_count
-from pipelines.corpora import Source
+from pipelines.corpora import Source, find_sources
 from pipelines.manifest import build_manifest
 from pipelines.manifest import plan as plan_clips
 from pipelines.mels import compute_mels
@@ -93,7 +93,9 @@ def preprocess(params: Params, root: Path, out: Path, workers: int) -> dict[str,
     manifest, before, state = out / "manifest.parquet", out / "manifest-outcomes.parquet", out / "state"
     inputs = InputConfig(data.crop_size, params.align, params.mel)
     calls: dict[str, Callable[[], dict[str, Any]]] = {
-        "manifest": lambda: build_manifest(data, manifest, before, state / "manifest", runtime=runtime),
+        "manifest": lambda: build_manifest(
+            find_sources(data), data, manifest, before, state / "manifest", runtime=runtime
+        ),
         "tracks": lambda: track_clips(data, manifest, before, out / "tracks", state / "tracks", runtime=runtime),
         "mels": lambda: compute_mels(params.mel, data, manifest, before, out / "mels", state / "mels", runtime=runtime),
         "shards": lambda: build_shards(

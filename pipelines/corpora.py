@@ -1,21 +1,13 @@
 """The video files of a corpus, and the people and splits of its layout.
 
-    folder      any tree of videos. If its folders are named train, val and test they are the splits, with a folder per
-                speaker below; else the first folder, or the file itself if there is none, is the speaker. A table
-                (CSV with the columns path, speaker, split) overrules both.
-    lrw         [lipread_mp4/]WORD/<train|val|test>/WORD_00001.mp4, split by the corpus itself. It names no speakers, so
-                each clip counts as one.
-    voxceleb    [<dev|test>/][mp4/]SPEAKER/VIDEO/00001.mp4. VoxCeleb2 is split by folder, VoxCeleb1 by name: speakers
-                with E, or id10270 to id10309, are the test set (its verification split). The rest is split further
-                into train and val.
-
+Layouts are in `pipelines.layouts`; a table (CSV with the columns path, speaker, split) overrules them.
 If no split is given, speakers are assigned by a hash of their names, independent of all others.
 """
 
 import csv
 import os
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +15,7 @@ from avcat.errors import InputError
 from avcat.files import is_remote, located
 from avcat.seeding import seed_of
 from pipelines.clips import SPLITS
+from pipelines.layouts import LAYOUTS, LISTED, NAMELESS, NO_SPEAKERS, listed
 from pipelines.settings import DataConfig, SourceConfig
 
 # Not clips, but might be taken for some.
@@ -33,7 +26,8 @@ VIDEO_SUFFIXES = frozenset(
         *(".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"),
     )
 )
-VOXCELEB1_TEST = re.compile(r"E|id10(2[7-9]\d|30\d)$")
+MOST_OF_ONE = 0.5  # of a corpus's clips: a speaker with more of them may be none
+FEW = 20  # clips, of which one speaker may have most
 
 
 @dataclass(frozen=True)
@@ -66,13 +60,50 @@ def _find(corpus: str, source: SourceConfig, config: DataConfig) -> Iterator[Sou
         for path in media_below(root, VIDEO_SUFFIXES | SOUND_SUFFIXES if source.kind == "folder" else VIDEO_SUFFIXES)
         for speaker, split in LAYOUTS[source.kind](path.split("/"))
     ]
+    if source.kind in LISTED and (splits := listed(root, [(clip.path, clip.speaker) for clip in found])):
+        found = [replace(clip, split=splits.get(clip.speaker, "train")) for clip in found]
     if source.table:
         found = _by_table(found, Path(source.table))
     if not found:
         raise InputError(f"{root}: no video as the layout {source.kind!r} has them (data.corpora.{corpus})")
+    _check_speakers(corpus, found, source)
     for clip in _deal(found, config.val_fraction, config.test_fraction):
         if clip.split != "train" or share_of(corpus, clip.path) < config.mix.get(corpus, 1.0):
             yield clip
+
+
+def _check_speakers(corpus: str, found: Sequence[Source], source: SourceConfig) -> None:
+    """Raises InputError if a speaker's name is that of a split, or one person is in two splits."""
+    splits: dict[str, set[str]] = {}
+    for clip in found:
+        splits.setdefault(clip.speaker, set()).add(clip.split)
+    hint = f"choose another `kind` (data.corpora.{corpus}), or give a `table` of speakers and splits"
+    if strange := sorted(name for name in splits if name.lower() in NO_SPEAKERS):
+        raise InputError(f"{source.root}: as {source.kind!r} has it, {strange[0]!r} would be a speaker; {hint}")
+    both = sorted(name for name, of in splits.items() if len(of) > 1)
+    if both and source.kind not in NAMELESS:
+        where = " and ".join(sorted(splits[both[0]]))
+        raise InputError(f"{source.root}: speaker {both[0]!r} is in {where}; name two people apart; {hint}")
+
+
+def check_splits(sources: Sequence[Source]) -> None:
+    """Raises InputError if a split has no clip at all: nothing could be trained, chosen or tested."""
+    there = {source.split for source in sources}
+    if missing := [split for split in SPLITS if split not in there]:
+        raise InputError(
+            f"data.corpora: no clip is in {missing[0]}; a corpus needs three speakers for three splits, or a `table`"
+        )
+
+
+def strange(sources: Sequence[Source]) -> list[str]:
+    """What may be wrong with a corpus, a line each: one speaker with most of its files."""
+    found = []
+    for corpus in sorted({source.corpus for source in sources}):
+        counts = Counter(source.speaker for source in sources if source.corpus == corpus)
+        (most, times), total = counts.most_common(1)[0], counts.total()
+        if len(counts) > 1 and total >= FEW and times > MOST_OF_ONE * total:
+            found.append(f"{corpus}: {times} of {total} files are of one speaker, {most!r}; is that a person?")
+    return found
 
 
 def media_below(root: Path, suffixes: Collection[str] = VIDEO_SUFFIXES) -> list[str]:
@@ -111,40 +142,6 @@ def _counts(name: str, suffixes: Collection[str]) -> bool:
 def share_of(*names: str) -> float:
     """Where a name falls in 0..1, by its hash."""
     return seed_of("share", *names) / 2**63
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# The layouts: (speaker, split) of a path below the root, split "" if the layout has none; nothing for other files
-
-
-def _folder(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if parts[0] in SPLITS and len(parts) > 2:
-        yield parts[1], parts[0]
-    else:
-        yield parts[0], ""
-
-
-def _lrw(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if len(parts) >= 3 and parts[-2] in SPLITS:
-        yield Path(parts[-1]).stem, parts[-2]
-
-
-def _voxceleb(parts: Sequence[str]) -> Iterator[tuple[str, str]]:
-    if len(parts) < 3:
-        return
-    speaker = parts[-3]
-    above = parts[:-3]
-    if "test" in above or ("dev" not in above and VOXCELEB1_TEST.match(speaker)):
-        yield speaker, "test"
-    else:
-        yield speaker, "dev"  # `_deal` makes it train and val
-
-
-LAYOUTS: Mapping[str, Callable[[Sequence[str]], Iterator[tuple[str, str]]]] = {
-    "folder": _folder,
-    "lrw": _lrw,
-    "voxceleb": _voxceleb,
-}
 
 
 def _by_table(found: Sequence[Source], table: Path) -> list[Source]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from avcat.data import schema
 from avcat.files import write
 from pipelines.clips import SPLITS
-from pipelines.corpora import Source, find_sources
+from pipelines.corpora import Source
 from pipelines.outcome import Failed, Outcome, check_failures, outcome_of, summary, write_outcomes
 from pipelines.parallel import Progress, Usage
 from pipelines.probe import probe_files
@@ -29,6 +29,7 @@ FACTS = ("duration_s", "fps", "width", "height", "audio_rate", "sha256", "root",
 
 
 def build_manifest(
+    sources: Sequence[Source],
     config: DataConfig,
     path: Path,
     outcomes: Path,
@@ -39,9 +40,9 @@ def build_manifest(
 ) -> dict[str, Any]:
     """Writes `schema.MANIFEST` of the clips that can be used and `schema.OUTCOME` of all; returns the counts.
 
-    Ray must be connected. Raises InputError if a corpus is missing or too many clips fail.
+    `sources`: of `find_sources`. Ray must be connected. Raises InputError if too many clips fail.
     """
-    sources, usage = find_sources(config), Usage()
+    usage = Usage()
     with alone(state):
         probes = probe_files(sources, config, state, runtime=runtime, usage=usage, progress=progress)
     table, ends = plan(sources, probes, config)

@@ -4,7 +4,9 @@ import argparse
 import sys
 
 from avcat.errors import InputError
+from pipelines.clips import SPLITS, Rows, read_manifest, video_seconds
 from pipelines.cluster import connect
+from pipelines.corpora import check_splits, find_sources, strange
 from pipelines.manifest import build_manifest
 from pipelines.outcome import Outcome, explain, read_outcomes
 from stages._main import bar, run_stage
@@ -23,9 +25,14 @@ def work() -> None:
     """Reads the corpora, writes `manifest.parquet` and `manifest-outcomes.parquet`."""
     params = load()
     out = params.out
+    sources = find_sources(params.data)
+    check_splits(sources)
+    for line in strange(sources):
+        print(f"warning: {line}", file=sys.stderr)
     with tracked("manifest", {"data": params.data}, [out / "corpus"]) as run:
         with connect(params.runtime), bar("probe", "file") as progress:
             counts = build_manifest(
+                sources,
                 params.data,
                 out / "manifest.parquet",
                 out / "manifest-outcomes.parquet",
@@ -35,6 +42,19 @@ def work() -> None:
             )
         run.summarise(counts)
         run.log_outcomes(counts)
+    print(splits_table(read_manifest(out / "manifest.parquet")))
+
+
+def splits_table(clips: Rows) -> str:
+    """Speakers, clips and minutes of each split of each corpus, as a table of text."""
+    found: dict[tuple[str, str], list[tuple[str, float]]] = {}
+    for clip, seconds in zip(clips, video_seconds(clips), strict=True):
+        found.setdefault((clip["corpus"], clip["split"]), []).append((clip["speaker"], seconds))
+    lines = [f"  {'corpus':<20} {'split':<6} {'speakers':>8} {'clips':>8} {'minutes':>9}"]
+    for (corpus, split), of in sorted(found.items(), key=lambda each: (each[0][0], SPLITS.index(each[0][1]))):
+        minutes = sum(seconds for _, seconds in of) / 60
+        lines.append(f"  {corpus:<20} {split:<6} {len({name for name, _ in of}):>8} {len(of):>8} {minutes:>9.1f}")
+    return "\n".join(lines)
 
 
 def tell(clip: str) -> None:

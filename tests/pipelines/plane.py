@@ -10,6 +10,7 @@ from avcat.data.inputs import InputConfig
 from avcat.files import located
 from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, render
 from pipelines.cluster import connect
+from pipelines.corpora import find_sources
 from pipelines.manifest import build_manifest
 from pipelines.mels import compute_mels
 from pipelines.settings import DataConfig, RuntimeConfig, SourceConfig
@@ -44,7 +45,7 @@ def preprocess(data: DataConfig, out: Path, run: RuntimeConfig) -> dict[str, Any
     """All stages of the data plane, as `stages` calls them; their counts. Probes of files stay in the state."""
     manifest, before, state = out / "manifest.parquet", out / OUTCOMES, out / "state"
     counts = {
-        "manifest": build_manifest(data, manifest, before, state / "manifest", runtime=run),
+        "manifest": build_manifest(find_sources(data), data, manifest, before, state / "manifest", runtime=run),
         "tracks": track_clips(data, manifest, before, out / "tracks", state / "tracks", runtime=run),
         "mels": compute_mels(PARAMS.mel, data, manifest, before, out / "mels", state / "mels", runtime=run),
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from avcat.errors import InputError
-from pipelines.corpora import deal, find_sources, media_below, share_of
+from pipelines.corpora import check_splits, deal, find_sources, media_below, share_of, strange
 from pipelines.settings import DataConfig, SourceConfig
 from stages._params import load
 
@@ -97,7 +97,7 @@ def test_voxceleb(tmp_path: Path) -> None:
 
 
 def test_a_share_of_a_corpus_trains_and_all_of_it_tests(tmp_path: Path) -> None:
-    touch(tmp_path, *(f"{split}/a/{n}.mp4" for split in ("train", "test", "val") for n in range(300)))
+    touch(tmp_path, *(f"{split}/{split[1:]}/{n}.mp4" for split in ("train", "test", "val") for n in range(300)))
     found = splits(corpus(tmp_path, "folder", mix={"mine": 0.2}))
     count = {split: sum(end == split for _, end in found.values()) for split in ("train", "val", "test")}
     assert count["val"] == count["test"] == 300
@@ -190,3 +190,70 @@ def test_a_table_of_a_spreadsheet(tmp_path: Path) -> None:
 def test_no_corpus_at_all() -> None:
     with pytest.raises(InputError, match=r"data\.corpora: names none"):
         find_sources(replace(DATA, corpora={}))
+
+
+OWN = {  # five ways to lay out one's own, and who would be in which split
+    "a folder per person": (["ann/1.mp4", "ann/2.mp4", "bob/1.mp4", "eve/1.mp4"], {"ann", "bob", "eve"}),
+    "folders in folders": (
+        ["ann/monday/1.mp4", "ann/tuesday/1.mp4", "bob/monday/1.mp4", "eve/x/y/1.mp4"],
+        {"ann", "bob", "eve"},
+    ),
+    "a file per person": (["ann.mp4", "bob.mp4", "eve.mp4"], {"ann.mp4", "bob.mp4", "eve.mp4"}),
+    "splits, capital": (["Train/ann/1.mp4", "Validation/bob/1.mp4", "Test/eve/1.mp4"], {"ann", "bob", "eve"}),
+    "splits, other words": (["training/ann/1.mp4", "dev/bob/1.mp4", "eval/eve/1.mp4"], {"ann", "bob", "eve"}),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_ones_own_videos(tmp_path: Path, name: str) -> None:
+    paths, people = OWN[name]
+    touch(tmp_path, *paths)
+    sources = find_sources(corpus(tmp_path, "folder"))
+    assert {source.speaker for source in sources} == people
+    assert {source.split for source in sources} == {"train", "val", "test"}
+    check_splits(sources)
+    if name.startswith("splits"):
+        assert {source.speaker: source.split for source in sources} == {"ann": "train", "bob": "val", "eve": "test"}
+
+
+def test_lrs2_by_its_lists(tmp_path: Path) -> None:
+    """Of a speaker in two lists the rarer counts, for all clips: no one is on two sides."""
+    clips = {"main": ["s1/1", "s1/2", "s2/1", "s3/1", "s4/1"], "pretrain": ["s1/9", "s3/9", "s5/9"]}
+    touch(tmp_path, *(f"mvlrs_v1/{folder}/{clip}.mp4" for folder, of in clips.items() for clip in of))
+    for split, lines in {"train": "s1/1\ns3/1", "val": "s2/1 MV", "test": "s3/1 NF\ns4/1 MV"}.items():
+        (tmp_path / f"{split}.txt").write_text(lines + "\n")
+    found = {(speaker, split) for speaker, split in splits(corpus(tmp_path, "lrs2")).values()}
+    assert found == {("s1", "train"), ("s2", "val"), ("s3", "test"), ("s4", "test"), ("s5", "train")}
+    (tmp_path / "test.txt").write_text("nobody/1")
+    with pytest.raises(InputError, match=r"test\.txt: names no clip that is there, but nobody/1, for instance"):
+        find_sources(corpus(tmp_path, "lrs2"))
+
+
+def test_lrs2_without_lists_and_lrs3(tmp_path: Path) -> None:
+    touch(tmp_path / "2", *(f"{folder}/s{n}/1.mp4" for folder in ("main", "pretrain") for n in range(40)))
+    of = splits(corpus(tmp_path / "2", "lrs2")).values()
+    assert len(set(of)) == 40, "each speaker is in one split, with both folders"
+    assert {split for _, split in of} == {"train", "val", "test"}
+    touch(
+        tmp_path / "3",
+        *(f"{folder}/s{n}/1.mp4" for folder in ("trainval", "pretrain") for n in range(40)),
+        "test/t/1.mp4",
+    )
+    of = splits(corpus(tmp_path / "3", "lrs3")).values()
+    assert len(set(of)) == 41
+    assert {speaker for speaker, split in of if split == "test"} == {"t"}
+
+
+def test_a_wrong_guess_is_an_error(tmp_path: Path) -> None:
+    touch(tmp_path / "lrs2", "main/s1/1.mp4", "pretrain/s1/1.mp4")
+    with pytest.raises(InputError, match="as 'folder' has it, 'main' would be a speaker; choose another `kind`"):
+        find_sources(corpus(tmp_path / "lrs2", "folder"))
+    touch(tmp_path / "twice", "train/ann/1.mp4", "test/ann/1.mp4")
+    with pytest.raises(InputError, match="speaker 'ann' is in test and train"):
+        find_sources(corpus(tmp_path / "twice", "folder"))
+    touch(tmp_path / "two", "train/ann/1.mp4", "test/bob/1.mp4")
+    with pytest.raises(InputError, match="no clip is in val"):
+        check_splits(find_sources(corpus(tmp_path / "two", "folder")))
+    touch(tmp_path / "one", *(f"clips/{n}.mp4" for n in range(30)), "ann/1.mp4", "bob/1.mp4")
+    (line,) = strange(find_sources(corpus(tmp_path / "one", "folder")))
+    assert line == "mine: 30 of 32 files are of one speaker, 'clips'; is that a person?"
