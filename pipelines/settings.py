@@ -12,7 +12,7 @@ from avcat.settings import Count, Fraction, Natural, Seconds, Side, settings
 class SourceConfig:
     """A corpus of video files."""
 
-    kind: Literal["folder", "lrw", "lrs2", "lrs3", "voxceleb"]  # `pipelines/layouts.py`
+    kind: Literal["folder", "lrw", "lrs2", "lrs3", "voxceleb"]  # layouts.py
     root: str  # its folder; `{out}` stands for the profile's output folder
     table: str | None = None  # a CSV with path, speaker and split, if the layout does not define them
 

@@ -18,12 +18,14 @@ from avcat.dubbing.plan import DubSettings, Plan, Voiced
 from avcat.dubbing.portrait import Cast, Portrait, Which, called, chosen, portrait
 from avcat.dubbing.speech import Speech
 from avcat.dubbing.steady import Following
+from avcat.dubbing.upright import SAMPLES, on_their_heads
 from avcat.dubbing.visible import Looking
 from avcat.errors import InputError
 from avcat.face.hands import HandFinder
 from avcat.face.landmarks import FaceDetector
 from avcat.face.track import Person, Sightings, find_people
 from avcat.media.container import Notes
+from avcat.media.reader import FrameReader
 from avcat.media.shots import CutFinder
 from avcat.media.timeline import Shown, fit_to
 from avcat.media.video import Frame, VideoInfo, decode, probe
@@ -55,6 +57,7 @@ class FirstPass:
         speeches = {which: Speech(path, self._inputs.mel, notes[path]) for which, path in settings.voices.items()}
         lasts_s = inf if settings.length == "video" else heard.duration_s
         seen, last_s = self._find(info, lasts_s, settings, progress, notes[video])
+        self._check_upright(info, seen)
         people, warnings = self._voiced(info, seen, speeches or {settings.faces: heard}, settings)
         warnings += [line for each in notes.values() for line in each.lines]
         if info.hdr:
@@ -135,6 +138,16 @@ class FirstPass:
                     "it speaks with the first one's sound"
                 )
         return people, warnings
+
+    def _check_upright(self, info: VideoInfo, seen: Sightings) -> None:
+        """Raises InputError if the face that is seen longest stands on its head."""
+        if not seen.people:
+            return
+        frames = max((person.frames for person in seen.people), key=len)
+        reader = FrameReader(info.path, seen.times_s)
+        places = np.linspace(0, len(frames) - 1, min(SAMPLES, len(frames))).astype(int)
+        if on_their_heads(self._detector, [reader[frames[place]].image for place in places]):
+            raise InputError(f"{info.path}: its faces stand on their heads; turn it by half a turn first")
 
     def _portrait(self, info: VideoInfo, seen: Sightings, person: Person, settings: DubSettings) -> Portrait:
         """A person's face; if the source is not to fade in, its mouth counts as visible throughout."""

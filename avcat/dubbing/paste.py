@@ -11,6 +11,8 @@ from avcat.media.planes import Box
 _HALF_UP = 0.5
 _COARSER = 4  # colours are matched on a picture smaller by this factor
 _STRANGE = 25.0  # levels: pixels that differ by more show different things and are not used to match colours
+_OTHER_LIGHT = 20.0  # levels between the mean colours of the edge: from here on it is the light
+_MOST_GAIN, _ALIKE = 1.5, 0.5  # and the least correlation
 _SPREAD = 0.12  # sides of the crop: reach of an edge's colours
 _LITTLE = 1e-3  # of trust: with less, colours stay
 
@@ -58,8 +60,11 @@ def match_colour(drawn: np.ndarray, source: np.ndarray, alpha: np.ndarray) -> np
     """
     side = drawn.shape[0]
     small = (side // _COARSER, side // _COARSER)
-    weight, *pictures = (cv2.resize(p, small, interpolation=cv2.INTER_AREA) for p in (alpha, source, drawn))
-    off = np.subtract(*pictures, dtype=np.float32)
+    weight, true, own = (cv2.resize(p, small, interpolation=cv2.INTER_AREA) for p in (alpha, source, drawn))
+    if (lit := _in_other_light(true, own, 4 * weight * (1 - weight))) is not None:
+        gain, offset = lit
+        drawn, own = drawn * gain + offset, own * gain + offset
+    off = np.subtract(true, own, dtype=np.float32)
     trust = 4 * weight * (1 - weight) * np.exp(-np.square(np.abs(off).max(axis=2) / _STRANGE))
 
     def spread(values: np.ndarray) -> np.ndarray:
@@ -68,6 +73,27 @@ def match_colour(drawn: np.ndarray, source: np.ndarray, alpha: np.ndarray) -> np
     shift = spread(trust[:, :, None] * off) / (spread(trust) + _LITTLE)[:, :, None]
     shift = cv2.resize(shift, (side, side), interpolation=cv2.INTER_LINEAR)
     return np.clip(drawn + shift + _HALF_UP, 0, 255).astype(np.uint8)
+
+
+def _in_other_light(source: np.ndarray, drawn: np.ndarray, weight: np.ndarray) -> tuple[np.float32, np.ndarray] | None:
+    """Factor and offset [3] that bring `drawn` into the light of a source that fades, or is lit otherwise; else None.
+
+    Both uint8 [s, s, 3], by their weighted means and spreads. Small differences are left to the smooth shift, and
+    so are pictures of different things, which do not correlate.
+    """
+    total = weight.sum()
+    if not total > _LITTLE:
+        return None
+    share = (weight / total)[..., None]
+    means = [(share * picture).sum((0, 1)) for picture in (source, drawn)]
+    if np.abs(means[0] - means[1]).max() < _OTHER_LIGHT:
+        return None
+    off = [picture - mean for picture, mean in zip((source, drawn), means, strict=True)]
+    (spread, shared), (_, own) = ([(share * a * b).sum() for b in off] for a in off)
+    if shared <= _ALIKE * np.sqrt(spread * own):
+        return None  # they show different things
+    gain = np.float32(min(np.sqrt(spread / own), _MOST_GAIN))
+    return gain, (means[0] - gain * means[1]).astype(np.float32)
 
 
 def _bounds(back: np.ndarray, size: int, width: int, height: int) -> Box:

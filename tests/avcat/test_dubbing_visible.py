@@ -1,6 +1,6 @@
 """Hidden mouths: objects before them, and turns into profile, are detected; light, small turns and speech are not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +18,7 @@ from avcat.dubbing import Dubber, DubSettings, visible
 from avcat.dubbing.observed import Observed
 from avcat.dubbing.plan import Plan, Voiced
 from avcat.dubbing.portrait import Cast, Portrait
+from avcat.dubbing.upright import on_their_heads
 from avcat.dubbing.visible import Looking, behind, frontalness, visibility
 from avcat.face.hands import HandFinder
 from avcat.face.landmarks import Face, MediaPipeDetector
@@ -181,3 +182,42 @@ def test_a_look_is_upright_and_knows_no_size() -> None:
     a, b = visible.look(picture, face), visible.look(cv2.warpAffine(picture, turned, (320, 320)), other)
     assert np.abs(a.astype(int) - b).mean() < 3
     assert np.abs(a.astype(int) - a[::-1]).mean() > 10
+
+
+def test_a_mask_hides_the_mouth_all_the_time(looking: Looking) -> None:
+    def masked(t: int, image: np.ndarray) -> np.ndarray:
+        if t > 2:  # until then the face is found; later it is tracked
+            x = round(160 + 6 * np.sin(t / 6))
+            cv2.rectangle(image, (x - 36, 172), (x + 36, 225), (90, 150, 190), -1)
+        return image
+
+    who, times_s = person(looking, (masked(t, image) for t, image in enumerate(talking(30))))
+    assert not visibility(who.faces, times_s).any()
+    who, times_s = person(looking, talking(30))
+    assert visibility(who.faces, times_s).min() > 0.99
+    grey = (np.repeat(image.mean(2, keepdims=True), 3, 2).astype(np.uint8) for image in talking(30))
+    who, times_s = person(looking, grey)
+    assert visibility(who.faces, times_s).min() > 0.99, "a film without colours"
+
+
+class Stands:
+    """A detector that finds the same face in the mirror only if the picture stands as it should."""
+
+    def __init__(self, upside_down: bool) -> None:
+        self._down = upside_down
+
+    def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
+        for image in images:
+            marked_above = image[:40].mean() > image[-40:].mean()
+            off = 0.0 if marked_above != self._down else 30.0
+            mouth = np.full((20, 2), (50 + off, 80), np.float32)
+            yield [
+                Face(np.array([20, 20, 80, 100], np.float32), 1.0, np.array([[35, 40], [65, 40]], np.float32), mouth)
+            ]
+
+
+def test_faces_on_their_heads_are_told_from_others() -> None:
+    picture = np.zeros((120, 101, 3), np.uint8)
+    picture[:40] = 200
+    assert not on_their_heads(Stands(upside_down=False), [picture] * 3)
+    assert on_their_heads(Stands(upside_down=True), [picture] * 3)

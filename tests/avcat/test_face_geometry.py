@@ -5,7 +5,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from drawn import ALIGN
+from drawn import ALIGN, face_picture
 
 from avcat.dubbing.paste import match_colour, paste
 from avcat.dubbing.region import face_mask, soft_redraw_mask
@@ -202,6 +202,17 @@ def test_colours_meet_at_the_edge_and_keep_what_they_show() -> None:
 def test_colours_of_another_picture_tell_nothing() -> None:
     source, drawn = np.full((256, 256, 3), 40, np.uint8), np.full((256, 256, 3), (20, 220, 40), np.uint8)
     np.testing.assert_allclose(match_colour(drawn, source, soft_redraw_mask(256)).astype(int), drawn, atol=1)
+
+
+@pytest.mark.parametrize(("gain", "offset"), [(0.1, 0), (0.4, 10), (0.3, 170)])
+def test_a_face_in_another_light_meets_its_source(gain: float, offset: int) -> None:
+    """As in a fade to black or white: the same face, darker or paler by far more than the colours of skin differ."""
+    drawn = cv2.GaussianBlur(face_picture(256, 256, (128, 128), 150), (0, 0), 1)
+    source = np.clip(drawn * gain + offset, 0, 255).astype(np.uint8)
+    alpha = soft_redraw_mask(256)
+    off = np.abs(match_colour(drawn, source, alpha).astype(int) - source).max(2)[alpha > 0.2]
+    assert off.mean() < 4
+    assert np.abs(drawn.astype(int) - source).max(2)[alpha > 0.2].mean() > 20
 
 
 @pytest.mark.parametrize("distance", [15.0, 50.0, 190.0])
