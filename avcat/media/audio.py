@@ -22,6 +22,7 @@ _LONGEST_HOLE_S = 3600.0
 _LONGEST_TWICE_S = 1.0  # of overlapping time stamps; more is a clock that was set back
 _LOUDEST = 1_000.0  # times full scale; louder samples, or NaN, would dominate the whole file
 _CANCELLED = 0.01  # power of the mean over that of the loudest channel
+_NOTED_HOLE_S = 0.02  # of sound that is missing in the middle
 _GAP_S = 0.01  # holes and overlaps of time stamps longer than this are real; shorter ones are rounding
 
 
@@ -131,7 +132,7 @@ def audio_blocks(path: str | Path, from_s: int = 0, notes: Notes | None = None) 
             rate = first.sample_rate
             position = round((at_s or 0) * rate) if seek_s > 0 else 0
             pieces = _alike(_pieces(first, frames, stream, origin), rate, first.layout.nb_channels)
-            for block in _joined(pieces, rate, position):
+            for block in _joined(pieces, rate, position, notes):
                 if not np.abs(block).max(initial=0) <= _LOUDEST:
                     raise InputError(f"{path}: holds samples that are no sound: NaN, infinite or far above full scale")
                 before = max(0, from_s * rate - position)
@@ -174,9 +175,11 @@ def _alike(pieces: Iterator[_Piece], rate: int, channels: int) -> Iterator[_Piec
             yield _Piece(first.time_s if number == 0 else None, rate, block)
 
 
-def _joined(pieces: Iterator[_Piece], rate: int, position: int) -> Iterator[np.ndarray]:
+def _joined(pieces: Iterator[_Piece], rate: int, position: int, notes: Notes | None) -> Iterator[np.ndarray]:
     """The samples of pieces without holes; the first one lies at sample `position`."""
     for piece in pieces:
+        if notes and position and piece.time_s is not None and piece.time_s - position / rate > _NOTED_HOLE_S:
+            notes.damaged("sound", position / rate)
         for block in _placed(piece, rate, position):
             yield block
             position += block.shape[1]

@@ -18,6 +18,7 @@ from avcat.errors import InputError
 
 DECODER_THREADS = "AVCAT_DECODER_THREADS"  # environment variable: threads per decoder; 0, and unset, one per core
 MOST_DAMAGED = 0.1  # of a stream's packets: with more it is refused
+_IN_UNITS, _BLANK = ("h264", "hevc"), 24  # codecs whose packets are units; bytes that are looked at
 _NAMED = 5  # moments that a note names
 _PLAYLISTS = frozenset({"concat", "dash", "hls", "imf"})  # demuxers of files that refer to other files, any files
 _DEFAULT, _ATTACHED = av.stream.Disposition.default, av.stream.Disposition.attached_pic
@@ -80,6 +81,11 @@ def container_start_s(container: InputContainer) -> float:
     return (container.start_time or 0) / av.time_base
 
 
+def _is_blank(packet: av.Packet) -> bool:
+    """Whether a packet is zeros after its first length: a hole in the file. Units of H.264 never have three of them."""
+    return not any(memoryview(packet)[8:_BLANK])
+
+
 def audio_stream(container: InputContainer) -> AudioStream | None:
     """The default stream of those that can be decoded, else the first. One of an unsupported codec has no decoder."""
     streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
@@ -112,6 +118,7 @@ def decoded(container: InputContainer, stream: Any, notes: Notes | None = None) 
 
     Then it raises InputError only at the end, if more than `MOST_DAMAGED` of all packets could not be.
     """
+    stream.codec_context.options = {"err_detect": "explode"}  # else decoders hide damage by what they guess
     if notes is None:
         try:
             yield from container.decode(stream)
@@ -122,6 +129,7 @@ def decoded(container: InputContainer, stream: Any, notes: Notes | None = None) 
     if isinstance(stream, VideoStream):
         what = "picture"
         stream.codec_context.flags |= Flags.output_corrupt.value  # pictures that refer to a lost one
+    in_units = stream.codec_context.name in _IN_UNITS
     demuxed = container.demux(stream)
     while True:
         try:
@@ -131,11 +139,15 @@ def decoded(container: InputContainer, stream: Any, notes: Notes | None = None) 
             break
         if packet is None:
             break
-        packets += 1
+        packets += packet.size > 0
         if packet.dts is not None and packet.time_base is not None:
             time_s = max(0.0, float(packet.dts * packet.time_base) - origin)
         try:
+            if packet.size and in_units and _is_blank(packet):
+                raise av.error.InvalidDataError(errno.EINVAL, "a hole")  # decoders skip it without an error
             frames = packet.decode()
+            if packet.is_corrupt:  # a transport stream counts its pieces
+                notes.damaged(what, time_s)
         except av.error.FFmpegError:
             bad += 1
             notes.damaged(what, time_s)

@@ -30,6 +30,8 @@ T = TypeVar("T")
 _TICK = 1e-6  # seconds; containers round their start to a microsecond
 _SEEK_BACK_S = (0.0, 1.0, 5.0, 25.0)  # how much earlier than requested to seek; tried in turn until it is early enough
 _BT709 = 1  # used for writing pictures coded as RGB (0, which YUV cannot be)
+_STREAMED = frozenset({"mpegts", "mpeg", "flv", "asf"})  # demuxers that lose what is damaged without an error
+_EVEN = 8  # pictures at even distances: then one that is missing can be told
 _SET_BACK_S = 1.0  # times that fall by more are a clock that was set back, by less ones that were rounded
 
 
@@ -97,7 +99,7 @@ def probe(path: str | Path) -> VideoInfo:
         first = next(frames, None)
         if first is None:
             raise InputError(f"{path}: the video stream holds no frame")
-        is_still = next(frames, None) is None
+        is_still = stream.frames <= 1 and next(frames, None) is None
         transfer = int(codec.color_trc)
         colour = Colour(int(codec.colorspace) or _BT709, int(codec.color_primaries), transfer)
         rotation = round(first.rotation / 90) % 4 * 90
@@ -147,6 +149,8 @@ def _duration_s(container: InputContainer, stream: VideoStream) -> float:
     """
     if stream.duration is not None and stream.time_base is not None:
         raw_end = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+        if "avi" in container.format.name.split(","):  # its header counts frames; libav those that are there
+            raw_end = max(raw_end, float(stream.frames / _rate(stream)))
         return raw_end - container_start_s(container)
     if tag := re.fullmatch(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", "")):
         hours, minutes, seconds = map(float, tag.groups())
@@ -253,6 +257,8 @@ def _shown(path: str | Path, from_s: float, notes: Notes | None) -> Iterator[tup
                 continue
             every = chain([first] if first else [], frames)
             timed = rising(every, path, origin, step) if stamped else ((n * step, f) for n, f in enumerate(every))
+            if notes and _STREAMED.intersection(container.format.name.split(",")):
+                timed = _without_holes_unnoted(timed, notes)
             yield from of_one_size(timed, path, notes)
             return
 
@@ -282,6 +288,23 @@ def rising(
             if last_s - time_s > _SET_BACK_S:
                 raise InputError(f"{path}: its clock is set back at {last_s:.2f} s; join its parts anew")
             time_s = last_s + float(frame.time_base or 1e-3)
+        last_s = time_s
+        yield time_s, frame
+
+
+def _without_holes_unnoted(
+    timed: Iterator[tuple[float, av.VideoFrame]], notes: Notes
+) -> Iterator[tuple[float, av.VideoFrame]]:
+    """The same; a picture that is missing among some that come evenly is noted: no decoder misses it."""
+    last_s, even_s, even = -inf, 0.0, 0
+    for time_s, frame in timed:
+        step_s = time_s - last_s
+        if even >= _EVEN and step_s > 1.5 * even_s:
+            notes.damaged("picture", last_s + even_s)
+        elif abs(step_s - even_s) < 0.2 * even_s:
+            even += 1
+        else:
+            even_s, even = step_s, 0
         last_s = time_s
         yield time_s, frame
 
