@@ -224,8 +224,8 @@ def test_lrs2_by_its_lists(tmp_path: Path) -> None:
         (tmp_path / f"{split}.txt").write_text(lines + "\n")
     found = {(speaker, split) for speaker, split in splits(corpus(tmp_path, "lrs2")).values()}
     assert found == {("s1", "train"), ("s2", "val"), ("s3", "test"), ("s4", "test"), ("s5", "train")}
-    (tmp_path / "test.txt").write_text("nobody/1")
-    with pytest.raises(InputError, match=r"test\.txt: names no clip that is there, but nobody/1, for instance"):
+    (tmp_path / "test.txt").write_text("ghost/1")
+    with pytest.raises(InputError, match=r"test\.txt: names no clip that is there, but ghost/1, for instance"):
         find_sources(corpus(tmp_path, "lrs2"))
 
 
