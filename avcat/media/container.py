@@ -25,7 +25,7 @@ _DEFAULT, _ATTACHED = av.stream.Disposition.default, av.stream.Disposition.attac
 
 
 class Notes:
-    """What is wrong with a file and was got over, for whoever asks for it; who does not gets an InputError instead."""
+    """What is wrong with a file and was got over. A caller that gives none gets an InputError instead."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = path

@@ -31,7 +31,7 @@ _TICK = 1e-6  # seconds; containers round their start to a microsecond
 _SEEK_BACK_S = (0.0, 1.0, 5.0, 25.0)  # how much earlier than requested to seek; tried in turn until it is early enough
 _BT709 = 1  # used for writing pictures coded as RGB (0, which YUV cannot be)
 _STREAMED = frozenset({"mpegts", "mpeg", "flv", "asf"})  # demuxers that lose what is damaged without an error
-_EVEN = 8  # pictures at even distances: then one that is missing can be told
+_EVEN = 8  # pictures at even distances: then a missing one is noticed
 _SET_BACK_S = 1.0  # times that fall by more are a clock that was set back, by less ones that were rounded
 
 
