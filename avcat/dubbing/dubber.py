@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from avcat.data.inputs import InputConfig
 from avcat.dubbing.first_pass import FirstPass, Progress
-from avcat.dubbing.plan import DubSettings
+from avcat.dubbing.plan import DubSettings, Mix
 from avcat.dubbing.second_pass import DubbedFrame, SecondPass
 from avcat.face.landmarks import FaceDetector
+from avcat.media.soundtrack import Mixed
 from avcat.media.writer import VideoWriter
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ _TRUE_COLOURS = (
 )
 CRF, PRESET = 17, "veryfast"  # a third of the time of x264's default, with larger files of the same quality
 _MAX_FACES = 4
+
+
+def _sound(audio: Path, video: Path, mix: Mix | None) -> Path | Mixed:
+    """What the result sounds like."""
+    return Mixed(audio, mix.track or video, mix.level_db) if mix else audio
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class Dubber:
             info.height,
             fps=info.fps,
             time_base=info.time_base,
-            audio=Path(audio),
+            audio=_sound(Path(audio), info.path, settings.mix),
             crf=CRF,
             preset=PRESET,
             threads=threads,

@@ -21,12 +21,21 @@ ReferenceFrame = float | Literal["usual", "first", "same"]
 
 
 @dataclass(frozen=True)
+class Mix:
+    """A sound under the new one."""
+
+    level_db: float
+    track: Path | None = None  # None: the video's own
+
+
+@dataclass(frozen=True)
 class DubSettings:
     """How a video is dubbed."""
 
     faces: Which = "largest"  # whose mouths the sound moves
     voices: Mapping[Which, Path] = field(default_factory=dict)  # instead: a separate sound for each of these faces
     fit: Fit = "pingpong"  # what is shown if the sound is longer than the video
+    mix: Mix | None = None  # what is heard under the sound
     length: Length = "sound"  # how long the result lasts; as the video: what comes after the sound is not redrawn
     reference: ReferenceFrame = "usual"  # the frame that shows the network the person's appearance
     offset_s: float = 0.0  # how much later than the sound mouths move

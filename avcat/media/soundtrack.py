@@ -5,6 +5,7 @@ Time 0 of the sound's own container becomes time 0 of the written file, priming 
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from math import inf
@@ -19,6 +20,16 @@ from avcat.errors import InputError
 from avcat.media.audio import audio_blocks, mono, resampled
 from avcat.media.container import Notes, audio_stream, container_start_s, open_media
 
+
+@dataclass(frozen=True)
+class Mixed:
+    """A voice over another sound."""
+
+    voice: Path
+    under: Path
+    level_db: float  # of `under`: 0 leaves it as loud as it is
+
+
 Samples = tuple[np.ndarray, int]  # float32 [n] or [channels, n] in -1..1, and its rate in Hz
 Packets = Iterator[tuple[float, av.Packet]]  # each with its time in seconds, rising
 
@@ -28,12 +39,17 @@ _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_
 _OTHER_RATE = 48_000  # for sounds at a rate that AAC does not support
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 _UNUSUAL = ("quad", "2.1")  # other layouts with as many channels
+_BLOCK = 16_384  # samples that are mixed at once
 _BITS_PER_SAMPLE = 6  # AAC's upper limit; at it, encoded speech is as good as the original
 _BITS_PER_CHANNEL = 128_000  # per second, at most
 
 
-def sound_rate(source: Path | Samples) -> int:
-    """Sample rate of the written stream. Raises InputError if the file has no audio stream."""
+def sound_rate(source: Path | Samples | Mixed) -> int:
+    """Sample rate of the written stream. Raises InputError if a file has no audio stream."""
+    if isinstance(source, Mixed):
+        sound_rate(source.under)
+        with open_media(source.voice) as container:
+            return _aac_rate(_audio_stream(container, source.voice).sample_rate)
     if not isinstance(source, Path):
         return _aac_rate(source[1])
     with open_media(source) as container:
@@ -41,11 +57,13 @@ def sound_rate(source: Path | Samples) -> int:
         return stream.sample_rate if _copies(stream) else _aac_rate(stream.sample_rate)
 
 
-def add_sound(out: OutputContainer, source: Path | Samples, *, copy: bool = True) -> Packets:
+def add_sound(out: OutputContainer, source: Path | Samples | Mixed, *, copy: bool = True) -> Packets:
     """Adds an audio stream to `out`, which is not yet started, and returns its packets, to be muxed by time.
 
     Without `copy` it is encoded in any case: Matroska has no place for the priming of a stream that is copied.
     """
+    if isinstance(source, Mixed):
+        return _encoded(out, mixed(source))
     if not isinstance(source, Path):
         samples, rate = source
         return _encoded(out, iter([(rate, np.atleast_2d(np.asarray(samples, np.float32)))]))
@@ -55,6 +73,35 @@ def add_sound(out: OutputContainer, source: Path | Samples, *, copy: bool = True
             return _copied(source, out.add_stream_from_template(stream))
         layout = stream.layout.name
     return _encoded(out, audio_blocks(source, notes=Notes(source)), layout)
+
+
+def mixed(source: Mixed) -> Iterator[tuple[int, np.ndarray]]:
+    """Streams (rate of the voice, float32 [channels, n] in -1..1), until both sounds have ended; peaks are cut."""
+    blocks = audio_blocks(source.voice, notes=Notes(source.voice))
+    rate, first = next(blocks)
+    voice = _Taken(block for _, block in chain([(rate, first)], blocks))
+    under = _Taken(resampled(audio_blocks(source.under, notes=Notes(source.under)), rate))
+    gain = np.float32(10 ** (source.level_db / 20))
+    while len(parts := [part for part in (voice.take(_BLOCK), gain * under.take(_BLOCK)) if part.shape[1]]) > 0:
+        channels, samples = max(part.shape[0] for part in parts), max(part.shape[1] for part in parts)
+        whole = np.zeros((channels, samples), np.float32)
+        for part in parts:
+            whole[:, : part.shape[1]] += part if part.shape[0] == channels else mono(part)
+        yield rate, whole.clip(-1, 1)
+
+
+class _Taken:
+    """A stream of blocks float32 [channels, n], in pieces of a wanted length; shorter, then empty, at its end."""
+
+    def __init__(self, blocks: Iterator[np.ndarray]) -> None:
+        self._blocks = blocks
+        self._held = np.zeros((1, 0), np.float32)
+
+    def take(self, samples: int) -> np.ndarray:
+        while self._held.shape[1] < samples and (block := next(self._blocks, None)) is not None:
+            self._held = np.concatenate((self._held, block), 1) if self._held.size else block
+        taken, self._held = self._held[:, :samples], self._held[:, samples:]
+        return taken
 
 
 def _audio_stream(container: av.container.InputContainer, path: Path) -> AudioStream:

@@ -17,7 +17,7 @@ from avcat.data.schema import FPS
 from avcat.errors import InputError
 from avcat.files import atomic_path
 from avcat.media.planes import Planes, even, planes_of_rgb, to_frame
-from avcat.media.soundtrack import Packets, Samples, add_sound, sound_rate
+from avcat.media.soundtrack import Mixed, Packets, Samples, add_sound, sound_rate
 from avcat.media.video import Colour
 
 FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}  # of a suffix; others are written as MP4
@@ -28,8 +28,8 @@ class VideoWriter:
     """A context manager that takes frames in RGB or YUV; the file appears under its name only on success.
 
     `time_base` is the duration of a tick in seconds: 1 / `fps` by default, so that frame n has pts n; finer for uneven
-    frames, and then `fps` is their average. `audio` is a file, or samples, which are encoded. The first audio stream of
-    a file is copied unchanged if MP4 supports its codec, else encoded to AAC. Odd sizes, which H.264 cannot hold, grow
+    frames, and then `fps` is their average. `audio` is a file, or samples or a mixture, which are encoded. The
+    default audio stream of a file is copied unchanged if MP4 supports its codec, else encoded to AAC. Odd sizes, which H.264 cannot hold, grow
     by one repeated row or column. The same input gives the same bytes only with the same `threads`; 0 takes all cores.
     Raises InputError if the file cannot be written or the sound cannot be read.
     """
@@ -42,7 +42,7 @@ class VideoWriter:
         *,
         fps: Fraction | int = FPS,
         time_base: Fraction | None = None,
-        audio: str | Path | Samples | None = None,
+        audio: str | Path | Samples | Mixed | None = None,
         crf: int = 18,
         preset: str = "medium",
         threads: int = 0,

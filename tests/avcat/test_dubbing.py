@@ -13,7 +13,7 @@ import soundfile
 from drawn import MEL, TICKS_90K, face_picture, talking, tone, write_video
 from painter import Keeper, Painter, dub_with, images_of, painted
 
-from avcat.dubbing import Dubber, DubSettings
+from avcat.dubbing import Dubber, DubSettings, Mix
 from avcat.dubbing.portrait import Which
 from avcat.errors import InputError
 from avcat.face.landmarks import MediaPipeDetector
@@ -405,3 +405,28 @@ def test_a_name_as_long_as_the_system_allows(
     out = tmp_path / ("n" * (bytes_ - 4) + ".mp4")
     Dubber(Painter(), detector).dub(video, speech(tmp_path / "a.wav", 0.2), out)
     assert out.exists()
+
+
+@pytest.mark.parametrize("track", [True, False])
+def test_a_voice_over_another_sound(tmp_path: Path, detector: MediaPipeDetector, track: bool) -> None:
+    """The source's own, or a track, as loud as it is asked for, for as long as the result lasts."""
+    rate, out = 16_000, tmp_path / "o.mp4"
+    soundfile.write(tmp_path / "voice.wav", tone(0.6, rate, 440), rate)
+    soundfile.write(tmp_path / "music.wav", np.stack([tone(3.0, rate, 2000)] * 2, 1), rate)
+    under = tone(1.0, rate, 2000) if not track else tone(1.0, rate, 3000)
+    source = write_video(tmp_path / "v.mp4", talking(25), audio=(under, rate))
+    mix = Mix(-12.0, tmp_path / "music.wav" if track else None)
+    Dubber(Painter(), detector).dub(source, tmp_path / "voice.wav", out, DubSettings(mix=mix, length="video"))
+    heard = load_audio(out)
+    assert heard.size == pytest.approx(rate, abs=1100)
+
+    def level(part: np.ndarray, hertz: float) -> float:
+        at = np.arange(part.size) / rate
+        return float(2 * np.abs((part * np.exp(-2j * np.pi * hertz * at)).mean()))
+
+    first, later = heard[1600:8000], heard[11_200:15_200]
+    assert level(first, 440) == pytest.approx(1 / 3, rel=0.05)
+    assert level(later, 440) < 0.01
+    for part in (first, later):
+        assert level(part, 2000) == pytest.approx(10 ** (-12 / 20) / 3, rel=0.1)
+        assert level(part, 3000) < 0.01

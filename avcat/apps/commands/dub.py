@@ -32,9 +32,11 @@ examples:
   avcat dub talk.mp4 speech.wav -o dubbed.mp4 --model model.pt
   avcat dub talk.mp4 speech.wav -o dubbed.mp4 --fit freeze --reference 2.5
   avcat dub duo.mp4 both.wav -o dubbed.mp4 --voice left=anna.wav --voice right=ben.wav
+  avcat dub talk.mp4 speech.wav -o dubbed.mp4 --mix -12 --length video
   avcat dub talk.mp4 speech.wav -o dubbed.mp4 --credentials cert.pem --key key.pem
 """
 SIGNED = (".mp4", ".mov")  # formats with a place for content credentials
+_MOST_DB = 60
 _MAX_OFFSET_S = 60  # more is a typing error
 
 
@@ -110,6 +112,12 @@ def _add_time(dub: argparse.ArgumentParser) -> None:
         choices=LENGTHS,
         default="sound",
         help="as long as AUDIO (default), or as VIDEO, whose frames stay as they are after the end of AUDIO",
+    )
+    dub.add_argument(
+        "--mix",
+        metavar="DB[=TRACK]",
+        type=_mix,
+        help="keep VIDEO's own sound, or a track, under AUDIO, at this level: -12 is a quarter as loud, 0 as it is",
     )
     dub.add_argument(
         "--offset",
@@ -200,6 +208,14 @@ def _voice(text: str) -> "tuple[Which, Path]":
     return _face(face), Path(sound)
 
 
+def _mix(text: str) -> "tuple[float, Path | None]":
+    level, equals, track = text.partition("=")
+    level_db = _number(level)
+    if not -_MOST_DB <= level_db <= _MOST_DB or (equals and not track):  # also false for NaN
+        raise argparse.ArgumentTypeError(f"{text!r} is no level in dB, from -{_MOST_DB} to {_MOST_DB}, or DB=TRACK")
+    return level_db, Path(track) if track else None
+
+
 def _offset(text: str) -> float:
     seconds = _number(text)
     if not -_MAX_OFFSET_S <= seconds <= _MAX_OFFSET_S:  # also true for NaN
@@ -208,6 +224,7 @@ def _offset(text: str) -> float:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    from avcat.dubbing.plan import Mix
     from avcat.media.soundtrack import sound_rate
     from avcat.media.video import probe
     from avcat.media.writer import FORMATS
@@ -218,6 +235,9 @@ def _run(arguments: argparse.Namespace) -> None:
     voices = _voices(arguments.voice)
     for sound in (arguments.audio, *voices.values()):
         sound_rate(sound)
+    mix = Mix(*arguments.mix) if arguments.mix else None
+    if mix:
+        sound_rate(mix.track or arguments.video)
     if voices and arguments.face is not None:
         raise InputError("--face: not allowed with --voice, which names the faces; give one or the other")
     if arguments.syncnet is not None and arguments.quiet:
@@ -251,6 +271,7 @@ def _run(arguments: argparse.Namespace) -> None:
         voices=voices,
         fit=arguments.fit,
         length=arguments.length,
+        mix=mix,
         reference=arguments.reference,
         offset_s=arguments.offset,
         fade_hidden=arguments.fade_hidden,
