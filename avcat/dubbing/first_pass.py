@@ -14,6 +14,7 @@ import numpy as np
 
 from avcat.ahead import ahead
 from avcat.data.inputs import InputConfig
+from avcat.dubbing.kept import load_faces, save_faces
 from avcat.dubbing.plan import DubSettings, Plan, Voiced
 from avcat.dubbing.portrait import Cast, Portrait, Which, called, chosen, portrait
 from avcat.dubbing.speech import Speech
@@ -24,6 +25,7 @@ from avcat.errors import InputError
 from avcat.face.hands import HandFinder
 from avcat.face.landmarks import FaceDetector
 from avcat.face.track import Person, Sightings, find_people
+from avcat.files import sha256_of
 from avcat.media.container import Notes
 from avcat.media.reader import FrameReader
 from avcat.media.shots import CutFinder
@@ -56,9 +58,9 @@ class FirstPass:
         heard = self._heard(info, audio, settings, notes[audio])
         speeches = {which: Speech(path, self._inputs.mel, notes[path]) for which, path in settings.voices.items()}
         lasts_s = inf if settings.length == "video" else heard.duration_s
-        seen, last_s = self._find(info, lasts_s, settings, progress, notes[video])
-        self._check_upright(info, seen)
+        seen, last_s, remarks = self._seen(info, lasts_s, settings, progress, notes[video])
         people, warnings = self._voiced(info, seen, speeches or {settings.faces: heard}, settings)
+        warnings += remarks
         warnings += [line for each in notes.values() for line in each.lines]
         if info.hdr:
             warnings.append(f"{info.path}: is HDR ({info.hdr}); the result is SDR")
@@ -85,6 +87,25 @@ class FirstPass:
                 f"as long as {audio} lasts"
             )
         return heard
+
+    def _seen(
+        self, info: VideoInfo, duration_s: float, settings: DubSettings, progress: Progress, notes: Notes
+    ) -> tuple[Sightings, float, list[str]]:
+        """As `_find`, from the file of `settings.kept_faces` if it is there, else written to it; and remarks on it.
+
+        Raises InputError if faces stand on their heads, or the file is of another video.
+        """
+        if settings.kept_faces is None:
+            found = self._find(info, duration_s, settings, progress, notes)
+            self._check_upright(info, found[0])
+            return *found, []
+        made_from = {"video": sha256_of(info.path), "fade_hidden": settings.fade_hidden}
+        if settings.kept_faces.exists():
+            return *load_faces(settings.kept_faces, made_from), [f"faces are those of {settings.kept_faces}"]
+        seen, last_s = self._find(info, inf, settings, progress, notes)  # another sound may be longer
+        self._check_upright(info, seen)
+        save_faces(settings.kept_faces, seen, last_s, made_from)
+        return seen, last_s, []
 
     def _find(
         self, info: VideoInfo, duration_s: float, settings: DubSettings, progress: Progress, notes: Notes

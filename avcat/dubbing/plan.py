@@ -39,6 +39,7 @@ class DubSettings:
     length: Length = "sound"  # how long the result lasts; as the video: what comes after the sound is not redrawn
     reference: ReferenceFrame = "usual"  # the frame that shows the network the person's appearance
     offset_s: float = 0.0  # how much later than the sound mouths move
+    kept_faces: Path | None = None  # a file of the first pass's faces: read if it is there, else written
     fade_hidden: bool = True  # keep the source's mouth while something hides it
     sharpen: bool = True  # give faces larger than the network's pictures the detail of their source, within bounds
 

@@ -28,9 +28,11 @@ class VideoWriter:
     """A context manager that takes frames in RGB or YUV; the file appears under its name only on success.
 
     `time_base` is the duration of a tick in seconds: 1 / `fps` by default, so that frame n has pts n; finer for uneven
-    frames, and then `fps` is their average. `audio` is a file, or samples or a mixture, which are encoded. The
-    default audio stream of a file is copied unchanged if MP4 supports its codec, else encoded to AAC. Odd sizes, which H.264 cannot hold, grow
-    by one repeated row or column. The same input gives the same bytes only with the same `threads`; 0 takes all cores.
+    frames, and then `fps` is their average. `audio` is a file, or samples or a mixture, which are encoded. The default
+    audio stream of a file is copied unchanged if MP4 supports its codec, else encoded to AAC. Odd sizes, which H.264
+    cannot hold, grow by one repeated row or column. `full_range`: of planes (`avcat.media.planes`); `x264`: further
+    parameters, each after a colon. Sound from `sound_until_s` on is left out. The same input gives the same bytes only
+    with the same `threads`; 0 takes all cores.
     Raises InputError if the file cannot be written or the sound cannot be read.
     """
 

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from painter import Keeper, Painter, dub_with, images_of, painted
 from avcat.dubbing import Dubber, DubSettings, Mix
 from avcat.dubbing.portrait import Which
 from avcat.errors import InputError
-from avcat.face.landmarks import MediaPipeDetector
+from avcat.face.landmarks import Face, MediaPipeDetector
 from avcat.media.audio import audio_duration, load_audio
 from avcat.media.mel import mel_spectrogram, mel_windows
 from avcat.media.video import decode, probe
@@ -343,7 +344,7 @@ def test_a_video_that_is_cut_off_is_told(tmp_path: Path, detector: MediaPipeDete
     assert probe(part).duration_s == pytest.approx(3.0, abs=0.05)
     out = tmp_path / "out.mp4"
     summary = Dubber(Painter(), detector).dub(part, speech(tmp_path / "a.wav", 2.5), out)
-    (warning,) = summary.warnings
+    *_, warning = summary.warnings  # its last packet is damaged, too
     assert warning.startswith("the video is cut off: it ends at ")
     assert warning.endswith(" s instead of 3.00 s")
 
@@ -430,3 +431,40 @@ def test_a_voice_over_another_sound(tmp_path: Path, detector: MediaPipeDetector,
     for part in (first, later):
         assert level(part, 2000) == pytest.approx(10 ** (-12 / 20) / 3, rel=0.1)
         assert level(part, 3000) < 0.01
+
+
+class Counting:
+    """A detector that counts the pictures it has looked at."""
+
+    def __init__(self, detector: MediaPipeDetector) -> None:
+        self._detector, self.seen = detector, 0
+
+    def follow(self, images: Iterable[np.ndarray]) -> Iterator[list[Face]]:
+        def counted() -> Iterator[np.ndarray]:
+            for image in images:
+                self.seen += 1
+                yield image
+
+        return self._detector.follow(counted())
+
+
+def test_faces_that_are_kept_are_not_looked_for_again(tmp_path: Path, video: Path, detector: MediaPipeDetector) -> None:
+    """And give the same frames, also for a longer sound."""
+    counting, settings = Counting(detector), DubSettings(kept_faces=tmp_path / "faces.npz")
+    dubber = Dubber(Painter(), counting)
+    short, long = speech(tmp_path / "a.wav", 0.4), speech(tmp_path / "b.wav", 1.0)
+    dubber.dub(video, short, tmp_path / "1.mp4", settings)
+    assert counting.seen >= 25, "all of the video"
+    counting.seen = 0
+    summary = dubber.dub(video, long, tmp_path / "2.mp4", settings)
+    assert counting.seen == 0
+    assert summary.warnings == (f"faces are those of {tmp_path / 'faces.npz'}",)
+    plain = dubber.dub(video, long, tmp_path / "3.mp4")
+    assert (plain.frames, plain.redrawn) == (summary.frames, summary.redrawn)
+    assert (tmp_path / "2.mp4").read_bytes() == (tmp_path / "3.mp4").read_bytes()
+    other = write_video(tmp_path / "other.mp4", talking(10))
+    with pytest.raises(InputError, match=r"faces\.npz: its faces are of another video"):
+        dubber.dub(other, short, tmp_path / "4.mp4", settings)
+    (tmp_path / "faces.npz").write_bytes(b"none")
+    with pytest.raises(InputError, match="no faces that `avcat dub --keep-faces` wrote"):
+        dubber.dub(video, short, tmp_path / "4.mp4", settings)

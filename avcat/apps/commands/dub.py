@@ -88,6 +88,12 @@ def _add_faces(dub: argparse.ArgumentParser) -> None:
         help="a sound that moves one face's mouth, in place of AUDIO, which is still what is heard; once per face",
     )
     dub.add_argument(
+        "--keep-faces",
+        metavar="FILE",
+        type=Path,
+        help="keep what the first pass finds in FILE; if FILE is there, of the same VIDEO, take the faces from it",
+    )
+    dub.add_argument(
         "--reference",
         metavar="usual|first|SECONDS|same",
         type=_reference,
@@ -244,6 +250,8 @@ def _run(arguments: argparse.Namespace) -> None:
         raise InputError("--syncnet: prints what --quiet suppresses; give one or the other")
     inputs = (arguments.video, arguments.audio, model, *voices.values())
     check_output(arguments.output, inputs, "a video", *FORMATS)
+    if arguments.keep_faces is not None:
+        check_output(arguments.keep_faces, inputs, "an archive of faces", ".npz")
     check_device(arguments.device)
     credentials = credentials_of(arguments)
     if credentials and arguments.output.suffix.lower() not in SIGNED:
@@ -272,6 +280,7 @@ def _run(arguments: argparse.Namespace) -> None:
         fit=arguments.fit,
         length=arguments.length,
         mix=mix,
+        kept_faces=arguments.keep_faces,
         reference=arguments.reference,
         offset_s=arguments.offset,
         fade_hidden=arguments.fade_hidden,
