@@ -18,9 +18,9 @@ from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import find_people
 from avcat.media.video import decode_at
 from avcat.media.writer import VideoWriter
+from avcat.metrics.agreement import Agreement
 from avcat.synth.corpus import Take, take_of, wild_people
 from avcat.synth.speech import SAMPLE_RATE
-from pipelines.speaker import Agreement
 
 SEED, SIDE, HEIGHT, SECONDS = 1000, 256, 320, (3.0, 4.0)  # the profiles' corpora have seed 0
 

@@ -30,7 +30,7 @@ CARRIERS = {
     "pipelines.workers",
 }
 # What they import does not count: a model file's kind, and the SyncNet that chooses a speaker, trained before.
-LEAVES = {"avcat.checkpoint", "pipelines.speaker"}
+LEAVES = {"avcat.checkpoint", "avcat.metrics.agreement"}
 
 
 def code_of(*modules: str) -> dict[str, str]:

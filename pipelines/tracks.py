@@ -21,13 +21,13 @@ from avcat.face.track import Person, Sightings, Track, fill_gaps, find_people, l
 from avcat.files import write
 from avcat.media.shots import CutFinder
 from avcat.media.video import decode_at
+from avcat.metrics.agreement import Agreement
 from pipelines.clips import read_manifest, reading
 from pipelines.grouped import publish, work_grouped
 from pipelines.outcome import Failed, Outcome, after, check_failures, outcome_of, read_outcomes, summary
 from pipelines.parallel import Progress, Usage
 from pipelines.resources import Resources
 from pipelines.settings import DataConfig, RuntimeConfig
-from pipelines.speaker import Agreement
 from pipelines.state import alone, code_hash, file_hash, fingerprint
 
 STAGE = "tracks"

@@ -143,8 +143,14 @@ class FirstPass:
         people: list[Voiced] = []
         warnings: list[str] = []
         speakers: dict[int, Which] = {}  # by the person's id
+        speaks = None
+        if "speaker" in speeches:
+            from avcat.dubbing.speaking import agreement_of  # torch, which another redrawer may do without
+
+            assert settings.syncnet is not None, "the speaker is found by a SyncNet"
+            speaks = agreement_of(info.path, seen, settings.syncnet, "cpu")
         for which, speech in speeches.items():
-            found = chosen(seen, which)
+            found = chosen(seen, which, speaks)
             if not found:
                 what = "no face" if not seen.people else f"no face that is {called(which)}"
                 raise InputError(f"{info.path}: {what} in any of its {seen.times_s.size} frames")

@@ -34,6 +34,7 @@ class DubSettings:
 
     faces: Which = "largest"  # whose mouths the sound moves
     voices: Mapping[Which, Path] = field(default_factory=dict)  # instead: a separate sound for each of these faces
+    syncnet: Path | None = None  # by which "speaker" is chosen
     fit: Fit = "pingpong"  # what is shown if the sound is longer than the video
     mix: Mix | None = None  # what is heard under the sound
     length: Length = "sound"  # how long the result lasts; as the video: what comes after the sound is not redrawn

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Literal
@@ -15,9 +15,9 @@ from avcat.face.align import AlignConfig, alignment, smooth, transform_points
 from avcat.face.landmarks import Face, box_area
 from avcat.face.track import Person, Sightings
 
-# The largest faces of those never seen in the same frame; all faces; or a position from left to right: 1 is the first,
-# -1 the last.
-Which = Literal["largest", "all"] | int
+# The largest faces of those never seen in the same frame, or those that speak; all faces; or a position from left to
+# right: 1 is the first, -1 the last.
+Which = Literal["largest", "speaker", "all"] | int
 
 _BRIEF_FRAMES = 5  # people seen for less are not counted in the order: often it was no face
 _MISSED_FRAMES = 2  # in a row: short detection gaps are bridged, else the source's mouth would flash
@@ -69,34 +69,44 @@ def called(which: Which) -> str:
     return {1: "left", -1: "right"}.get(which, f"number {which}") if isinstance(which, int) else which
 
 
-def chosen(seen: Sightings, which: Which) -> list[Person]:
-    """The people to redraw, in order of appearance; chosen again in every shot."""
+def chosen(seen: Sightings, which: Which, speaks: Callable[[Person], float] | None = None) -> list[Person]:
+    """The people to redraw, in order of appearance; chosen again in every shot.
+
+    `speaks`: how surely each one does, for "speaker" (`avcat.dubbing.speaking`).
+    """
     people: list[Person] = []
     for _, shot in groupby(seen.people, key=lambda person: bisect_right(seen.cuts, person.frames[0])):
-        people += _chosen_of_shot(list(shot), which)
+        people += _chosen_of_shot(list(shot), which, speaks)
     return people
 
 
-def _chosen_of_shot(people: Sequence[Person], which: Which) -> list[Person]:
+def _area(person: Person) -> float:
+    return sum(box_area(face.box) for face in person.faces)
+
+
+def _chosen_of_shot(people: Sequence[Person], which: Which, speaks: Callable[[Person], float] | None) -> list[Person]:
     if which == "all":
         return list(people)
     if isinstance(which, int):
         settled = [person for person in people if len(person.frames) >= _BRIEF_FRAMES] or people
         return [person for person in settled if _place(person, settled, from_right=which < 0) == abs(which)]
-    return _largest(people)
+    if which == "speaker":
+        assert speaks is not None, "by a SyncNet"
+        return _best(people, speaks)
+    return _best(people, _area)
 
 
-def _largest(people: Sequence[Person]) -> list[Person]:
-    """The people of largest total face area who are never in the same frame (weighted interval scheduling).
+def _best(people: Sequence[Person], weight: Callable[[Person], float]) -> list[Person]:
+    """The people of largest total weight who are never in the same frame (weighted interval scheduling).
 
-    Total over all frames: a speaker who was lost for a while is several people here, a listener who never was is one.
+    By area, over all frames: a speaker who was lost for a while is several people, a listener who never was is one.
     """
     by_end = sorted(people, key=lambda person: person.frames[-1])
     ends = [person.frames[-1] for person in by_end]
     best: list[tuple[float, list[Person]]] = [(0.0, [])]  # of the first n of them
     for person in by_end:
         area, taken = best[bisect_left(ends, person.frames[0])]  # of the people who had left before this one appeared
-        area += sum(box_area(face.box) for face in person.faces)
+        area += weight(person)
         best.append((area, [*taken, person]) if area > best[-1][0] else best[-1])
     return best[-1][1]
 

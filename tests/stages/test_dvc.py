@@ -41,7 +41,7 @@ def test_every_stage_depends_on_its_code_and_settings_that_are_written(name: str
 def test_a_stage_depends_on_all_that_it_imports_but_on_no_other_method(found: dict[str, set[str]]) -> None:
     assert {"avcat/synth/mouth.py", "avcat/media/writer.py", "stages/corpus.py"} < found["corpus"]
     assert not files_in(found, "corpus", "avcat/nn")
-    assert {"avcat/face/track.py", "pipelines/speaker.py"} < found["tracks"]
+    assert {"avcat/face/track.py", "avcat/metrics/agreement.py"} < found["tracks"]
     assert not files_in(found, "tracks", "avcat/methods"), "a SyncNet that chooses is known by its file"
     assert {"avcat/nn/attention.py", "avcat/losses/vgg.py", "avcat/training/muon.py"} < found["train/full"]
     assert files_in(found, "syncnet", "avcat/methods/") == [

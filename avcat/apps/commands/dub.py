@@ -74,10 +74,10 @@ def _add_faces(dub: argparse.ArgumentParser) -> None:
     """Options for faces and their voices."""
     dub.add_argument(
         "--face",
-        metavar="largest|left|right|N|all",
+        metavar="largest|speaker|left|right|N|all",
         type=_face,
-        help="which face is redrawn, shot by shot: the largest (default), the first from the left or right, the Nth "
-        "from the left, or all (four at most)",
+        help="which face is redrawn, shot by shot: the largest (default), the one that speaks in VIDEO (by --syncnet), "
+        "the first from the left or right, the Nth from the left, or all (four at most)",
     )
     dub.add_argument(
         "--voice",
@@ -137,7 +137,8 @@ def _add_time(dub: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         default=None,
-        help="a SyncNet's model.pt: first print by how much VIDEO's own sound comes before or after its picture",
+        help="a SyncNet's model.pt: first print by how much VIDEO's own sound comes before or after its picture; "
+        "with --face speaker: by it the speaker is found",
     )
 
 
@@ -198,13 +199,13 @@ def _number(text: str) -> float:
 
 
 def _face(text: str) -> "Which":
-    if text in ("largest", "all"):
+    if text in ("largest", "speaker", "all"):
         return text  # type: ignore[return-value]
     if text in ("left", "right"):
         return 1 if text == "left" else -1
     if text.isdecimal() and int(text):
         return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is none of largest, left, right, all, or a number from 1")
+    raise argparse.ArgumentTypeError(f"{text!r} is none of largest, speaker, left, right, all, or a number from 1")
 
 
 def _voice(text: str) -> "tuple[Which, Path]":
@@ -246,7 +247,9 @@ def _run(arguments: argparse.Namespace) -> None:
         sound_rate(mix.track or arguments.video)
     if voices and arguments.face is not None:
         raise InputError("--face: not allowed with --voice, which names the faces; give one or the other")
-    if arguments.syncnet is not None and arguments.quiet:
+    if arguments.face == "speaker" and arguments.syncnet is None:
+        raise InputError("--face speaker: give a SyncNet by --syncnet, which hears who speaks")
+    if arguments.syncnet is not None and arguments.quiet and arguments.face != "speaker":
         raise InputError("--syncnet: prints what --quiet suppresses; give one or the other")
     inputs = (arguments.video, arguments.audio, model, *voices.values())
     check_output(arguments.output, inputs, "a video", *FORMATS)
@@ -265,7 +268,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from avcat.dubbing import Dubber, DubSettings  # slow to import
     from avcat.nn.precision import resolved
 
-    if arguments.syncnet is not None:
+    if arguments.syncnet is not None and not arguments.quiet:
         _tell_offset(arguments)
     dubber = Dubber.from_checkpoint(
         model,
@@ -280,6 +283,7 @@ def _run(arguments: argparse.Namespace) -> None:
         fit=arguments.fit,
         length=arguments.length,
         mix=mix,
+        syncnet=arguments.syncnet,
         kept_faces=arguments.keep_faces,
         reference=arguments.reference,
         offset_s=arguments.offset,

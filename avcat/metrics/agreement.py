@@ -11,6 +11,7 @@ from avcat.data.inputs import InputConfig
 from avcat.face.align import alignment, warp
 from avcat.face.track import Person, Sightings, track_of
 from avcat.media.audio import load_audio
+from avcat.media.container import Notes
 from avcat.media.mel import COLUMNS_PER_FRAME, mel_spectrogram
 from avcat.media.video import decode_at
 from avcat.methods.syncnet.model import SyncNet
@@ -41,8 +42,24 @@ class Agreement:
     def __call__(
         self, video: Path, start_s: float, end_s: float | None, seen: Sightings, people: list[Person]
     ) -> Person:
-        """The one of `people` with the highest score; the first of equals. Decodes the clip a second time."""
-        images = (image for _, _, image in decode_at(video, schema.FPS, start_s, end_s))
+        """The one of `people` with the highest score; the first of equals. Errors and arguments as for `scores`."""
+        found = self.scores(video, start_s, end_s, seen, people)
+        return people[max(range(len(people)), key=found.__getitem__)]
+
+    def scores(
+        self,
+        video: Path,
+        start_s: float,
+        end_s: float | None,
+        seen: Sightings,
+        people: list[Person],
+        notes: Notes | None = None,
+    ) -> list[float]:
+        """How well each of `people`, seen on the 25 fps grid, agrees with the clip's sound; minus infinity if unknown.
+
+        Decodes the clip a second time; `notes` as for `decode`.
+        """
+        images = (image for _, _, image in decode_at(video, schema.FPS, start_s, end_s, notes))
         crops = crops_of(images, seen, people, self._inputs, self._crop_size)
         samples = load_audio(video, self._inputs.mel.sample_rate, start_s, end_s)
         mel = mel_spectrogram(samples, self._inputs.mel)
@@ -55,7 +72,7 @@ class Agreement:
             heard = mel[:, COLUMNS_PER_FRAME * first : COLUMNS_PER_FRAME * (first + count)]
             return self._judge(crops[place][:count], heard)
 
-        return people[max(range(len(people)), key=agreement)]
+        return [agreement(place) for place in range(len(people))]
 
 
 def crops_of(

@@ -5,16 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
+from drawn import talking, tone, write_video
+from painter import Painter, painted
 
+from avcat.dubbing import Dubber, DubSettings
 from avcat.errors import InputError
 from avcat.face.align import eye_targets
 from avcat.face.landmarks import MediaPipeDetector
 from avcat.face.track import Sightings, find_people
 from avcat.media.video import decode_at
 from avcat.media.writer import VideoWriter
+from avcat.metrics.agreement import Agreement
 from avcat.synth.corpus import CorpusConfig, SpeakersConfig, plan, take_of
 from avcat.synth.speech import SAMPLE_RATE
-from pipelines.speaker import Agreement
 from pipelines.tracks import speaker_syncnet
 from stages._params import load
 
@@ -84,3 +88,23 @@ def test_agreement_needs_a_syncnet(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing\.pt: no such file"):
         speaker_syncnet(replace(data, speaker="agreement", speaker_syncnet=str(tmp_path / "nothing.pt")))
     assert speaker_syncnet(data) is None
+
+
+@pytest.mark.parametrize("who", [0, 1], ids=["left", "right"])
+def test_dubbing_redraws_the_one_that_speaks(
+    both: tuple[list[Path], Sightings], who: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by_mouths(_: Path, __: str) -> Agreement:
+        return Agreement(loud_when_open, INPUTS, CROP)
+
+    monkeypatch.setattr(Agreement, "of_syncnet", by_mouths)
+    soundfile.write(tmp_path / "a.wav", tone(2.0), 16_000)
+    video = both[0][who]
+    dubber = Dubber(Painter(), MediaPipeDetector(max_faces=2))
+    settings = DubSettings(faces="speaker", syncnet=tmp_path / "syncnet.pt")
+    for frame in list(dubber.frames(video, tmp_path / "a.wav", settings))[5:45]:
+        left, right = np.split(painted(frame.image), 2, axis=1)
+        assert (left.any(), right.any()) == (who == 0, who == 1)
+    silent = write_video(tmp_path / "silent.mp4", talking(5))
+    with pytest.raises(InputError, match="has no sound of its own, by which to tell who speaks"):
+        dubber.dub(silent, tmp_path / "a.wav", tmp_path / "o.mp4", settings)
