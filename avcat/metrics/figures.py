@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from avcat.metrics import measures
+from avcat.metrics import measures, mouths
 from avcat.metrics.pair import Pair
 
 Measure = Callable[[Pair], dict[str, Any]]  # some figures by name
@@ -50,6 +50,9 @@ FIGURES = {
     "opening_correlation": Figure(measures.mouths, "Opening r", 2, "↑"),
     "opening_ceiling": Figure(measures.mouths, "Ceiling of r", 2),
     "opening_amplitude_ratio": Figure(measures.mouths, "Amplitude", 2),
+    "mouth_detail": Figure(mouths.measure, "Detail", 2),
+    "motion": Figure(mouths.measure, "Motion", 2),
+    "flicker": Figure(mouths.measure, "Flicker", 1, "↓"),
     "sync_confidence": Figure(
         measures.evaluator,
         "Sync_conf, evaluator",
@@ -80,6 +83,9 @@ MOUTH = (
     "opening_correlation",
     "opening_ceiling",
     "opening_amplitude_ratio",
+    "mouth_detail",
+    "motion",
+    "flicker",
     "lmd_centred",
     "lmd_atvg",
     "sync_distance",
@@ -98,6 +104,9 @@ PAIRED = (  # compared clip by clip
     "lmd_centred",
     "lmd_atvg",
     "opening_correlation",
+    "mouth_detail",
+    "motion",
+    "flicker",
     "sync_confidence",
     "sync_distance",
     "lse_c",
