@@ -19,12 +19,20 @@ import pyarrow.parquet as pq
 
 from avcat.errors import InputError
 
+CORPORA, CORPORA_VARIABLE = "{corpora}", "AVCAT_CORPORA"
+
 
 def located(name: str) -> Path:
     """The path of a name; a URL becomes universal_pathlib's path, which is used like pathlib's.
 
-    Raises InputError if the package for its protocol is not installed.
+    `{corpora}` in a name stands for the folder that the environment variable AVCAT_CORPORA names, so that settings and
+    what is made from them do not depend on the machine. Raises InputError if it is not set, or if the package for a
+    URL's protocol is not installed.
     """
+    if CORPORA in name:
+        if not os.environ.get(CORPORA_VARIABLE):
+            raise InputError(f"{name}: set {CORPORA_VARIABLE} to the folder of your corpora (docs/data.md)")
+        name = name.replace(CORPORA, os.environ[CORPORA_VARIABLE])
     if "://" not in name:
         return Path(name)
     try:

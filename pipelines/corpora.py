@@ -63,7 +63,7 @@ def _find(corpus: str, source: SourceConfig, config: DataConfig) -> Iterator[Sou
     if source.kind in LISTED and (splits := listed(root, [(clip.path, clip.speaker) for clip in found])):
         found = [replace(clip, split=splits.get(clip.speaker, "train")) for clip in found]
     if source.table:
-        found = _by_table(found, Path(source.table))
+        found = _by_table(found, located(source.table))
     if not found:
         raise InputError(f"{root}: no video as the layout {source.kind!r} has them (data.corpora.{corpus})")
     _check_speakers(corpus, found, source)
@@ -81,7 +81,7 @@ def _check_speakers(corpus: str, found: Sequence[Source], source: SourceConfig) 
     if strange := sorted(name for name in splits if name.lower() in NO_SPEAKERS):
         raise InputError(f"{source.root}: as {source.kind!r} has it, {strange[0]!r} would be a speaker; {hint}")
     both = sorted(name for name, of in splits.items() if len(of) > 1)
-    if both and source.kind not in NAMELESS:
+    if both and source.kind not in NAMELESS and not source.one_person:
         where = " and ".join(sorted(splits[both[0]]))
         raise InputError(f"{source.root}: speaker {both[0]!r} is in {where}; name two people apart; {hint}")
 

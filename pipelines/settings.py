@@ -13,8 +13,9 @@ class SourceConfig:
     """A corpus of video files."""
 
     kind: Literal["folder", "lrw", "lrs2", "lrs3", "voxceleb"]  # layouts.py
-    root: str  # its folder; `{out}` stands for the profile's output folder
+    root: str  # its folder; `{out}`: the profile's output; `{corpora}`: AVCAT_CORPORA
     table: str | None = None  # a CSV with path, speaker and split, if the layout does not define them
+    one_person: bool = False  # one person's own minutes, who may be in several splits
 
 
 @settings

@@ -20,9 +20,9 @@ from typing import Any
 import yaml
 
 from avcat.errors import InputError
-from avcat.files import write
+from avcat.files import located, write
 from stages._main import run_stage
-from stages._params import FILE, ROOT, check, load
+from stages._params import FILE, ROOT, Params, check, load
 from stages.forecast import forecast
 
 PROFILE_LINE = re.compile(r"^profile: *([\w-]+)", re.MULTILINE)
@@ -108,7 +108,9 @@ def ended(process: subprocess.Popen[str]) -> Iterator[None]:
 def reproduce(profile: str, rows: str | None) -> None:
     """Brings all outputs of a profile up to date and prints where they are. Raises InputError if a stage failed."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
-    load(profile).in_force()  # mistakes are reported before anything starts: first those of this profile
+    params = load(profile)
+    params.in_force()  # mistakes are reported before anything starts: first those of this profile
+    check_corpora(params)
     check()
     set_profile(profile, ROOT / FILE)
     if rows:
@@ -121,6 +123,14 @@ def reproduce(profile: str, rows: str | None) -> None:
     else:
         print(f"{profile}: everything is up to date", flush=True)
     show_results(Path("out") / profile)
+
+
+def check_corpora(params: Params) -> None:
+    """Raises InputError if the folder or the table of a corpus is missing, except of those that are rendered first."""
+    for name, source in params.data.corpora.items():
+        for what in (source.root, source.table):
+            if what and not what.startswith(str(params.out)) and not located(what).exists():
+                raise InputError(f"{what}: not there (data.corpora.{name})")
 
 
 def check_networks(profile: str) -> None:

@@ -9,8 +9,10 @@ import pytest
 import yaml
 
 from avcat.errors import InputError
+from avcat.files import located
 from avcat.synth.corpus import plan
 from stages._params import FILE, PROFILES, ROOT, check, load, merge, profiles
+from stages.reproduce import check_corpora
 
 ROWS = load("test").rows
 
@@ -44,8 +46,26 @@ def test_every_profile_parses(profile: str) -> None:
 
 
 def test_the_profiles() -> None:
-    assert {"demo", "gpu", "paper", "tables", "test", "tiny"} <= set(profiles())
+    assert {"demo", "gpu", "paper", "real", "tables", "test", "tiny"} <= set(profiles())
     assert load("demo").data.corpora["synth-words"].root == "out/demo/corpus/synth-words"
+
+
+def test_settings_do_not_say_where_corpora_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    forces = []
+    for folder in ("/a", "/b"):
+        monkeypatch.setenv("AVCAT_CORPORA", folder)
+        params = load("real")
+        forces.append(params.in_force())
+        assert located(params.data.corpora["wild"].root) == Path(folder, "wild")
+    assert forces[0] == forces[1]
+    assert forces[0]["data"]["corpora"]["wild"]["root"] == "{corpora}/wild"
+    monkeypatch.delenv("AVCAT_CORPORA")
+    with pytest.raises(InputError, match="set AVCAT_CORPORA to the folder of your corpora"):
+        check_corpora(load("real"))
+    monkeypatch.setenv("AVCAT_CORPORA", "/nowhere")
+    with pytest.raises(InputError, match=r"\{corpora\}/lrwar: not there \(data\.corpora\.lrwar\)"):
+        check_corpora(load("real"))
+    check_corpora(load("demo"))
 
 
 def test_a_corpus_that_is_taken_away_is_not_rendered(tmp_path: Path) -> None:
