@@ -21,7 +21,7 @@ def describe(path: Path) -> dict[str, Any]:
         return _model(path, onnx=True)
     try:
         with open_media(path) as container:
-            has_video, has_audio = bool(video_streams(container)), audio_stream(container) is not None
+            has_video, has_audio = bool(video_streams(container)), audio_stream(container, path) is not None
     except InputError as error:
         if path.is_file() and path.stat().st_size:
             raise InputError(f"{path}: neither a model nor a video nor a sound file") from error
@@ -71,7 +71,7 @@ def _video(info: VideoInfo) -> dict[str, Any]:
 
 def _sound(path: Path) -> dict[str, Any]:
     with open_media(path) as container:
-        stream = audio_stream(container)
+        stream = audio_stream(container, path)
         assert stream is not None
         codec = stream.codec_context
         facts = {

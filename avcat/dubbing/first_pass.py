@@ -26,7 +26,7 @@ from avcat.face.hands import HandFinder
 from avcat.face.landmarks import FaceDetector
 from avcat.face.track import Person, Sightings, find_people
 from avcat.files import sha256_of
-from avcat.media.container import Notes
+from avcat.media.container import Notes, file_of
 from avcat.media.reader import FrameReader
 from avcat.media.shots import CutFinder
 from avcat.media.timeline import Shown, fit_to
@@ -99,7 +99,7 @@ class FirstPass:
             found = self._find(info, duration_s, settings, progress, notes)
             self._check_upright(info, found[0])
             return *found, []
-        made_from = {"video": sha256_of(info.path), "fade_hidden": settings.fade_hidden}
+        made_from = {"video": sha256_of(file_of(info.path)), "fade_hidden": settings.fade_hidden}
         if settings.kept_faces.exists():
             return *load_faces(settings.kept_faces, made_from), [f"faces are those of {settings.kept_faces}"]
         seen, last_s = self._find(info, inf, settings, progress, notes)  # another sound may be longer

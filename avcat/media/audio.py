@@ -112,7 +112,7 @@ def audio_blocks(path: str | Path, from_s: int = 0, notes: Notes | None = None) 
     """
     for seek_s in (from_s - _PREROLL_S, 0):
         with open_media(path) as container:
-            stream, origin = audio_stream(container), container_start_s(container)
+            stream, origin = audio_stream(container, path), container_start_s(container)
             if stream is None:
                 raise InputError(f"{path}: no audio stream")
             frames = decoded(container, stream, notes)

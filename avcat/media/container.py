@@ -2,11 +2,12 @@
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 from av.audio.stream import AudioStream
@@ -16,9 +17,12 @@ from av.video.stream import VideoStream
 
 from avcat.errors import InputError
 
+T = TypeVar("T")
+
 DECODER_THREADS = "AVCAT_DECODER_THREADS"  # environment variable: threads per decoder; 0, and unset, one per core
 MOST_DAMAGED = 0.1  # of a stream's packets: with more it is refused
 _IN_UNITS, _BLANK = ("h264", "hevc"), 24  # codecs whose packets are units; bytes that are looked at
+_TRACK = re.compile(r"(.+)#(?:picture|sound)=\d+")
 _NAMED = 5  # moments that a note names
 _PLAYLISTS = frozenset({"concat", "dash", "hls", "imf"})  # demuxers of files that refer to other files, any files
 _DEFAULT, _ATTACHED = av.stream.Disposition.default, av.stream.Disposition.attached_pic
@@ -52,10 +56,28 @@ class Notes:
         return found
 
 
+def file_of(path: str | Path) -> Path:
+    """The file itself of a name that may choose tracks: `film.mkv#picture=2#sound=3`, counted from 1 in its order."""
+    path = Path(path)
+    while (chosen := _TRACK.fullmatch(path.name)) and not path.exists():
+        path = path.with_name(chosen[1])
+    return path
+
+
+def _chosen(path: str | Path, kind: str, streams: Sequence[T]) -> T | None:
+    """The stream that a name chooses, if it does. Raises InputError if there is none."""
+    end = str(path)[len(str(file_of(path))) :]
+    if not (chosen := re.search(rf"#{kind}=(\d+)", end)):
+        return None
+    if not 1 <= int(chosen[1]) <= len(streams):
+        raise InputError(f"{path}: no such track, there are {len(streams)} of {kind}")
+    return streams[int(chosen[1]) - 1]
+
+
 @contextmanager
 def open_media(path: str | Path) -> Iterator[InputContainer]:
     """Opens a media file by its content, never by its name; errors of libav become an InputError."""
-    path = Path(path)
+    path = file_of(path)
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -86,8 +108,13 @@ def _is_blank(packet: av.Packet) -> bool:
     return not any(memoryview(packet)[8:_BLANK])
 
 
-def audio_stream(container: InputContainer) -> AudioStream | None:
-    """The default stream of those that can be decoded, else the first. One of an unsupported codec has no decoder."""
+def audio_stream(container: InputContainer, path: str | Path) -> AudioStream | None:
+    """The stream that the name chooses (`file_of`), else the default one of those that can be decoded, else the first.
+
+    One of an unsupported codec has no decoder.
+    """
+    if chosen := _chosen(path, "sound", container.streams.audio):
+        return chosen
     streams = [stream for stream in container.streams.audio if stream.codec_context is not None]
     return next((stream for stream in streams if stream.disposition & _DEFAULT), streams[0] if streams else None)
 
@@ -102,15 +129,18 @@ def video_streams(container: InputContainer) -> list[VideoStream]:
 
 
 def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
-    """The first of `video_streams`, with its threads. Raises InputError if there is none, or it is a text."""
+    """The stream that the name chooses (`file_of`), else the first of `video_streams`, with its threads.
+
+    Raises InputError if there is none, or it is a text.
+    """
     if "tty" in container.format.name.split(","):
         raise InputError(f"{path}: not a video (it reads as a text)")
-    streams = video_streams(container)
-    if not streams:
+    stream = _chosen(path, "picture", container.streams.video) or next(iter(video_streams(container)), None)
+    if stream is None:
         raise InputError(f"{path}: no video stream")
-    streams[0].thread_type = "AUTO"
-    streams[0].codec_context.thread_count = int(os.environ.get(DECODER_THREADS, 0))
-    return streams[0]
+    stream.thread_type = "AUTO"
+    stream.codec_context.thread_count = int(os.environ.get(DECODER_THREADS, 0))
+    return stream
 
 
 def decoded(container: InputContainer, stream: Any, notes: Notes | None = None) -> Iterator[Any]:

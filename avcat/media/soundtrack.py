@@ -105,7 +105,7 @@ class _Taken:
 
 
 def _audio_stream(container: av.container.InputContainer, path: Path) -> AudioStream:
-    stream = audio_stream(container)
+    stream = audio_stream(container, path)
     if stream is None:
         raise InputError(f"{path}: no audio stream")
     return stream

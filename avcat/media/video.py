@@ -94,7 +94,7 @@ def probe(path: str | Path) -> VideoInfo:
     with open_media(path) as container:
         stream = video_stream(container, path)
         codec = stream.codec_context
-        audio = audio_stream(container)
+        audio = audio_stream(container, path)
         frames = _from_a_whole_one(decoded(container, stream, Notes(path)))
         first = next(frames, None)
         if first is None:

@@ -139,6 +139,32 @@ def test_the_film_is_taken_and_not_the_thumbnail_before_it(tmp_path: Path) -> No
     assert (probe(path).width, len(list(decode(path)))) == (64, 12)
 
 
+def test_tracks_are_chosen_by_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "a#1.mkv"
+    with av.open(str(path), "w") as out:
+        pictures = [out.add_stream("mpeg4", rate=25) for _ in range(2)]
+        sounds = [out.add_stream("pcm_s16le", rate=16_000, layout="mono") for _ in range(2)]
+        for stream, side in zip(pictures, (64, 32), strict=True):
+            stream.width, stream.height, stream.pix_fmt = side, side, "yuv420p"
+            for image in numbered(5, side):
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            out.mux(stream.encode(None))
+        for stream, hertz in zip(sounds, (300, 700), strict=True):
+            samples = (tone(0.5, 16_000, hertz) * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(samples[None], format="s16", layout="mono")
+            frame.sample_rate = 16_000
+            out.mux(stream.encode(frame))
+    both = f"{path}#picture=2#sound=2"
+    assert (probe(path).width, probe(both).width, probe(f"{path}#picture=1").width) == (64, 32, 64)
+    assert [number_of(frame.image) for frame in decode(both)] == list(range(5))
+    assert pitch(load_audio(both), 16_000) == pytest.approx(700, abs=3)
+    assert pitch(load_audio(path), 16_000) == pytest.approx(300, abs=3)
+    with pytest.raises(InputError, match="no such track, there are 2 of sound"):
+        load_audio(f"{path}#sound=3")
+    with pytest.raises(InputError, match="no such file"):
+        probe(tmp_path / "b.mkv#picture=2")
+
+
 def combed(frames: int) -> Iterator[np.ndarray]:
     """A bar that moves between the two fields of each frame."""
     for n in range(frames):

@@ -232,6 +232,7 @@ def _offset(text: str) -> float:
 
 def _run(arguments: argparse.Namespace) -> None:
     from avcat.dubbing.plan import Mix
+    from avcat.media.container import file_of
     from avcat.media.soundtrack import sound_rate
     from avcat.media.video import probe
     from avcat.media.writer import FORMATS
@@ -251,7 +252,7 @@ def _run(arguments: argparse.Namespace) -> None:
         raise InputError("--face speaker: give a SyncNet by --syncnet, which hears who speaks")
     if arguments.syncnet is not None and arguments.quiet and arguments.face != "speaker":
         raise InputError("--syncnet: prints what --quiet suppresses; give one or the other")
-    inputs = (arguments.video, arguments.audio, model, *voices.values())
+    inputs = tuple(file_of(path) for path in (arguments.video, arguments.audio, model, *voices.values()))
     check_output(arguments.output, inputs, "a video", *FORMATS)
     if arguments.keep_faces is not None:
         check_output(arguments.keep_faces, inputs, "an archive of faces", ".npz")
