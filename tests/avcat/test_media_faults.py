@@ -146,6 +146,7 @@ def test_tracks_are_chosen_by_the_name(tmp_path: Path) -> None:
         sounds = [out.add_stream("pcm_s16le", rate=16_000, layout="mono") for _ in range(2)]
         for stream, side in zip(pictures, (64, 32), strict=True):
             stream.width, stream.height, stream.pix_fmt = side, side, "yuv420p"
+        for stream, side in zip(pictures, (64, 32), strict=True):
             for image in numbered(5, side):
                 out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
             out.mux(stream.encode(None))
