@@ -96,9 +96,11 @@ def check_splits(sources: Sequence[Source]) -> None:
 
 
 def strange(sources: Sequence[Source]) -> list[str]:
-    """What may be wrong with a corpus, a line each: one speaker with most of its files."""
+    """What may be wrong with a corpus, a line each: a split that is empty, one speaker with most of its files."""
     found = []
     for corpus in sorted({source.corpus for source in sources}):
+        there = {source.split for source in sources if source.corpus == corpus}
+        found += [f"{corpus}: nothing of it is in {split}" for split in SPLITS if split not in there]
         counts = Counter(source.speaker for source in sources if source.corpus == corpus)
         (most, times), total = counts.most_common(1)[0], counts.total()
         if len(counts) > 1 and total >= FEW and times > MOST_OF_ONE * total:

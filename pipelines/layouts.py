@@ -47,19 +47,19 @@ def _lrw(parts: Sequence[str]) -> Placed:
 
 
 def _lrs2(parts: Sequence[str]) -> Placed:
-    if len(parts) >= 3 and parts[-3] in ("main", "pretrain"):
+    if len(parts) >= 3 and parts[-3].lower() in ("main", "pretrain"):
         yield parts[-2], ""
 
 
 def _lrs3(parts: Sequence[str]) -> Placed:
-    if len(parts) >= 3 and parts[-3] in ("pretrain", "trainval", "test"):
-        yield parts[-2], "test" if parts[-3] == "test" else "dev"
+    if len(parts) >= 3 and (folder := parts[-3].lower()) in ("pretrain", "trainval", "test"):
+        yield parts[-2], "test" if folder == "test" else "dev"
 
 
 def _voxceleb(parts: Sequence[str]) -> Placed:
     if len(parts) < 3:
         return
-    speaker, above = parts[-3], parts[:-3]
+    speaker, above = parts[-3], [part.lower() for part in parts[:-3]]
     if "test" in above or ("dev" not in above and VOXCELEB1_TEST.match(speaker)):
         yield speaker, "test"
     else:

@@ -244,6 +244,16 @@ def test_lrs2_without_lists_and_lrs3(tmp_path: Path) -> None:
     assert {speaker for speaker, split in of if split == "test"} == {"t"}
 
 
+@pytest.mark.parametrize("kind", ["voxceleb", "lrs3"])
+def test_folders_in_capitals_are_the_same_folders(tmp_path: Path, kind: str) -> None:
+    names = {"voxceleb": "{}/mp4/s{}/v/1.mp4", "lrs3": "{}/s{}/1.mp4"}[kind]
+    train = {"voxceleb": "Dev", "lrs3": "TrainVal"}[kind]
+    touch(tmp_path, *(names.format(train, n) for n in range(30)), *(names.format("Test", 100 + n) for n in range(5)))
+    of = splits(corpus(tmp_path, kind)).values()
+    assert {speaker for speaker, split in of if split == "test"} == {f"s{100 + n}" for n in range(5)}
+    assert len(of) == 35
+
+
 def test_a_wrong_guess_is_an_error(tmp_path: Path) -> None:
     touch(tmp_path / "lrs2", "main/s1/1.mp4", "pretrain/s1/1.mp4")
     with pytest.raises(InputError, match="as 'folder' has it, 'main' would be a speaker; choose another `kind`"):
@@ -255,5 +265,6 @@ def test_a_wrong_guess_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no clip is in val"):
         check_splits(find_sources(corpus(tmp_path / "two", "folder")))
     touch(tmp_path / "one", *(f"clips/{n}.mp4" for n in range(30)), "ann/1.mp4", "bob/1.mp4")
+    assert strange(find_sources(corpus(tmp_path / "two", "folder"))) == ["mine: nothing of it is in val"]
     (line,) = strange(find_sources(corpus(tmp_path / "one", "folder")))
     assert line == "mine: 30 of 32 files are of one speaker, 'clips'; is that a person?"
