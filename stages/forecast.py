@@ -7,9 +7,11 @@ its time on a known machine and how much longer a rendered clip takes here than 
 import math
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -127,10 +129,19 @@ def seconds_of_video(params: Params) -> float:
 
 
 def scored_frames(params: Params) -> float:
-    """Frames per evaluation, of both rendered corpora."""
-    corpus, most = params.corpus, params.evaluate.clips_per_corpus or math.inf
-    lasts = ((corpus.words, WORD_S), (corpus.wild, sum(corpus.wild_seconds) / 2))
-    return sum(FPS * seconds * min(part.test * part.clips_per_speaker, most) for part, seconds in lasts)
+    """Frames per evaluation, of all corpora: from the manifest, or before there is one of those that we render."""
+    from pipelines.clips import read_manifest, video_seconds
+
+    most, manifest = params.evaluate.clips_per_corpus or math.inf, params.out / "manifest.parquet"
+    if manifest.exists():
+        clips, lasts = read_manifest(manifest), defaultdict(list)
+        for clip, seconds in zip(clips, video_seconds(clips), strict=True):
+            if clip["split"] == "test":
+                lasts[clip["corpus"]].append(seconds)
+        return sum(FPS * fmean(of) * min(len(of), most) for of in lasts.values())
+    corpus = params.corpus
+    rendered = ((corpus.words, WORD_S), (corpus.wild, sum(corpus.wild_seconds) / 2))
+    return sum(FPS * seconds * min(part.test * part.clips_per_speaker, most) for part, seconds in rendered)
 
 
 def frames_per_step(config: Any) -> int:

@@ -6,8 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from avcat.data import schema
+from avcat.files import write
 from stages import forecast
 from stages._main import bar
 from stages._params import load
@@ -100,3 +103,19 @@ def test_what_came_before_the_first_report_is_no_part_of_the_rate(monkeypatch: p
     for done, minutes, seconds in forecasts:
         if int(done) > 1:
             assert int(minutes) * 60 + int(seconds) == pytest.approx(100 - int(done), abs=2)
+
+
+def test_scored_frames_are_those_of_the_test_clips_of_any_corpus(tmp_path: Path) -> None:
+    params = load("demo")
+    params = replace(params, machine={**params.machine, "storage": str(tmp_path)})
+    rendered = params.corpus.words.test * params.corpus.words.clips_per_speaker
+    assert forecast.scored_frames(params) > 25 * min(rendered, params.evaluate.clips_per_corpus)
+    blank = {field.name: [None] * 4 for field in schema.MANIFEST}
+    known = {
+        "corpus": ["lrwar", "lrwar", "wild", "wild"],
+        "split": ["test", "train", "test", "test"],
+        "start_s": [0.0] * 4,
+        "end_s": [1.0, 9.0, 2.0, 4.0],
+    }
+    write(params.out / "manifest.parquet", pa.table(blank | known, schema=schema.MANIFEST))
+    assert forecast.scored_frames(params) == 25 * (1 + 2 + 4)
