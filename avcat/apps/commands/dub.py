@@ -23,8 +23,9 @@ from avcat.inference import ONNX_SUFFIX
 from avcat.media.timeline import FITS, LENGTHS
 
 if TYPE_CHECKING:
+    from avcat.apps.credentials import Credentials
     from avcat.dubbing.dubber import DubSummary
-    from avcat.dubbing.plan import ReferenceFrame
+    from avcat.dubbing.plan import DubSettings, ReferenceFrame
     from avcat.dubbing.portrait import Which
 
 EXAMPLES = """\
@@ -231,42 +232,10 @@ def _offset(text: str) -> float:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from avcat.dubbing.plan import Mix
-    from avcat.media.container import file_of
-    from avcat.media.soundtrack import sound_rate
-    from avcat.media.video import probe
-    from avcat.media.writer import FORMATS
-
-    # Cheap checks come first.
-    model = model_path(arguments.model, onnx=True)
-    probe(arguments.video)
-    voices = _voices(arguments.voice)
-    for sound in (arguments.audio, *voices.values()):
-        sound_rate(sound)
-    mix = Mix(*arguments.mix) if arguments.mix else None
-    if mix:
-        sound_rate(mix.track or arguments.video)
-    if voices and arguments.face is not None:
-        raise InputError("--face: not allowed with --voice, which names the faces; give one or the other")
-    if arguments.face == "speaker" and arguments.syncnet is None:
-        raise InputError("--face speaker: give a SyncNet by --syncnet, which hears who speaks")
-    if arguments.syncnet is not None and arguments.quiet and arguments.face != "speaker":
-        raise InputError("--syncnet: prints what --quiet suppresses; give one or the other")
-    inputs = tuple(file_of(path) for path in (arguments.video, arguments.audio, model, *voices.values()))
-    check_output(arguments.output, inputs, "a video", *FORMATS)
-    if arguments.keep_faces is not None:
-        check_output(arguments.keep_faces, inputs, "an archive of faces", ".npz")
-    check_device(arguments.device)
-    credentials = credentials_of(arguments)
-    if credentials and arguments.output.suffix.lower() not in SIGNED:
-        raise InputError(f"--credentials: only {' and '.join(SIGNED)} can be signed, not {arguments.output}")
-    if arguments.precision == "fp16" and arguments.device.startswith("cpu"):
-        raise InputError("--precision fp16: is for GPUs; on a processor take bf16 or fp32")
-    if arguments.reference == "same" and model.suffix == ONNX_SUFFIX:
-        raise InputError(f"--reference same: {model} takes one reference per clip, as ONNX models do")
+    model, settings, credentials = _checked(arguments)
 
     from avcat.apps.credentials import signing
-    from avcat.dubbing import Dubber, DubSettings  # slow to import
+    from avcat.dubbing import Dubber  # slow to import
     from avcat.nn.precision import resolved
 
     if arguments.syncnet is not None and not arguments.quiet:
@@ -278,6 +247,34 @@ def _run(arguments: argparse.Namespace) -> None:
         precision=arguments.precision,
         compile=arguments.compile,
     )
+    started = time.monotonic()
+    with signing(arguments.output, credentials) as out, Bars(quiet=arguments.quiet) as bars:
+        summary = dubber.dub(arguments.video, arguments.audio, out, settings, progress=bars.update)
+    took_s = time.monotonic() - started
+    precision = "fp32" if model.suffix == ONNX_SUFFIX else resolved(arguments.precision, arguments.device)
+    _tell(summary, arguments, took_s, precision)
+
+
+def _checked(arguments: argparse.Namespace) -> "tuple[Path, DubSettings, Credentials | None]":
+    """The model, how to dub, and what signs it. Raises InputError for what can be found out before the work."""
+    from avcat.dubbing.plan import DubSettings, Mix
+    from avcat.media.soundtrack import sound_rate
+    from avcat.media.video import probe
+
+    model = model_path(arguments.model, onnx=True)
+    probe(arguments.video)
+    voices = _voices(arguments.voice)
+    for sound in (arguments.audio, *voices.values()):
+        sound_rate(sound)
+    mix = Mix(*arguments.mix) if arguments.mix else None
+    if mix:
+        sound_rate(mix.track or arguments.video)
+    _check_outputs(arguments, (arguments.video, arguments.audio, model, *voices.values()))
+    check_device(arguments.device)
+    credentials = credentials_of(arguments)
+    if credentials and arguments.output.suffix.lower() not in SIGNED:
+        raise InputError(f"--credentials: only {' and '.join(SIGNED)} can be signed, not {arguments.output}")
+    _check_pairs(arguments, model)
     settings = DubSettings(
         faces=arguments.face or "largest",
         voices=voices,
@@ -291,12 +288,31 @@ def _run(arguments: argparse.Namespace) -> None:
         fade_hidden=arguments.fade_hidden,
         sharpen=arguments.sharpen,
     )
-    started = time.monotonic()
-    with signing(arguments.output, credentials) as out, Bars(quiet=arguments.quiet) as bars:
-        summary = dubber.dub(arguments.video, arguments.audio, out, settings, progress=bars.update)
-    took_s = time.monotonic() - started
-    precision = "fp32" if model.suffix == ONNX_SUFFIX else resolved(arguments.precision, arguments.device)
-    _tell(summary, arguments, took_s, precision)
+    return model, settings, credentials
+
+
+def _check_outputs(arguments: argparse.Namespace, inputs: tuple[Path, ...]) -> None:
+    from avcat.media.container import file_of
+    from avcat.media.writer import FORMATS
+
+    files = tuple(map(file_of, inputs))
+    check_output(arguments.output, files, "a video", *FORMATS)
+    if arguments.keep_faces is not None:
+        check_output(arguments.keep_faces, files, "an archive of faces", ".npz")
+
+
+def _check_pairs(arguments: argparse.Namespace, model: Path) -> None:
+    """Raises InputError for options that do not go together."""
+    if arguments.voice and arguments.face is not None:
+        raise InputError("--face: not allowed with --voice, which names the faces; give one or the other")
+    if arguments.face == "speaker" and arguments.syncnet is None:
+        raise InputError("--face speaker: give a SyncNet by --syncnet, which hears who speaks")
+    if arguments.syncnet is not None and arguments.quiet and arguments.face != "speaker":
+        raise InputError("--syncnet: prints what --quiet suppresses; give one or the other")
+    if arguments.precision == "fp16" and arguments.device.startswith("cpu"):
+        raise InputError("--precision fp16: is for GPUs; on a processor take bf16 or fp32")
+    if arguments.reference == "same" and model.suffix == ONNX_SUFFIX:
+        raise InputError(f"--reference same: {model} takes one reference per clip, as ONNX models do")
 
 
 def _voices(given: "list[tuple[Which, Path]]") -> "dict[Which, Path]":
