@@ -21,11 +21,9 @@ from avcat.media.writer import VideoWriter
 if TYPE_CHECKING:
     from avcat.inference.redraw import Redrawer
 
-# With x264's usual settings mean colours move by 0.2 of 255 levels at each encoding, as it drops small residuals; with
-# these by less than 0.1 (benchmarks/colours.py).
-_TRUE_COLOURS = (
-    ":chroma-qp-offset=-12:no-fast-pskip=1:no-dct-decimate=1:no-mbtree=1:trellis=0:deadzone-inter=8:deadzone-intra=6"
-)
+# With x264's usual settings mean colours move at each encoding, as it drops small residuals; with these by half as much,
+# in larger files (benchmarks/colours.py). Less still would be possible, in files of three times the size.
+_TRUE_COLOURS = ":chroma-qp-offset=-12:no-fast-pskip=1"
 CRF, PRESET = 17, "veryfast"  # a third of the time of x264's default, with larger files of the same quality
 _MAX_FACES = 4
 
