@@ -21,8 +21,8 @@ from avcat.media.writer import VideoWriter
 if TYPE_CHECKING:
     from avcat.inference.redraw import Redrawer
 
-# With x264's usual settings mean colours move at each encoding, as it drops small residuals; with these by half as much,
-# in larger files (benchmarks/colours.py). Less still would be possible, in files of three times the size.
+# With x264's usual settings mean colours move at each encoding, as it drops small residuals; with these less, in larger
+# files (benchmarks/colours.py). Less still would be possible, in files of three times the size.
 _TRUE_COLOURS = ":chroma-qp-offset=-12:no-fast-pskip=1"
 CRF, PRESET = 17, "veryfast"  # a third of the time of x264's default, with larger files of the same quality
 _MAX_FACES = 4
